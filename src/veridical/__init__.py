@@ -1,0 +1,50 @@
+"""Veridical tells photographs of people from AI-generated ones.
+
+    from veridical import Detector
+
+    report = Detector.load().inspect("portrait.jpg")
+    print(report.decision, report.p_ai, report.interval)
+
+Names are loaded when they are first used: importing the package wakes neither torch nor
+ONNX Runtime.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from veridical._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from veridical.detector import Detector
+    from veridical.errors import VeridicalError
+    from veridical.report import Decision, FaceReport, Failure, Reason, Report, Verdict
+
+__all__ = [
+    "Decision",
+    "Detector",
+    "FaceReport",
+    "Failure",
+    "Reason",
+    "Report",
+    "Verdict",
+    "VeridicalError",
+    "__version__",
+]
+
+_HOME = {
+    "Detector": "detector",
+    "VeridicalError": "errors",
+    **dict.fromkeys(
+        ("Decision", "FaceReport", "Failure", "Reason", "Report", "Verdict"), "report"
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'veridical' has no attribute {name!r}")
+    return getattr(import_module(f"veridical.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,124 @@
+"""Everything that can go wrong on purpose, in one tree.
+
+    VeridicalError
+    ├── PhotoError                 one picture cannot be judged; a batch goes on without it
+    │   ├── PhotoMissing           no such file, or a folder
+    │   ├── PhotoUnreadable        there, and the system will not let us read it
+    │   ├── PhotoEmpty             zero bytes
+    │   ├── NotAPhoto              bytes that no decoder knows
+    │   ├── PhotoDamaged           an image that breaks off or contradicts itself
+    │   ├── PhotoTooLarge          over the limits on bytes or pixels
+    │   ├── PhotoTooSlow           took longer to decode than the limit
+    │   └── FormatNotInstalled     a known format whose decoder is an extra
+    ├── DataError                  a training or evaluation set cannot be used
+    │   ├── ClassNamesUnclear      which class is real, which is AI-generated?
+    │   ├── OneClassOnly           both are needed
+    │   ├── TooFewPhotos           not enough to fit or to measure
+    │   └── ManifestError          a CSV that does not say what it must
+    ├── ModelError                 a model folder or a backbone cannot be used
+    │   ├── ModelMissing           no such folder, or a file of it is absent
+    │   ├── ModelDamaged           a hash or a shape is not what the card says
+    │   └── NotAViT                a backbone without a grid of patch tokens
+    └── MissingExtra               an optional package is needed and absent
+
+Every message says what came and what was wanted; every hint says what to do. Foreign errors are
+translated where they cross into the package.
+"""
+
+
+class VeridicalError(Exception):
+    """The root: `message` says what happened, `hint` what to do about it."""
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip between processes with both sentences."""
+        return _rebuild, (type(self), self.message, self.hint)
+
+
+def _rebuild(kind: type[VeridicalError], message: str, hint: str) -> VeridicalError:
+    error = kind.__new__(kind)
+    VeridicalError.__init__(error, message, hint=hint)
+    return error
+
+
+class PhotoError(VeridicalError):
+    """One picture cannot be judged; a batch goes on without it."""
+
+
+class PhotoMissing(PhotoError):
+    """There is no such file, or it is a folder."""
+
+
+class PhotoUnreadable(PhotoError):
+    """The file is there, and the system will not let us read it."""
+
+
+class PhotoEmpty(PhotoError):
+    """The file has zero bytes."""
+
+
+class NotAPhoto(PhotoError):
+    """No image decoder knows these bytes."""
+
+
+class PhotoDamaged(PhotoError):
+    """The image breaks off, or contradicts itself."""
+
+
+class PhotoTooLarge(PhotoError):
+    """The picture is over the limits on bytes or pixels."""
+
+
+class PhotoTooSlow(PhotoError):
+    """Decoding took longer than the limit."""
+
+
+class FormatNotInstalled(PhotoError):
+    """A known format whose decoder is not installed."""
+
+
+class DataError(VeridicalError):
+    """A training or evaluation set cannot be used."""
+
+
+class ClassNamesUnclear(DataError):
+    """It is not clear which class is real and which is AI-generated."""
+
+
+class OneClassOnly(DataError):
+    """Only one of the two classes has pictures."""
+
+
+class TooFewPhotos(DataError):
+    """There are not enough pictures to fit or to measure."""
+
+
+class ManifestError(DataError):
+    """A manifest CSV does not say what it must."""
+
+
+class ModelError(VeridicalError):
+    """A model folder or a backbone cannot be used."""
+
+
+class ModelMissing(ModelError):
+    """There is no such model folder, or a file of it is absent."""
+
+
+class ModelDamaged(ModelError):
+    """A file of the model is not the one its card describes."""
+
+
+class NotAViT(ModelError):
+    """The backbone gives no grid of patch tokens."""
+
+
+class MissingExtra(VeridicalError):
+    """An optional package is needed and absent."""

@@ -1,0 +1,180 @@
+"""The nouns that leave the program: small frozen values. Equal fields, equal answers."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Decision(StrEnum):
+    """What we stand behind. `UNDECIDED` is an answer, not a failure."""
+
+    REAL = "real"
+    AI = "ai"
+    UNDECIDED = "undecided"
+
+
+class Reason(StrEnum):
+    """Why a verdict is what it is; a fixed list, so that programs can count them."""
+
+    WITHIN_COVERAGE = "within_coverage"
+    BOTH_PLAUSIBLE = "both_plausible"
+    NEITHER_PLAUSIBLE = "neither_plausible"
+    INTERVAL_TOO_WIDE = "interval_too_wide"
+    UNLIKE_TRAINING = "unlike_training"
+    FACE_TOO_SMALL = "face_too_small"
+    NO_FACE = "no_face"
+    WHOLE_IMAGE = "whole_image"
+    FACES_DISAGREE = "faces_disagree"
+
+    @property
+    def says(self) -> str:
+        """The reason as a sentence for people."""
+        return _SAYS[self]
+
+
+_SAYS = {
+    Reason.WITHIN_COVERAGE: "one answer alone fits at the stated coverage",
+    Reason.BOTH_PLAUSIBLE: "both answers fit at the stated coverage",
+    Reason.NEITHER_PLAUSIBLE: "neither answer fits at the stated coverage",
+    Reason.INTERVAL_TOO_WIDE: "the credible interval is too wide to stand behind",
+    Reason.UNLIKE_TRAINING: "unlike anything the model was trained on",
+    Reason.FACE_TOO_SMALL: "too few pixels of the face to judge",
+    Reason.NO_FACE: "no face found",
+    Reason.WHOLE_IMAGE: "the whole frame was judged as one face, as asked; its error rate was not measured",
+    Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """An upright rectangle in the pixels of the photo after EXIF orientation.
+
+    Attributes:
+        left: Distance of the left edge from the photo's left edge, px.
+        top: Distance of the upper edge from the photo's upper edge, px.
+        width: px.
+        height: px.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if not (self.width > 0 and self.height > 0):
+            raise ValueError(f"A box needs a positive size; got {self.width} x {self.height} px.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the detector believes about one face.
+
+    Attributes:
+        decision: The claim we stand behind at `coverage`; may be UNDECIDED.
+        p_ai: Calibrated posterior predictive P(ai).
+        interval: Central credible interval of P(ai), low then high.
+        std: Posterior standard deviation of P(ai).
+        total: Entropy of the predictive, nats.
+        aleatoric: Expected entropy under the posterior, nats.
+        epistemic: Mutual information of label and weights, nats; total = aleatoric + epistemic.
+        distance: Distance from the training features; 1 is the limit beyond which we abstain.
+        reasons: Why the decision is what it is, most telling first.
+    """
+
+    decision: Decision
+    p_ai: float
+    interval: tuple[float, float]
+    std: float
+    total: float
+    aleatoric: float
+    epistemic: float
+    distance: float
+    reasons: tuple[Reason, ...]
+
+    def __post_init__(self) -> None:
+        low, high = self.interval
+        if not (0 <= low <= high <= 1 and 0 <= self.p_ai <= 1):
+            raise ValueError(
+                "A verdict needs probabilities in [0, 1] and low <= high; "
+                f"got p_ai={self.p_ai}, interval={self.interval}."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceReport:
+    """One face and what is believed about it.
+
+    Attributes:
+        box: Where the detector saw the face; the whole frame under `whole_image`.
+        landmarks: Eyes, nose tip and mouth corners as (x, y) px, the person's right eye first;
+            empty under `whole_image`.
+        detection: The face detector's confidence in [0, 1].
+        verdict: The belief, or None where there is nothing to judge (a face too small).
+        reasons: The verdict's reasons, or why there is none.
+    """
+
+    box: Box
+    landmarks: tuple[tuple[float, float], ...]
+    detection: float
+    verdict: Verdict | None
+    reasons: tuple[Reason, ...]
+
+    @property
+    def decision(self) -> Decision:
+        """The verdict's decision; UNDECIDED where there is none."""
+        return self.verdict.decision if self.verdict else Decision.UNDECIDED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The answer about one picture.
+
+    The picture's decision is that of its faces taken together: `ai` if any face is `ai`, else
+    `undecided` if any face is (or there is none), else `real`. `p_ai` and `interval` are those of
+    the face that the decision rests on: among the faces with that decision, the one with the
+    highest P(ai).
+
+    Attributes:
+        path: The path as it was given; None for pictures that came as bytes or arrays.
+        sha256: Of the bytes before decoding (of the raw pixels where no bytes came).
+        width: px, after EXIF orientation.
+        height: px, after EXIF orientation.
+        steps: What was done to the picture on the way in ("EXIF orientation 6 applied", ...).
+        faces: Largest first.
+        decision: See above.
+        p_ai: None where nothing could be judged.
+        interval: None where nothing could be judged.
+        reasons: Why, most telling first.
+        model: First 12 hex digits of the SHA-256 of the model that spoke.
+        version: Of this program.
+    """
+
+    path: str | None
+    sha256: str
+    width: int
+    height: int
+    steps: tuple[str, ...]
+    faces: tuple[FaceReport, ...]
+    decision: Decision
+    p_ai: float | None
+    interval: tuple[float, float] | None
+    reasons: tuple[Reason, ...]
+    model: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A picture that could not be judged. In a batch a failure is a result like any other.
+
+    Attributes:
+        path: The path as it was given; None for pictures that came as bytes or arrays.
+        error: What came and what was wanted.
+        hint: What to do.
+        bug: A traceback if the fault is ours, else None.
+    """
+
+    path: str | None
+    error: str
+    hint: str
+    bug: str | None = None
