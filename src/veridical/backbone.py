@@ -1,0 +1,139 @@
+"""The frozen Vision Transformer: one square crop in, its class token and patch tokens out.
+
+This is the seam between the two runtimes. Looking at pictures runs on ONNX Runtime (below);
+training and export run the same network in PyTorch (`train/export.py`), and a parity test holds
+the two together.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from veridical.arrays import Float32, UInt8, ndarray
+from veridical.errors import ModelDamaged
+from veridical.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneSpec:
+    """What a backbone is, as read off the network itself when it was exported.
+
+    Attributes:
+        name: Hub name or folder it came from.
+        image_px: Side of the square it looks at, px.
+        patch_px: Side of one patch, px.
+        prefix: Tokens before the patch tokens (class token and registers).
+        has_cls: Whether the first prefix token is a class token.
+        dim: Channels of a token.
+        layers: Blocks whose tokens come out, counted from 1; 0 would be the embedding. A negative
+            number does not occur. `final_norm` says what the last one stands for.
+        final_norm: Whether the last entry of `layers` went through the network's own final norm.
+        mean: Per-channel mean of the pixel scaling, in [0, 1].
+        std: Per-channel standard deviation of the pixel scaling, in [0, 1].
+        precision: "fp32", or "int8" (8-bit matrix products, one activation scale per picture).
+    """
+
+    name: str
+    image_px: int
+    patch_px: int
+    prefix: int
+    has_cls: bool
+    dim: int
+    layers: tuple[int, ...]
+    final_norm: bool
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    precision: str = "fp32"
+
+    @property
+    def grid(self) -> int:
+        """Patches along one side."""
+        return self.image_px // self.patch_px
+
+    def scaled(self, crop: UInt8[ndarray, "size size 3"]) -> Float32[ndarray, "1 3 size size"]:
+        """Return the crop as the network wants it: [0, 1], then (x - mean) / std, once."""
+        scale = 1 / (255 * np.asarray(self.std, dtype=np.float32))
+        shift = np.asarray(self.mean, dtype=np.float32) / np.asarray(self.std, dtype=np.float32)
+        pixels = crop * scale - shift
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """Pixels in, tokens out. The same crop gives the same tokens, whatever came before it."""
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """What the network is."""
+        ...
+
+    def tokens(self, crop: UInt8[ndarray, "size size 3"]) -> Tokens:
+        """Look at one crop of `spec.image_px` square."""
+        ...
+
+
+def unpack(spec: BackboneSpec, states: Float32[ndarray, "layers sequence dim"]) -> Tokens:
+    """Split the hidden states of one picture into prefix and patch tokens."""
+    return Tokens(
+        prefix=states[:, : spec.prefix],
+        patches=states[:, spec.prefix :],
+        grid=spec.grid,
+        has_cls=spec.has_cls,
+    )
+
+
+class OnnxBackbone:
+    """A backbone on ONNX Runtime. Safe to share between threads.
+
+    Crops go through the network one by one. On a CPU a batch gains nothing (docs/benchmarks.md),
+    and alone every crop keeps its own rounding: the same bytes give the same tokens in any company,
+    also with 8-bit products, whose activation scale would otherwise be shared by the batch.
+
+    Args:
+        graph: An .onnx file: input `pixels` (batch, 3, size, size), output `tokens`
+            (batch, layers, sequence, dim).
+        spec: What the network is.
+        threads: Threads of one pass; 0 lets ONNX Runtime choose.
+
+    Raises:
+        ModelDamaged: If ONNX Runtime cannot read the graph.
+    """
+
+    def __init__(self, graph: Path, spec: BackboneSpec, threads: int = 0) -> None:
+        from onnxruntime import InferenceSession, SessionOptions
+        from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-not-found, unused-ignore]
+            Fail,
+            InvalidArgument,
+            InvalidGraph,
+            InvalidProtobuf,
+            NoSuchFile,
+        )
+
+        options = SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        self.spec = spec
+        try:
+            self._session: Any = InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as foreign:
+            raise ModelDamaged(
+                f"{graph} is not a graph that ONNX Runtime can run ({str(foreign)[:200]}).",
+                hint="Export the model again with `veridical train`.",
+            ) from foreign
+
+    def tokens(self, crop: UInt8[ndarray, "size size 3"]) -> Tokens:
+        """Look at one crop of `spec.image_px` square.
+
+        Raises:
+            ValueError: If the crop has another size.
+        """
+        if crop.shape[0] != self.spec.image_px:
+            raise ValueError(
+                f"The backbone looks at {self.spec.image_px} px squares; got {crop.shape[0]} px."
+            )
+        states = self._session.run(["tokens"], {"pixels": self.spec.scaled(crop)})[0]
+        return unpack(self.spec, states[0])

@@ -1,0 +1,249 @@
+"""What in the picture spoke for the verdict, and how far the map can be trusted.
+
+Three answers, from cheap to dear: which channels of the features the head leans on; how much every
+patch token added to the logit, exactly; and how P(ai) changes when a window is covered.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from veridical.arrays import Float, Float32, Int, UInt8, ndarray
+from veridical.tokens import Pooling, Tokens
+
+Fill = Literal["mean", "blur", "black"]
+"""What covers a window: the crop's mean colour, a blurred copy, or black (as in the reference)."""
+
+Score = Callable[
+    [UInt8[ndarray, "batch size size 3"]], Float[ndarray, " batch"]
+]
+"""Crops in, one number each out: P(ai), or a logit."""
+
+_BLUR = 1 / 14  # radius over the crop's side: wide enough to wipe out an eye
+_STEPS = 6  # points on a deletion curve; docs/explanations.md
+_RIVALS = 4  # random orders that a map has to beat
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TokenMap:
+    """The posterior mean of the logit of P(ai), taken apart by place.
+
+    `patches.sum() + prefix + rest` is the logit, to rounding: nothing is lost or made up.
+
+    Attributes:
+        patches: What each patch token added, logit units; positive speaks for `ai`.
+        prefix: What class token and registers added; they belong to no place.
+        rest: What belongs to no token: biases, and centring if a baseline was taken off.
+    """
+
+    patches: Float[ndarray, "grid grid"]
+    prefix: float
+    rest: float
+
+    @property
+    def logit(self) -> float:
+        """The logit that was taken apart."""
+        return float(self.patches.sum()) + self.prefix + self.rest
+
+
+def channel_importance(gradient: Float32[ndarray, " features"]) -> Float32[ndarray, " features"]:
+    """Return |d logit / d feature| for every channel of the pooled features.
+
+    The reference's feature importance, of the posterior mean instead of one random dropout mask.
+    These are channels, not places: they are reported as numbers and never drawn on the picture.
+    """
+    return np.abs(gradient)
+
+
+def token_map(
+    tokens: Tokens,
+    pooling: Sequence[Pooling],
+    gradient: Float32[ndarray, " features"],
+    rest: float,
+    baseline: Float32[ndarray, " features"] | None = None,
+) -> TokenMap:
+    """Take the mean logit apart into what every token added.
+
+    Pooling is linear in the tokens and the head is linear around its input
+    (`BayesianHead.gradient`), so token i of a mean over n adds gradient . (token_i - baseline) / n.
+    Without a baseline this is gradient x token (Shrikumar et al., arXiv:1605.01713, applied to
+    tokens); with the training mean as the baseline it is the contribution relative to an average
+    picture, which is the map we draw.
+
+    Args:
+        tokens: Of one crop.
+        pooling: How the head's features were pooled from them.
+        gradient: Of the mean logit by feature.
+        rest: The part of the logit that belongs to no feature.
+        baseline: Pooled features of an average picture; zero if None.
+    """
+    dim = tokens.patches.shape[2]
+    patches = np.zeros(tokens.patches.shape[1])
+    prefix = 0.0
+    start = 0
+    for layer_prefix, layer_patches in zip(tokens.prefix, tokens.patches, strict=True):
+        for kind in pooling:
+            part = slice(start, start + dim)
+            slope = gradient[part].astype(np.float64)
+            base = 0.0 if baseline is None else float(slope @ baseline[part])
+            rest += base
+            if kind == "cls":
+                prefix += float(slope @ layer_prefix[0]) - base
+            else:
+                others = layer_prefix if kind == "all" else layer_prefix[:0]
+                count = len(layer_patches) + len(others)
+                patches += (layer_patches @ slope - base) / count
+                prefix += float((others @ slope - base).sum()) / count
+            start += dim
+    return TokenMap(patches=patches.reshape(tokens.grid, tokens.grid), prefix=prefix, rest=rest)
+
+
+def occlusion(
+    crop: UInt8[ndarray, "size size 3"],
+    score: Score,
+    *,
+    window: int = 16,
+    stride: int = 8,
+    fill: Fill = "mean",
+    batch: int = 8,
+) -> Float[ndarray, "size size"]:
+    """Return how much P(ai) falls when the neighbourhood of a pixel is covered.
+
+    Each window's change is p(whole) - p(covered): positive where the picture spoke for `ai`. A
+    pixel gets the mean over all windows that cover it (Zeiler and Fergus, ECCV 2014, section 4.2,
+    who keep one value per position). The last row and column are always reached.
+
+    Args:
+        crop: What the backbone looks at.
+        score: P(ai) of a batch of crops.
+        window: Side of the covered square, px.
+        stride: Step between squares, px.
+        fill: What covers them.
+        batch: Windows scored at a time.
+
+    Raises:
+        ValueError: If window or stride do not fit the crop.
+    """
+    size = crop.shape[0]
+    if not (1 <= window <= size and 1 <= stride):
+        raise ValueError(
+            f"Occlusion needs 1 <= window <= {size} px and stride >= 1 px; got {window}, {stride}."
+        )
+    cover = _cover(crop, fill)
+    starts = _starts(size, window, stride)
+    places = [(top, left) for top in starts for left in starts]
+    whole = float(score(crop[None])[0])
+    total, times = np.zeros((size, size)), np.zeros((size, size))
+    for first in range(0, len(places), batch):
+        chunk = places[first : first + batch]
+        covered = np.repeat(crop[None], len(chunk), axis=0)
+        for copy, (top, left) in zip(covered, chunk, strict=True):
+            copy[top : top + window, left : left + window] = cover[
+                top : top + window, left : left + window
+            ]
+        for (top, left), p in zip(chunk, score(covered), strict=True):
+            total[top : top + window, left : left + window] += whole - float(p)
+            times[top : top + window, left : left + window] += 1
+    # With a stride wider than the window some pixels are never covered: they keep a change of 0.
+    return total / np.maximum(times, 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Faithfulness:
+    """Does the map point at what the verdict rests on?
+
+    Patches are covered in the map's order, the most telling first (deletion), or uncovered on a
+    blurred crop in that order (insertion); Petsiuk et al., "RISE", BMVC 2018, section 4.3. A
+    score is the mean of the logit along the curve, signed towards the verdict.
+
+    Attributes:
+        deletion: Random order's mean minus the map's, logit units; positive is better than chance.
+        insertion: The map's mean minus random order's, logit units; positive is better than chance.
+        rivals: Random orders that the map was compared with.
+        beaten: How many of them it beat, deletion and insertion taken together.
+    """
+
+    deletion: float
+    insertion: float
+    rivals: int
+    beaten: int
+
+    @property
+    def holds(self) -> bool:
+        """Whether the map beats every random order; if not, it is withheld."""
+        return self.beaten == self.rivals
+
+
+def faithfulness(
+    crop: UInt8[ndarray, "size size 3"],
+    patches: Float[ndarray, "grid grid"],
+    logit: Score,
+    *,
+    seed: int = 0,
+) -> Faithfulness:
+    """Score a patch map against random orders; see `Faithfulness`.
+
+    Args:
+        crop: What the map is about.
+        patches: The map; positive speaks for `ai`.
+        logit: Mean logit of P(ai) of a batch of crops.
+        seed: Of the random orders.
+    """
+    cover = _cover(crop, "blur")
+    sign = 1.0 if float(logit(crop[None])[0]) >= 0 else -1.0
+    generator = np.random.default_rng(seed)
+    orders = [np.argsort(-sign * patches.ravel(), kind="stable")]
+    orders += [generator.permutation(patches.size) for _ in range(_RIVALS)]
+
+    def curve(start: UInt8[ndarray, "size size 3"], end: UInt8[ndarray, "size size 3"], order: Int[ndarray, " n"]) -> float:
+        steps = [
+            _swapped(start, end, order[: round(patches.size * share)], patches.shape[0])
+            for share in np.linspace(0, 1, _STEPS + 2)[1:-1]
+        ]
+        return sign * float(np.mean(logit(np.stack(steps))))
+
+    deleted = np.array([curve(crop, cover, order) for order in orders])
+    inserted = np.array([curve(cover, crop, order) for order in orders])
+    gains = (deleted[1:] - deleted[0]) + (inserted[0] - inserted[1:])
+    return Faithfulness(
+        deletion=float(deleted[1:].mean() - deleted[0]),
+        insertion=float(inserted[0] - inserted[1:].mean()),
+        rivals=_RIVALS,
+        beaten=int((gains > 0).sum()),
+    )
+
+
+def _swapped(
+    under: UInt8[ndarray, "size size 3"],
+    over: UInt8[ndarray, "size size 3"],
+    cells: Int[ndarray, " n"],
+    grid: int,
+) -> UInt8[ndarray, "size size 3"]:
+    """Return `under` with the given grid cells taken from `over`."""
+    chosen = np.zeros(grid * grid, dtype=bool)
+    chosen[cells] = True
+    edge = under.shape[0] // grid
+    mask = np.kron(chosen.reshape(grid, grid), np.ones((edge, edge), dtype=bool))
+    # A crop whose side is no multiple of the patch has a rim that belongs to no patch.
+    rim = under.shape[0] - mask.shape[0]
+    mask = np.pad(mask, ((0, rim), (0, rim)))
+    return np.where(mask[..., None], over, under)
+
+
+def _cover(crop: UInt8[ndarray, "size size 3"], fill: Fill) -> UInt8[ndarray, "size size 3"]:
+    if fill == "blur":
+        image = Image.fromarray(crop).filter(ImageFilter.GaussianBlur(crop.shape[0] * _BLUR))
+        return np.asarray(image)
+    colour = np.zeros(3) if fill == "black" else crop.reshape(-1, 3).mean(axis=0)
+    return np.broadcast_to(colour.round().astype(np.uint8), crop.shape)
+
+
+def _starts(size: int, window: int, stride: int) -> list[int]:
+    """Return where windows begin, the last one flush with the edge."""
+    starts = list(range(0, size - window + 1, stride))
+    if starts[-1] != size - window:
+        starts.append(size - window)
+    return starts
