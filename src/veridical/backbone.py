@@ -27,12 +27,14 @@ class BackboneSpec:
         prefix: Tokens before the patch tokens (class token and registers).
         has_cls: Whether the first prefix token is a class token.
         dim: Channels of a token.
-        layers: Blocks whose tokens come out, counted from 1; 0 would be the embedding. A negative
-            number does not occur. `final_norm` says what the last one stands for.
-        final_norm: Whether the last entry of `layers` went through the network's own final norm.
+        layers: Blocks whose output comes out, counted from 1. The network is cut off behind the
+            last of them.
+        final_norm: Whether what comes out is the network's `last_hidden_state` instead, its own
+            final norm included; `layers` then names the last block alone.
         mean: Per-channel mean of the pixel scaling, in [0, 1].
         std: Per-channel standard deviation of the pixel scaling, in [0, 1].
-        precision: "fp32", or "int8" (8-bit matrix products, one activation scale per picture).
+        precision: "fp32", or "int8" (8-bit matrix products; one scale per weight column and per
+            token, so that a picture's tokens do not depend on its batch).
     """
 
     name: str
@@ -52,25 +54,27 @@ class BackboneSpec:
         """Patches along one side."""
         return self.image_px // self.patch_px
 
-    def scaled(self, crop: UInt8[ndarray, "size size 3"]) -> Float32[ndarray, "1 3 size size"]:
-        """Return the crop as the network wants it: [0, 1], then (x - mean) / std, once."""
-        scale = 1 / (255 * np.asarray(self.std, dtype=np.float32))
-        shift = np.asarray(self.mean, dtype=np.float32) / np.asarray(self.std, dtype=np.float32)
-        pixels = crop * scale - shift
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], dtype=np.float32)
+    def scaled(
+        self, crops: UInt8[ndarray, "batch size size 3"]
+    ) -> Float32[ndarray, "batch 3 size size"]:
+        """Return the crops as the network wants them: [0, 1], then (x - mean) / std, once."""
+        std = np.asarray(self.std, dtype=np.float32)
+        shift = np.asarray(self.mean, dtype=np.float32) / std
+        pixels = crops * (np.float32(1 / 255) / std) - shift
+        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype=np.float32)
 
 
 @runtime_checkable
 class Backbone(Protocol):
-    """Pixels in, tokens out. The same crop gives the same tokens, whatever came before it."""
+    """Pixels in, tokens out. The same crop gives the same tokens, to the bit, in any company."""
 
     @property
     def spec(self) -> BackboneSpec:
         """What the network is."""
         ...
 
-    def tokens(self, crop: UInt8[ndarray, "size size 3"]) -> Tokens:
-        """Look at one crop of `spec.image_px` square."""
+    def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
+        """Look at crops of `spec.image_px` square."""
         ...
 
 
@@ -86,10 +90,6 @@ def unpack(spec: BackboneSpec, states: Float32[ndarray, "layers sequence dim"]) 
 
 class OnnxBackbone:
     """A backbone on ONNX Runtime. Safe to share between threads.
-
-    Crops go through the network one by one. On a CPU a batch gains nothing (docs/benchmarks.md),
-    and alone every crop keeps its own rounding: the same bytes give the same tokens in any company,
-    also with 8-bit products, whose activation scale would otherwise be shared by the batch.
 
     Args:
         graph: An .onnx file: input `pixels` (batch, 3, size, size), output `tokens`
@@ -125,15 +125,15 @@ class OnnxBackbone:
                 hint="Export the model again with `veridical train`.",
             ) from foreign
 
-    def tokens(self, crop: UInt8[ndarray, "size size 3"]) -> Tokens:
-        """Look at one crop of `spec.image_px` square.
+    def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
+        """Look at crops of `spec.image_px` square.
 
         Raises:
-            ValueError: If the crop has another size.
+            ValueError: If the crops have another size.
         """
-        if crop.shape[0] != self.spec.image_px:
+        if crops.shape[1] != self.spec.image_px:
             raise ValueError(
-                f"The backbone looks at {self.spec.image_px} px squares; got {crop.shape[0]} px."
+                f"The backbone looks at {self.spec.image_px} px squares; got {crops.shape[1]} px."
             )
-        states = self._session.run(["tokens"], {"pixels": self.spec.scaled(crop)})[0]
-        return unpack(self.spec, states[0])
+        states = self._session.run(["tokens"], {"pixels": self.spec.scaled(crops)})[0]
+        return tuple(unpack(self.spec, one) for one in states)

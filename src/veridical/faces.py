@@ -52,14 +52,16 @@ class Framing:
     """How a face is cut out: part of the preprocessing, hashed into every model card.
 
     Attributes:
-        margin: Side of the square crop over the longer side of the face's box.
         size_px: Side of the square that comes out.
+        margin: Side of the square crop over the longer side of the face's box.
         through_px: If set, the crop is first shrunk to this side (as the reference does).
+        whole: Take the whole frame instead of a face (as the reference does).
     """
 
     size_px: int
     margin: float = 1.3
     through_px: int | None = None
+    whole: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -162,13 +164,24 @@ def _overlap(a: Box, b: Box) -> float:
     return shared / (a.width * a.height + b.width * b.height - shared)
 
 
-def surroundings(box: Box, margin: float, width: int, height: int) -> Box:
-    """Return the square around a face that `cut` takes, inside a photo of `width` x `height` px.
+def surroundings(
+    box: Box, framing: Framing, width: int, height: int, *, margin: float | None = None
+) -> Box:
+    """Return the part of a photo of `width` x `height` px that is cut out for a face.
 
-    It keeps its size near an edge by moving inwards, and shrinks only where the photo is smaller
-    than the square: padding would tell tightly framed pictures from the rest.
+    The square keeps its size near an edge by moving inwards, and shrinks only where the photo is
+    smaller than the square: padding would tell tightly framed pictures from the rest.
+
+    Args:
+        box: The face, px of the photo.
+        framing: How faces are cut out.
+        width: Of the photo, px.
+        height: Of the photo, px.
+        margin: Instead of the framing's own.
     """
-    side = min(margin * max(box.width, box.height), width, height)
+    if framing.whole:
+        return Box(left=0.0, top=0.0, width=float(width), height=float(height))
+    side = min((margin or framing.margin) * max(box.width, box.height), width, height)
     left = min(max(box.left + (box.width - side) / 2, 0.0), width - side)
     top = min(max(box.top + (box.height - side) / 2, 0.0), height - side)
     return Box(left=left, top=top, width=side, height=side)

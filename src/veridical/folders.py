@@ -1,4 +1,4 @@
-"""Where pictures lie and what they are: walking, labelled folders, manifests, honest splits.
+"""Where pictures lie and what they are: walking, labelled folders, manifests.
 
 A class name is read by its meaning. The usual convention, numbering classes by alphabet, makes
 class 1 *real* for the folders `ai` and `real` and *AI* for `0_real` and `1_fake`, and nobody
@@ -6,19 +6,12 @@ notices. Here a name that does not say plainly what it is stops the work and ask
 """
 
 import csv
-import math
 import os
 import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from veridical.errors import (
     ClassNamesUnclear,
@@ -27,8 +20,7 @@ from veridical.errors import (
     OneClassOnly,
     TooFewPhotos,
 )
-
-Label = Literal["real", "ai"]
+from veridical.samples import Label, Sample
 
 
 def _set(words: str) -> frozenset[str]:
@@ -36,25 +28,6 @@ def _set(words: str) -> frozenset[str]:
 
 
 SUFFIXES = _set(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .heic .heif .hif .avif .jp2")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One labelled picture.
-
-    Attributes:
-        path: Where it is.
-        label: What it is; never a number.
-        source: Which collection it came from; splits keep each source's share.
-        generator: What made it; "" for real pictures, or where nobody knows.
-        group: Pictures of one group (a person, a shoot, one photo and its edits) stay together.
-    """
-
-    path: Path
-    label: Label
-    source: str
-    generator: str
-    group: str
 
 
 # --- walking ---------------------------------------------------------------------------------
@@ -249,7 +222,7 @@ def read_samples(
     level of sub-folders, if any, is the `source`, and for AI pictures also the `generator`; else
     the class folder is the source. Each picture is a group of its own, named by its path without
     the suffix (so `x.jpg` and `x.png` stay together): who has several pictures of one person
-    writes a manifest, and near-duplicates are joined by `split_groups`.
+    writes a manifest, and `splits` joins near-duplicates.
 
     A manifest has the columns `path` and `label`, perhaps `source` (default: the name of the
     picture's folder), `generator`, `group` (empty: a group of its own) and `split`; others are
@@ -444,201 +417,18 @@ def _refuse_repeated(manifest: Path, rows: Sequence[Mapping[str, str]]) -> None:
             f"{manifest}: {sum(not row['path'] for row in rows)} rows have no path.",
             hint="Fill in the column `path`, or delete the rows.",
         )
-    labels: dict[str, set[str]] = {}
-    times: Counter[str] = Counter()
+    labels: dict[str, list[str]] = {}
     for row in rows:
-        path = os.path.normpath(row["path"])
-        times[path] += 1
-        labels.setdefault(path, set()).add(row["label"])
-    torn = [path for path, given in labels.items() if len(given) > 1]
+        labels.setdefault(os.path.normpath(row["path"]), []).append(row["label"])
+    torn = [path for path, given in labels.items() if len(set(given)) > 1]
     if torn:
         raise ManifestError(
             f"{manifest}: {len(torn)} pictures have two labels: {_listed(torn, 3)}.",
             hint="Keep the true one.",
         )
-    repeated = [path for path, count in times.items() if count > 1]
+    repeated = [path for path, given in labels.items() if len(given) > 1]
     if repeated:
         raise ManifestError(
             f"{manifest}: {len(repeated)} pictures are listed twice: {_listed(repeated, 3)}.",
             hint="List each picture once, in one split.",
         )
-
-
-# --- splits that keep people apart -----------------------------------------------------------
-
-
-def split_groups(
-    samples: Sequence[Sample],
-    *,
-    shares: Mapping[str, float],
-    seed: int,
-    hashes: Mapping[Path, int] | None = None,
-    distance: int = 3,
-) -> dict[str, tuple[Sample, ...]]:
-    """Deal the samples out to named parts; what belongs together stays together.
-
-    A group is never divided, and groups with near-duplicate pictures are dealt as one, through
-    any number of steps. Each source of each class is shuffled and dealt in turn to the part that
-    is furthest behind its share of that class: where groups are single pictures, a part gets its
-    share of every source to within `len(shares) - 1` pictures; larger groups make it coarser. If
-    that would leave a part without a class, the last groups go where the class is missing.
-    The answer depends on the groups' names and the seed, not on the order or place of the files.
-
-    Args:
-        samples: In any order.
-        shares: The parts and their shares, positive and adding up to 1, such as
-            `{"fit": 0.7, "validation": 0.15, "calibration": 0.15}`.
-        seed: Another seed, another split.
-        hashes: 64-bit perceptual hashes by path; pictures without one stay with their group.
-        distance: Bits by which two hashes may differ and still be of one picture.
-
-    Raises:
-        TooFewPhotos: If a class has fewer independent groups than there are parts.
-        ValueError: If the shares are not as above.
-    """
-    if not shares or min(shares.values()) <= 0 or not math.isclose(sum(shares.values()), 1):
-        raise ValueError(f"Shares must be positive and add up to 1; got {dict(shares)}.")
-    clusters = _clusters(samples, hashes or {}, distance)
-    left = Counter(label for cluster in clusters.values() for label in _classes(cluster))
-    for label in ("real", "ai"):
-        if left[label] < len(shares):
-            raise TooFewPhotos(
-                f"{left[label]} independent groups of {label} pictures, for {len(shares)} parts "
-                f"({', '.join(shares)}); each part needs at least one.",
-                hint="Add pictures of other people and sources (near-duplicates count as one).",
-            )
-    order = sorted(clusters, key=lambda name: _turn(name, clusters[name], seed))
-    dealt: dict[str, list[Sample]] = {part: [] for part in shares}
-    have = {part: Counter[Label]() for part in shares}
-    seen = Counter[Label]()
-    for name in order:
-        counts = Counter(sample.label for sample in clusters[name])
-        seen.update(counts)
-        parts = list(shares)
-        for label in counts:
-            without = [part for part in shares if not have[part][label]]
-            if left[label] <= len(without):
-                parts = without  # the clusters of both classes come first: both lack the same parts
-            left[label] -= 1
-
-        def behind(part: str, counts: Counter[Label] = counts) -> float:
-            return sum(n * (shares[part] * seen[c] - have[part][c]) for c, n in counts.items())
-
-        part = max(parts, key=behind)
-        have[part].update(counts)
-        dealt[part].extend(clusters[name])
-    return {
-        part: tuple(sorted(chosen, key=lambda sample: (sample.group, sample.path)))
-        for part, chosen in dealt.items()
-    }
-
-
-def _classes(cluster: Iterable[Sample]) -> set[Label]:
-    return {sample.label for sample in cluster}
-
-
-def _turn(name: str, cluster: Sequence[Sample], seed: int) -> tuple[int, str, str, int, bytes]:
-    """Classes that hang together first, then source by source; large groups, then by lot."""
-    cells = Counter((sample.label, sample.source) for sample in cluster)
-    label, source = min(cells, key=lambda cell: (-cells[cell], cell))
-    lot = blake2b(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()
-    return -len(_classes(cluster)), label, source, -len(cluster), lot
-
-
-def _clusters(
-    samples: Sequence[Sample], hashes: Mapping[Path, int], distance: int
-) -> dict[str, list[Sample]]:
-    """Groups joined where their pictures nearly coincide, named by the first group's name."""
-    leader = {sample.group: sample.group for sample in samples}
-
-    def lead(group: str) -> str:
-        while leader[group] != group:
-            leader[group] = group = leader[leader[group]]
-        return group
-
-    hashed = [sample for sample in samples if sample.path in hashes]
-    pairs = near_duplicates([hashes[sample.path] for sample in hashed], distance=distance)
-    for one, other in pairs:
-        first, second = sorted((lead(hashed[one].group), lead(hashed[other].group)))
-        leader[second] = first
-    clusters: dict[str, list[Sample]] = {}
-    for sample in samples:
-        clusters.setdefault(lead(sample.group), []).append(sample)
-    return clusters
-
-
-def near_duplicates(hashes: Sequence[int], *, distance: int = 3) -> list[tuple[int, int]]:
-    """Find pictures whose 64-bit perceptual hashes differ in at most `distance` bits.
-
-    Equal hashes are chained, each to the one before, so that a thousand copies are 999 pairs and
-    not half a million. Unequal ones are paired through the first picture with each hash. Taken
-    together the pairs connect exactly the pictures that all close pairs connect.
-
-    By the pigeonhole principle, two hashes that differ in d bits agree in at least one of d + 1
-    bands, so only hashes that share a band are compared.
-
-    Returns:
-        Pairs of positions in `hashes`, the smaller first, sorted.
-
-    Raises:
-        ValueError: If a hash is not in [0, 2^64), or the distance is negative.
-    """
-    if distance < 0 or not all(0 <= value < 1 << 64 for value in hashes):
-        raise ValueError(f"Hashes of 64 bits and a distance >= 0 are wanted; got {distance=}.")
-    values, first, which = np.unique(
-        np.array(hashes, dtype=np.uint64), return_index=True, return_inverse=True
-    )
-    order = np.argsort(which, kind="stable")
-    equal = np.flatnonzero(which[order[1:]] == which[order[:-1]])
-    pairs = set(zip(order[equal].tolist(), order[equal + 1].tolist(), strict=True))
-    rows = np.arange(len(values))
-    for one, other in _close(values, rows, np.arange(64, dtype=np.uint64), distance):
-        low, high = np.minimum(first[one], first[other]), np.maximum(first[one], first[other])
-        pairs.update(zip(low.tolist(), high.tolist(), strict=True))
-    return sorted(pairs)
-
-
-_CROWD = 256  # members from which a band's bucket is worth sorting again by its other bits
-_FINEST = 24  # bits; with fewer left, sorting again would hardly part anyone
-
-
-def _close(
-    values: NDArray[np.uint64], rows: NDArray[np.intp], bits: NDArray[np.uint64], distance: int
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield close pairs among `rows` that differ in nothing but `bits`; some more than once."""
-    for band in np.array_split(bits, distance + 1):
-        keys = values[rows] & np.bitwise_or.reduce(np.uint64(1) << band)
-        order = np.argsort(keys, kind="stable")
-        keys, members = keys[order], rows[order]
-        starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]])
-        sizes = np.diff(np.r_[starts, len(keys)])
-        rest = np.setdiff1d(bits, band)
-        crowded = sizes > (_CROWD if len(rest) >= _FINEST else len(keys))
-        for start, size in zip(starts[crowded], sizes[crowded], strict=True):
-            # Plain skies and studio walls share a band by the thousand.
-            yield from _close(values, members[start : start + size], rest, distance)
-        calm = ~np.repeat(crowded, sizes)
-        keys, members = keys[calm], members[calm]
-        left = np.arange(len(keys))
-        for lag in range(1, len(keys)):  # each with its next neighbour but `lag` in the bucket
-            left = left[left + lag < len(keys)]
-            left = left[keys[left] == keys[left + lag]]
-            if not left.size:
-                break
-            one, other = members[left], members[left + lag]
-            near = _bits_set(values[one] ^ values[other]) <= distance
-            yield one[near], other[near]
-
-
-def _bits_set(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Count ones, side by side (H. Warren, Hacker's Delight, 2nd ed., figure 5-2).
-
-    numpy has `bitwise_count` only since 2.0.
-    """
-    words = words - ((words >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    words = (words & np.uint64(0x3333333333333333)) + (
-        (words >> np.uint64(2)) & np.uint64(0x3333333333333333)
-    )
-    words = (words + (words >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    counts: NDArray[np.uint64] = (words * np.uint64(0x0101010101010101)) >> np.uint64(56)
-    return counts

@@ -7,6 +7,10 @@ Every metric is written once, for pictures that carry a weight: the number of ti
 resample drew them. The plain functions give each picture the weight 1, so what the tests hold
 against scikit-learn is what the intervals are made of.
 
+What cannot be measured is a ValueError that says what came: no pictures, labels other than 0 and
+1, unequally many labels and scores, a score that is not finite, P(ai) outside [0, 1]. `Raises`
+below names what is refused beyond that.
+
 Only numpy is needed: the base install has neither scipy nor scikit-learn.
 """
 
@@ -18,7 +22,8 @@ import numpy as np
 
 from veridical.arrays import Bool, Float, Int, ndarray
 
-Labels: TypeAlias = Bool[ndarray, " pictures"] | Int[ndarray, " pictures"]
+Mask: TypeAlias = Bool[ndarray, " pictures"]
+Labels: TypeAlias = Mask | Int[ndarray, " pictures"]
 Scores: TypeAlias = Float[ndarray, " pictures"]
 Weights: TypeAlias = Float[ndarray, "resamples pictures"]
 Draws: TypeAlias = Float[ndarray, " resamples"]
@@ -128,8 +133,7 @@ def roc_curve(truth: Labels, score: Scores) -> Roc:
         algorithm 1. Corners on straight lines are kept.
 
     Raises:
-        ValueError: If there are no pictures, one class only, scores that are not finite, labels
-            other than 0 and 1, or as many labels as scores there are not.
+        ValueError: If there is one class only.
     """
     ranked = _Ranked.of(*_both_classes(truth, score))
     tp, fp = ranked.curve(np.ones((1, len(score))))
@@ -148,7 +152,7 @@ def auroc(truth: Labels, score: Scores) -> float:
         characteristic (ROC) curve", Radiology 143(1), 1982.
 
     Raises:
-        ValueError: See `roc_curve`.
+        ValueError: If there is one class only.
     """
     return float(_auroc(*_curve_of(truth, score))[0])
 
@@ -162,7 +166,7 @@ def average_precision(truth: Labels, score: Scores) -> float:
         ROC curves", ICML 2006.
 
     Raises:
-        ValueError: See `roc_curve`.
+        ValueError: If there is one class only.
     """
     return float(_average_precision(*_curve_of(truth, score))[0])
 
@@ -178,7 +182,7 @@ def tpr_at_fpr(truth: Labels, score: Scores, fpr: float) -> float:
         Fawcett 2006 (see `roc_curve`): his step function, read from below.
 
     Raises:
-        ValueError: If `fpr` is outside [0, 1], and see `roc_curve`.
+        ValueError: If `fpr` is outside [0, 1], or there is one class only.
     """
     if not 0 <= fpr <= 1:
         raise ValueError(f"A false positive rate lies in [0, 1]; got {fpr}.")
@@ -193,10 +197,6 @@ def confusion(truth: Labels, p_ai: Scores, *, threshold: float = 0.5) -> Confusi
 
     References:
         Fawcett 2006 (see `roc_curve`), figure 1.
-
-    Raises:
-        ValueError: If there are no pictures, P(ai) outside [0, 1] or not a number, labels other
-            than 0 and 1, or as many labels as probabilities there are not.
     """
     is_ai, p = _probabilities(truth, p_ai)
     tn, fp, fn, tp = np.bincount(2 * is_ai + (p >= threshold), minlength=4).tolist()
@@ -204,11 +204,7 @@ def confusion(truth: Labels, p_ai: Scores, *, threshold: float = 0.5) -> Confusi
 
 
 def accuracy(truth: Labels, p_ai: Scores, *, threshold: float = 0.5) -> float:
-    """Return the share of pictures called what they are: (TP + TN) / all, Fawcett 2006, figure 1.
-
-    Raises:
-        ValueError: See `confusion`.
-    """
+    """Return the share of pictures called what they are: (TP + TN) / all (see `confusion`)."""
     is_ai, p = _probabilities(truth, p_ai)
     return float(np.mean((p >= threshold) == is_ai))
 
@@ -221,7 +217,7 @@ def balanced_accuracy(truth: Labels, p_ai: Scores, *, threshold: float = 0.5) ->
         the plain average, not their posterior mean.
 
     Raises:
-        ValueError: If there is one class only, and see `confusion`.
+        ValueError: If there is one class only.
     """
     is_ai, p = _probabilities(*_both_classes(truth, p_ai))
     called = p >= threshold
@@ -237,9 +233,6 @@ def brier(truth: Labels, p_ai: Scores) -> float:
     References:
         G. Brier, "Verification of forecasts expressed in terms of probability", Monthly Weather
         Review 78(1), 1950; half of his sum, which runs over both classes.
-
-    Raises:
-        ValueError: See `confusion`.
     """
     return float(_squared(*_probabilities(truth, p_ai)).mean())
 
@@ -252,9 +245,6 @@ def nll(truth: Labels, p_ai: Scores) -> float:
 
     References:
         I. Good, "Rational decisions", Journal of the Royal Statistical Society B 14(1), 1952.
-
-    Raises:
-        ValueError: See `confusion`.
     """
     return float(_surprise(*_probabilities(truth, p_ai)).mean())
 
@@ -282,8 +272,8 @@ def expected_calibration_error(
         exploratory analysis for natural language processing models", EMNLP 2015.
 
     Raises:
-        ValueError: If there is one class only (a calibrated P(ai) is not calibrated within a
-            class), and see `confusion`.
+        ValueError: If `bins` is not positive, or there is one class only (a calibrated P(ai) is
+            not calibrated within a class).
     """
     is_ai, p = _probabilities(*_both_classes(truth, p_ai))
     weights = np.ones((1, len(p)))
@@ -301,7 +291,7 @@ def reliability_bins(
         not theirs about what is claimed.
 
     Raises:
-        ValueError: See `confusion`.
+        ValueError: If `bins` is not positive.
     """
     is_ai, p = _probabilities(truth, p_ai)
     index = _bin_index(p, bins, adaptive=adaptive)
@@ -340,7 +330,7 @@ def wilson(hits: int, total: int) -> Measured:
     middle = (share + _Z**2 / (2 * total)) / (1 + _Z**2 / total)
     spread = share * (1 - share) / total + _Z**2 / (4 * total**2)
     half = _Z / (1 + _Z**2 / total) * spread**0.5
-    return Measured(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
+    return _holding(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def bootstrap(
@@ -384,8 +374,7 @@ def bootstrap(
         69(3), 2007 (their "cluster bootstrap").
 
     Raises:
-        ValueError: If `resamples` is not positive, if there are as many groups as pictures there
-            are not, and see `confusion`.
+        ValueError: If `resamples` or `bins` is not positive, or not every picture has a group.
     """
     is_ai, p = _probabilities(truth, p_ai)
     called = p >= threshold
@@ -413,7 +402,7 @@ def bootstrap(
 
 
 def bootstrap_shares(
-    shares: Mapping[str, tuple[Bool[ndarray, " pictures"], Bool[ndarray, " pictures"]]],
+    shares: Mapping[str, tuple[Mask, Mask]],
     truth: Labels,
     *,
     groups: Sequence[str] | None = None,
@@ -434,8 +423,7 @@ def bootstrap_shares(
         such picture are left out of its interval.
 
     Raises:
-        ValueError: If there are no pictures, labels other than 0 and 1, `resamples` is not
-            positive, or the lengths differ.
+        ValueError: If `resamples` is not positive, or the lengths differ.
     """
     is_ai = _labels(truth)
     for name, (event, among) in shares.items():
@@ -452,17 +440,16 @@ def bootstrap_shares(
     drawn = [(w @ hits_, w @ among_) for w in plan.resamples(resamples, seed)]
     hits, totals = (np.concatenate(part) for part in zip(*drawn, strict=True))
     measured: dict[str, Measured | None] = {}
-    for column, (name, (event, among)) in enumerate(shares.items()):
-        if not among.any():
+    for column, (name, (_, among)) in enumerate(shares.items()):
+        hit, count = float(hits_[:, column].sum()), float(among_[:, column].sum())
+        if not count:
             measured[name] = None
-            continue
-        value = float(hits_[:, column].sum() / among_[:, column].sum())
-        if (event & among).sum() in (0, among.sum()):
+        elif hit in (0, count):
             units = len(np.unique(plan.unit[among]))
-            measured[name] = wilson(round(value) * units, units)
-            continue
-        defined = totals[:, column] > 0
-        measured[name] = _percentiles(value, hits[defined, column] / totals[defined, column])
+            measured[name] = wilson(units if hit else 0, units)
+        else:
+            some = totals[:, column] > 0
+            measured[name] = _percentiles(hit / count, hits[some, column] / totals[some, column])
     return measured
 
 
@@ -472,11 +459,16 @@ def _at_least_its_rates(measured: Mapping[str, Measured | None]) -> Measured | N
     if not (whole and tpr and fpr) or not {tpr.value, fpr.value} <= {0, 1}:
         return whole
     low, high = (tpr.low + 1 - fpr.high) / 2, (tpr.high + 1 - fpr.low) / 2
-    return Measured(whole.value, min(low, whole.value), max(high, whole.value))
+    return _holding(whole.value, low, high)
 
 
 def _percentiles(value: float, draws: Draws) -> Measured:
     low, high = np.quantile(draws, (0.025, 0.975)).tolist()
+    return _holding(value, low, high)
+
+
+def _holding(value: float, low: float, high: float) -> Measured:
+    """The interval, stretched to the value where it lies outside."""
     return Measured(value, min(low, value), max(high, value))
 
 
@@ -493,7 +485,7 @@ class _Plan:
     strata: tuple[tuple[Int[ndarray, " _"], Int[ndarray, " _"]], ...]
 
     @classmethod
-    def of(cls, is_ai: Bool[ndarray, " pictures"], groups: Sequence[str] | None) -> "_Plan":
+    def of(cls, is_ai: Mask, groups: Sequence[str] | None) -> "_Plan":
         count = len(is_ai)
         if groups is None:
             unit = np.arange(count)
@@ -532,7 +524,7 @@ class _Plan:
 
 
 def _kernel(
-    is_ai: Bool[ndarray, " pictures"], p: Scores, called: Bool[ndarray, " pictures"], *, bins: int
+    is_ai: Mask, p: Scores, called: Mask, *, bins: int
 ) -> Callable[[Weights], dict[str, Draws]]:
     """The metrics that are no shares, as one function of the pictures' weights."""
     squared, surprise = _squared(is_ai, p), _surprise(is_ai, p)
@@ -566,12 +558,12 @@ class _Ranked:
     """Pictures from the highest score to the lowest; `ends` closes each run of equal scores."""
 
     order: Int[ndarray, " pictures"]
-    is_ai: Bool[ndarray, " pictures"]
+    is_ai: Mask
     score: Float[ndarray, " pictures"]
     ends: Int[ndarray, " distinct"]
 
     @classmethod
-    def of(cls, is_ai: Bool[ndarray, " pictures"], score: Scores) -> "_Ranked":
+    def of(cls, is_ai: Mask, score: Scores) -> "_Ranked":
         order = np.argsort(-score, kind="stable")
         sorted_ = score[order]
         ends = np.append(np.flatnonzero(np.diff(sorted_)), len(sorted_) - 1)
@@ -609,11 +601,11 @@ def _tpr_at_fpr(tp: ndarray, fp: ndarray, fpr: float) -> Draws:
     return np.asarray((tp * allowed).max(axis=1) / tp[:, -1])
 
 
-def _squared(is_ai: Bool[ndarray, " pictures"], p: Scores) -> Scores:
+def _squared(is_ai: Mask, p: Scores) -> Scores:
     return np.asarray((p - is_ai) ** 2)
 
 
-def _surprise(is_ai: Bool[ndarray, " pictures"], p: Scores) -> Scores:
+def _surprise(is_ai: Mask, p: Scores) -> Scores:
     return np.asarray(-np.log(np.maximum(np.where(is_ai, p, 1 - p), _NLL_FLOOR)))
 
 
@@ -638,7 +630,7 @@ def _bin_index(p: Scores, bins: int, *, adaptive: bool) -> Int[ndarray, " pictur
 # ---------------------------------------------------------------------------- what came in
 
 
-def _labels(truth: ndarray) -> Bool[ndarray, " pictures"]:
+def _labels(truth: ndarray) -> Mask:
     labels = np.asarray(truth)
     if labels.ndim != 1 or not len(labels):
         raise ValueError(f"Labels must be a list of at least one; got the shape {labels.shape}.")
@@ -648,7 +640,7 @@ def _labels(truth: ndarray) -> Bool[ndarray, " pictures"]:
     return np.asarray(labels == 1)
 
 
-def _scored(truth: ndarray, score: ndarray) -> tuple[Bool[ndarray, " pictures"], Scores]:
+def _scored(truth: ndarray, score: ndarray) -> tuple[Mask, Scores]:
     is_ai, s = _labels(truth), np.asarray(score, dtype=float)
     if s.shape != is_ai.shape:
         raise ValueError(f"Each label needs one score; got {is_ai.shape} and {s.shape}.")
@@ -658,14 +650,14 @@ def _scored(truth: ndarray, score: ndarray) -> tuple[Bool[ndarray, " pictures"],
     return is_ai, s
 
 
-def _probabilities(truth: ndarray, p_ai: ndarray) -> tuple[Bool[ndarray, " pictures"], Scores]:
+def _probabilities(truth: ndarray, p_ai: ndarray) -> tuple[Mask, Scores]:
     is_ai, p = _scored(truth, p_ai)
     if p.min() < 0 or p.max() > 1:
         raise ValueError(f"P(ai) lies in [0, 1]; got values from {p.min()} to {p.max()}.")
     return is_ai, p
 
 
-def _both_classes(truth: ndarray, score: ndarray) -> tuple[Bool[ndarray, " pictures"], Scores]:
+def _both_classes(truth: ndarray, score: ndarray) -> tuple[Mask, Scores]:
     is_ai, s = _scored(truth, score)
     if is_ai.all() or not is_ai.any():
         only = "ai" if is_ai.all() else "real"

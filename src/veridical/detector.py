@@ -1,0 +1,382 @@
+"""One picture in, one Report out: the only place that knows all the instruments and their order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from veridical._version import VERSION
+from veridical.arrays import Float, Float32, UInt8, ndarray
+from veridical.artifact import read_model
+from veridical.backbone import Backbone, BackboneSpec, OnnxBackbone
+from veridical.calibration import Calibration
+from veridical.errors import ModelDamaged
+from veridical.faces import Face, FaceFinder, Framing, cut, surroundings
+from veridical.head import BayesianHead, Layer, summarise
+from veridical.images import Limits, Photo, Source, read_photo
+from veridical.outlier import OutlierGauge
+from veridical.report import Box, Decision, FaceReport, Reason, Report, Verdict
+from veridical.saliency import (
+    Faithfulness,
+    Fill,
+    TokenMap,
+    channel_importance,
+    faithfulness,
+    occlusion,
+    token_map,
+)
+from veridical.tokens import Pooling, Tokens, pool
+
+@runtime_checkable
+class Finder(Protocol):
+    """Finds faces in an upright sRGB picture, largest first."""
+
+    def find(self, pixels: UInt8[ndarray, "height width 3"]) -> tuple[Face, ...]:
+        """Return the faces."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Explanation:
+    """What in one face spoke for its verdict.
+
+    Attributes:
+        face: The face and its verdict.
+        area: The part of the photo that the crop shows, px of the photo.
+        crop: What the backbone looked at.
+        contributions: Every patch's part of the logit, relative to an average training picture.
+        gradient_x_token: The same without a baseline.
+        channels: |d logit / d feature| for each channel of the pooled features.
+        trust: How the contributions did against random maps; None if they were not scored.
+        occlusion: Fall of P(ai) when a place is covered; None unless asked for.
+    """
+
+    face: FaceReport
+    area: Box
+    crop: UInt8[ndarray, "size size 3"]
+    contributions: TokenMap
+    gradient_x_token: TokenMap
+    channels: Float32[ndarray, " features"]
+    trust: Faithfulness | None
+    occlusion: Float[ndarray, "size size"] | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detector:
+    """The parts of a model, put together. Make one with `Detector.load`; it is safe to share.
+
+    Attributes:
+        finder: Finds faces.
+        backbone: Looks at them.
+        framing: How they are cut out.
+        pooling: How tokens become features.
+        head: From features to samples of the logit.
+        calibration: From the head's logits to probabilities and prediction sets.
+        outlier: How far the features are from the training features.
+        min_face_px: Longer side of the smallest face that is judged, px.
+        model: First 12 hex digits of the SHA-256 of the model's card.
+        level: Mass of the credible interval.
+        limits: On what is decoded.
+        card: The model card, for those who want to know more.
+    """
+
+    finder: Finder
+    backbone: Backbone
+    framing: Framing
+    pooling: tuple[Pooling, ...]
+    head: BayesianHead
+    calibration: Calibration
+    outlier: OutlierGauge
+    min_face_px: float
+    model: str
+    level: float = 0.9
+    limits: Limits = Limits()
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | PathLike[str] | None = None,
+        *,
+        samples: int | None = None,
+        threads: int = 0,
+        limits: Limits = Limits(),  # noqa: B008 (frozen)
+    ) -> "Detector":
+        """Load a model folder; the one in the package if none is named.
+
+        Args:
+            model: Folder with card.json, model.safetensors and backbone.onnx.
+            samples: Posterior samples, if other than the card's.
+            threads: Threads for one picture; 0 lets ONNX Runtime choose. For many pictures at a
+                time on an engine, 1.
+            limits: On what is decoded.
+
+        Raises:
+            ModelMissing: If the folder or a file of it is absent.
+            ModelDamaged: If a file is not what the card describes.
+        """
+        path = Path(model) if model is not None else default_model()
+        folder = read_model(path)
+        card, tensors = folder.card, folder.tensors
+        try:
+            spec = BackboneSpec(**_tuples(card["backbone"]))
+            head = head_from(card["head"], tensors)
+            parts: dict[str, Any] = {
+                "framing": Framing(**card["framing"]),
+                "pooling": tuple(card["pooling"]),
+                "head": head if samples is None else replace(head, samples=samples),
+                "calibration": Calibration(**card["calibration"]),
+                "outlier": OutlierGauge(
+                    centre=head.centre,
+                    spread=head.spread,
+                    basis=tensors["outlier.basis"],
+                    variance=tensors["outlier.variance"],
+                    **card["outlier"],
+                ),
+                "min_face_px": float(card["min_face_px"]),
+            }
+        except (KeyError, TypeError, ValueError) as foreign:
+            raise ModelDamaged(
+                f"The model in {path} does not fit together ({foreign!r}).",
+                hint="Copy the whole folder again, or train the model again.",
+            ) from foreign
+        return cls(
+            finder=FaceFinder(threads),
+            backbone=OnnxBackbone(folder.backbone, spec, threads),
+            model=folder.identity[:12],
+            limits=limits,
+            card=card,
+            **parts,
+        )
+
+    def inspect(self, source: Source, *, whole_image: bool = False) -> Report:
+        """Judge one picture.
+
+        Args:
+            source: A path, the bytes of a file, a binary file, a PIL image, or an array
+                (height, width, 3) of uint8.
+            whole_image: Judge the frame as if it were a face, instead of the faces in it.
+
+        Raises:
+            PhotoError: If the picture cannot be read.
+        """
+        return self._examine(read_photo(source, self.limits), whole_image)[0]
+
+    def explain(
+        self,
+        source: Source,
+        *,
+        whole_image: bool = False,
+        trust: bool = True,
+        occlude: tuple[int, int] | None = None,
+        fill: Fill = "mean",
+    ) -> tuple[Report, tuple[Explanation, ...]]:
+        """Judge one picture and say why: one explanation for each face that was judged.
+
+        Args:
+            source: As for `inspect`.
+            whole_image: As for `inspect`.
+            trust: Score the maps against random ones (some forty more passes per face).
+            occlude: Window and stride in px of the crop for an occlusion map; None for none.
+            fill: What covers the windows.
+
+        Raises:
+            PhotoError: If the picture cannot be read.
+            ValueError: If window and stride do not fit the crop.
+        """
+        report, seen = self._examine(read_photo(source, self.limits), whole_image)
+        return report, tuple(self._explain(one, trust, occlude, fill) for one in seen)
+
+    def p_ai(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
+        """Return the calibrated predictive P(ai) of crops that are already cut out."""
+        return np.array([summarise(logits).p_ai for logits in self._calibrated(crops)])
+
+    def _calibrated(
+        self, crops: UInt8[ndarray, "batch size size 3"]
+    ) -> Iterable[Float[ndarray, " samples"]]:
+        for tokens in self.backbone.tokens(crops):
+            yield self.calibration.logits(self.head.logits(pool(tokens, self.pooling)))
+
+    def _examine(self, photo: Photo, whole_image: bool) -> tuple[Report, list["_Seen"]]:
+        height, width = photo.pixels.shape[:2]
+        if whole_image or self.framing.whole:
+            frame = Box(left=0.0, top=0.0, width=float(width), height=float(height))
+            looks = [self._look(photo, frame, frame, None)]
+        else:
+            looks = [
+                self._look(photo, face.box, surroundings(face.box, self.framing, width, height), face)
+                for face in self.finder.find(photo.pixels)
+            ]
+        faces = tuple(face for face, _ in looks)
+        decision, lead, reasons = together(faces)
+        return (
+            Report(
+                path=photo.path,
+                sha256=photo.sha256,
+                width=width,
+                height=height,
+                steps=photo.steps,
+                faces=faces,
+                decision=decision,
+                p_ai=lead.p_ai if lead else None,
+                interval=lead.interval if lead else None,
+                reasons=reasons,
+                model=self.model,
+                version=VERSION,
+            ),
+            [seen for _, seen in looks if seen],
+        )
+
+    def _look(
+        self, photo: Photo, box: Box, area: Box, face: Face | None
+    ) -> tuple[FaceReport, "_Seen | None"]:
+        """Judge one face, or the whole frame where `face` is None."""
+        if max(box.width, box.height) < self.min_face_px:
+            small = (Reason.FACE_TOO_SMALL,)
+            return _face_report(box, face, None, small), None
+        crop = cut(photo.pixels, area, self.framing)
+        tokens = self.backbone.tokens(crop[None])[0]
+        features = pool(tokens, self.pooling)
+        verdict = self._verdict(features, off_label=face is None and not self.framing.whole)
+        report = _face_report(box, face, verdict, verdict.reasons)
+        return report, _Seen(report=report, area=area, crop=crop, tokens=tokens, features=features)
+
+    def _verdict(self, features: Float32[ndarray, " features"], off_label: bool) -> Verdict:
+        belief = summarise(self.calibration.logits(self.head.logits(features)), self.level)
+        distance = self.outlier.distance(features)
+        plausible = self.calibration.prediction_set(belief.p_ai)
+        low, high = belief.interval
+        doubts = []
+        if distance > 1:
+            doubts.append(Reason.UNLIKE_TRAINING)
+        if len(plausible) == 2:
+            doubts.append(Reason.BOTH_PLAUSIBLE)
+        if not plausible:
+            doubts.append(Reason.NEITHER_PLAUSIBLE)
+        if low < 0.5 < high:
+            doubts.append(Reason.INTERVAL_TOO_WIDE)
+        reasons = doubts or [Reason.WITHIN_COVERAGE]
+        return Verdict(
+            decision=Decision.UNDECIDED if doubts else plausible[0],
+            p_ai=belief.p_ai,
+            interval=belief.interval,
+            std=belief.std,
+            total=belief.total,
+            aleatoric=belief.aleatoric,
+            epistemic=belief.epistemic,
+            distance=distance,
+            reasons=(*reasons, *([Reason.WHOLE_IMAGE] if off_label else [])),
+        )
+
+    def _explain(
+        self, seen: "_Seen", trust: bool, occlude: tuple[int, int] | None, fill: Fill
+    ) -> Explanation:
+        slope = np.float32(self.calibration.slope)
+        raw, rest = self.head.gradient(seen.features)
+        gradient, rest = raw * slope, rest * self.calibration.slope + self.calibration.intercept
+        maps = [
+            token_map(seen.tokens, self.pooling, gradient, rest, baseline)
+            for baseline in (self.head.centre, None)
+        ]
+        return Explanation(
+            face=seen.report,
+            area=seen.area,
+            crop=seen.crop,
+            contributions=maps[0],
+            gradient_x_token=maps[1],
+            channels=channel_importance(gradient),
+            trust=faithfulness(seen.crop, maps[0].patches, self._mean_logit) if trust else None,
+            occlusion=occlusion(
+                seen.crop, self.p_ai, window=occlude[0], stride=occlude[1], fill=fill
+            )
+            if occlude
+            else None,
+        )
+
+    def _mean_logit(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
+        return np.array([float(logits.mean()) for logits in self._calibrated(crops)])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Seen:
+    """What was computed on the way to a face's verdict, kept for its explanation."""
+
+    report: FaceReport
+    area: Box
+    crop: UInt8[ndarray, "size size 3"]
+    tokens: Tokens
+    features: Float32[ndarray, " features"]
+
+
+def together(
+    faces: Sequence[FaceReport],
+) -> tuple[Decision, Verdict | None, tuple[Reason, ...]]:
+    """Return a picture's decision, the verdict it rests on, and why; see `Report`.
+
+    Faces too small to judge have no say beside one that was judged: a bystander's head of twenty
+    pixels must not silence the verdict on a portrait.
+    """
+    judged = [face.verdict for face in faces if face.verdict]
+    if not faces:
+        return Decision.UNDECIDED, None, (Reason.NO_FACE,)
+    if not judged:
+        return Decision.UNDECIDED, None, (Reason.FACE_TOO_SMALL,)
+    decisions = {verdict.decision for verdict in judged}
+    for decision in (Decision.AI, Decision.UNDECIDED, Decision.REAL):
+        if decision in decisions:
+            break
+    lead = max((v for v in judged if v.decision is decision), key=lambda verdict: verdict.p_ai)
+    disagree = (Reason.FACES_DISAGREE,) if len(decisions) > 1 else ()
+    return decision, lead, (*lead.reasons, *disagree)
+
+
+def default_model() -> Path:
+    """Return the folder of the model that comes with the package."""
+    return Path(str(files("veridical").joinpath("models", "default")))
+
+
+def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> BayesianHead:
+    """Put a head together from its card entry and tensors; the inverse of `head_to`."""
+    return BayesianHead(
+        centre=tensors["head.centre"],
+        spread=tensors["head.spread"],
+        layers=tuple(
+            Layer(weight=tensors[f"head.{i}.weight"], bias=tensors[f"head.{i}.bias"], **layer)
+            for i, layer in enumerate(card["layers"])
+        ),
+        samples=card["samples"],
+        seed=card["seed"],
+    )
+
+
+def head_to(head: BayesianHead) -> tuple[dict[str, Any], dict[str, ndarray]]:
+    """Take a head apart into a card entry and tensors."""
+    card = {
+        "samples": head.samples,
+        "seed": head.seed,
+        "layers": [{"relu": layer.relu, "dropout": layer.dropout} for layer in head.layers],
+    }
+    tensors: dict[str, ndarray] = {"head.centre": head.centre, "head.spread": head.spread}
+    for i, layer in enumerate(head.layers):
+        tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"] = layer.weight, layer.bias
+    return card, tensors
+
+
+def _face_report(
+    box: Box, face: Face | None, verdict: Verdict | None, reasons: tuple[Reason, ...]
+) -> FaceReport:
+    return FaceReport(
+        box=box,
+        landmarks=face.landmarks if face else (),
+        detection=face.score if face else 0.0,
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def _tuples(entries: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON has lists where the card's owner has tuples."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in entries.items()}

@@ -1,0 +1,1 @@
+"""Answers for programs (`records`), for the terminal (`terminal`) and as pictures (`overlay`)."""

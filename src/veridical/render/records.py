@@ -1,0 +1,126 @@
+"""Answers as JSON: one object per picture, of a published shape, at full precision.
+
+The shape is `report.schema.json`, beside this file. Rounding is for people (`terminal`).
+"""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from typing import Any
+
+from veridical.report import Box, FaceReport, Failure, Report
+
+REPORT = "veridical.report/1"
+FAILURE = "veridical.failure/1"
+
+
+def record(outcome: Report | Failure) -> dict[str, object]:
+    """Return the outcome as plain values that `schema` accepts.
+
+    `path` is always valid Unicode, for readers stricter than Python's: what was not is written as
+    backslash escapes, and `path_bytes` then holds the name itself (see `path_of`).
+    """
+    if isinstance(outcome, Failure):
+        bug = {} if outcome.bug is None else {"bug": _unicode(outcome.bug)}
+        return {
+            "schema": FAILURE,
+            **_path(outcome.path),
+            "error": _unicode(outcome.error),
+            "hint": _unicode(outcome.hint),
+            **bug,
+        }
+    return {
+        "schema": REPORT,
+        **_path(outcome.path),
+        "sha256": outcome.sha256,
+        "decision": outcome.decision.value,
+        "p_ai": None if outcome.p_ai is None else float(outcome.p_ai),
+        "interval": None if outcome.interval is None else [float(p) for p in outcome.interval],
+        "reasons": [reason.value for reason in outcome.reasons],
+        "faces": [face_record(face) for face in outcome.faces],
+        "width": outcome.width,
+        "height": outcome.height,
+        "steps": [_unicode(step) for step in outcome.steps],
+        "model": outcome.model,
+        "version": outcome.version,
+    }
+
+
+def face_record(face: FaceReport) -> dict[str, object]:
+    """Return one face as plain values; the belief is null where there was nothing to judge."""
+    verdict = face.verdict
+    return {
+        "box": box_record(face.box),
+        "landmarks": [[float(x), float(y)] for x, y in face.landmarks],
+        "detection": float(face.detection),
+        "decision": face.decision.value,
+        "p_ai": None if verdict is None else float(verdict.p_ai),
+        "interval": None if verdict is None else [float(p) for p in verdict.interval],
+        "std": None if verdict is None else finite(verdict.std),
+        "total": None if verdict is None else finite(verdict.total),
+        "aleatoric": None if verdict is None else finite(verdict.aleatoric),
+        "epistemic": None if verdict is None else finite(verdict.epistemic),
+        "distance": None if verdict is None else finite(verdict.distance),
+        "reasons": [reason.value for reason in face.reasons],
+    }
+
+
+def box_record(box: Box) -> dict[str, float]:
+    """Return a box as plain values, px."""
+    return {
+        "left": float(box.left),
+        "top": float(box.top),
+        "width": float(box.width),
+        "height": float(box.height),
+    }
+
+
+def finite(number: float) -> float | None:
+    """Return the number, or None for NaN and infinities: JSON has no word for them."""
+    return float(number) if math.isfinite(number) else None
+
+
+def line(outcome: Report | Failure) -> str:
+    """Return the outcome as one line of JSON, without its line break.
+
+    The line is ASCII: it survives every encoding, and no file name can break it in two or send
+    control characters to a terminal.
+
+    Raises:
+        ValueError: If a place in the picture is not a finite number.
+    """
+    return json.dumps(record(outcome), allow_nan=False)
+
+
+def path_of(entry: Mapping[str, Any]) -> str | None:
+    """Return the path that a record was made for, to the byte; None if there was none."""
+    if "path_bytes" in entry:
+        return os.fsdecode(bytes.fromhex(entry["path_bytes"]))
+    path: str | None = entry["path"]
+    return path
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of every record."""
+    text = files("veridical.render").joinpath("report.schema.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def _path(path: str | None) -> dict[str, object]:
+    if path is None:
+        return {"path": None}
+    readable = _unicode(path)
+    if readable == path:
+        return {"path": path}
+    try:
+        return {"path": readable, "path_bytes": os.fsencode(path).hex()}
+    except UnicodeEncodeError:  # no file of this system can have that name
+        return {"path": readable}
+
+
+def _unicode(text: str) -> str:
+    """Escape what is no Unicode: lone surrogates, which stand for undecodable bytes of a name."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,339 @@
+"""Fit a head, its calibration and its outlier gauge on features that are already there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from veridical._optional import need
+from veridical.arrays import Bool, Float, Float32, Int, ndarray
+from veridical.calibration import Calibration, conformal_quantile
+from veridical.errors import OneClassOnly, TooFewPhotos
+from veridical.head import BayesianHead, Layer, sigmoid
+from veridical.outlier import OutlierGauge
+from veridical.samples import Sample
+from veridical.splits import split_groups
+from veridical.train.features import Looks
+from veridical.train.recipes import Recipe
+
+FOLDS = 5  # of sources left out in turn for calibration
+_DIRECTIONS = 256  # principal directions of the outlier gauge
+_LIMIT = 0.995  # quantile of the held-out distances at which we abstain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    """Everything that training finds out.
+
+    Attributes:
+        head: The head.
+        calibration: Fitted on pictures the head did not see.
+        outlier: Fitted on what the head saw, its limit on what it did not.
+        calibrated_on: In words, for the card.
+        history: Loss per epoch on the fitting and the validation part.
+        counts: Pictures in each part.
+    """
+
+    head: BayesianHead
+    calibration: Calibration
+    outlier: OutlierGauge
+    calibrated_on: str
+    history: tuple[tuple[float, float], ...]
+    counts: Mapping[str, int]
+
+
+def fit(
+    looks: Looks, recipe: Recipe, *, seed: int, say: Callable[[str], None] = lambda _: None
+) -> Fitted:
+    """Fit everything that is learnt.
+
+    Groups and near-duplicates stay on one side of every split. The head that ships is fitted on
+    the first part and stopped by the second; its calibration comes from sources that were left out
+    in turn, where there are enough of them: what a model says of pictures from elsewhere is what
+    its users will get.
+
+    Args:
+        looks: Features of pictures with a face.
+        recipe: What to fit.
+        seed: Of splits, initial weights, dropout and order.
+        say: Told what is being done.
+
+    Raises:
+        OneClassOnly: If a class has no pictures.
+        TooFewPhotos: If the groups cannot be shared out.
+    """
+    samples = looks.samples
+    truth = np.array([sample.label == "ai" for sample in samples], dtype=bool)
+    if truth.all() or not truth.any():
+        raise OneClassOnly(
+            f"Training found {int(truth.sum())} AI-generated and {int((~truth).sum())} real "
+            "pictures with a face; both classes are needed.",
+            hint="Check the class folders, and that faces are large enough to be found.",
+        )
+    parts = _parts(looks, recipe, seed)
+    weights = _weights(samples) if recipe.balance else np.ones(len(samples))
+    say("Fitting the head")
+    head, history = _head(looks.features, truth, weights, parts, recipe, seed)
+    held_out, on = _held_out(looks, truth, weights, parts, head, recipe, seed, say)
+    calibration = _calibrate(*held_out, recipe)
+    say("Measuring distances")
+    rest = np.concatenate([parts["validation"], parts["calibration"]])
+    outlier = _outlier(looks.features, head, parts["fit"], rest)
+    return Fitted(
+        head=head,
+        calibration=calibration,
+        outlier=outlier,
+        calibrated_on=on,
+        history=history,
+        counts={name: len(part) for name, part in parts.items()},
+    )
+
+
+def _parts(looks: Looks, recipe: Recipe, seed: int) -> dict[str, Int[ndarray, " n"]]:
+    shares = dict(zip(("fit", "validation", "calibration"), recipe.shares, strict=True))
+    hashes = {s.path: h for s, h in zip(looks.samples, looks.hashes, strict=True)}
+    split = split_groups(
+        looks.samples,
+        shares={name: share for name, share in shares.items() if share > 0},
+        seed=seed,
+        hashes=hashes,
+    )
+    place = {sample.path: i for i, sample in enumerate(looks.samples)}
+    return {
+        name: np.array(sorted(place[s.path] for s in split.get(name, ())), dtype=np.int64)
+        for name in shares
+    }
+
+
+def _weights(samples: Sequence[Sample]) -> Float[ndarray, " n"]:
+    """Weigh each picture by 1 / sqrt(its source's size), then the classes alike; mean 1."""
+    cells = [(s.label, s.source, s.generator) for s in samples]
+    sizes = {cell: cells.count(cell) for cell in set(cells)}
+    weights = np.array([sizes[cell] ** -0.5 for cell in cells])
+    ai = np.array([s.label == "ai" for s in samples])
+    for mask in (ai, ~ai):
+        weights[mask] *= len(samples) / 2 / weights[mask].sum()
+    return weights
+
+
+def _head(
+    features: Float32[ndarray, "n views features"],
+    truth: Bool[ndarray, " n"],
+    weights: Float[ndarray, " n"],
+    parts: Mapping[str, Int[ndarray, " m"]],
+    recipe: Recipe,
+    seed: int,
+) -> tuple[BayesianHead, tuple[tuple[float, float], ...]]:
+    """Train by gradient descent on the weighted cross-entropy; keep the best epoch."""
+    torch = need("torch", extra="train", to="train a head")
+    torch.manual_seed(seed)
+    chosen, checked = parts["fit"], parts["validation"]
+    width = features.shape[2]
+    centre, spread = np.zeros(width, np.float32), np.ones(width, np.float32)
+    if recipe.standardise:
+        flat = features[chosen].reshape(-1, width)
+        centre = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+        spread = np.maximum(flat.std(axis=0, dtype=np.float64), 1e-4).astype(np.float32)
+    x = torch.from_numpy((features - centre) / spread)
+    y, w = torch.from_numpy(truth.astype(np.int64)), torch.from_numpy(weights.astype(np.float32))
+    net = _network(torch, width, recipe)
+    steps = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimiser]
+    optimiser = steps(net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    loss_of = torch.nn.CrossEntropyLoss(reduction="none")
+    order = np.random.default_rng(seed)
+    best, best_loss, waited = _copy(net), np.inf, 0
+    history = []
+    for _ in range(recipe.epochs):
+        net.train()
+        # Every picture once an epoch, each time in one of its views.
+        shuffled = torch.from_numpy(order.permutation(chosen))
+        views = torch.from_numpy(order.integers(features.shape[1], size=len(chosen)))
+        running = 0.0
+        for start in range(0, len(chosen), recipe.batch):
+            rows, seen = shuffled[start : start + recipe.batch], views[start : start + recipe.batch]
+            optimiser.zero_grad()
+            losses = loss_of(net(x[rows, seen]), y[rows]) * w[rows]
+            losses.mean().backward()
+            optimiser.step()
+            running += float(losses.detach().sum())
+        with torch.no_grad():
+            net.eval()
+            checks = [
+                float((loss_of(net(x[checked, v]), y[checked]) * w[checked]).mean())
+                for v in range(features.shape[1])
+                if len(checked)
+            ]
+        loss = float(np.mean(checks)) if checks else running / len(chosen)
+        history.append((running / len(chosen), loss))
+        if recipe.patience is None or loss < best_loss:
+            best, best_loss, waited = _copy(net), loss, 0
+        elif (waited := waited + 1) > recipe.patience:
+            break
+    return _freeze(best, centre, spread, recipe, seed), tuple(history)
+
+
+def _network(torch: Any, width: int, recipe: Recipe) -> Any:
+    nn = torch.nn
+    parts: list[Any] = []
+    for out, relu in recipe.hidden:
+        parts += [nn.Dropout(recipe.dropout[0]), nn.Linear(width, out)]
+        parts += [nn.ReLU()] if relu else []
+        width = out
+    return nn.Sequential(*parts, nn.Dropout(recipe.dropout[1]), nn.Linear(width, 2))
+
+
+def _copy(net: Any) -> list[tuple[ndarray, ndarray]]:
+    return [
+        (m.weight.detach().numpy().copy(), m.bias.detach().numpy().copy())
+        for m in net
+        if hasattr(m, "weight")
+    ]
+
+
+def _freeze(
+    linear: list[tuple[ndarray, ndarray]],
+    centre: Float32[ndarray, " features"],
+    spread: Float32[ndarray, " features"],
+    recipe: Recipe,
+    seed: int,
+) -> BayesianHead:
+    """Two class scores become one logit: softmax over two is a sigmoid of their difference."""
+    *hidden, (weight, bias) = linear
+    layers = [
+        Layer(weight=w, bias=b, relu=relu, dropout=recipe.dropout[0])
+        for (w, b), (_, relu) in zip(hidden, recipe.hidden, strict=True)
+    ]
+    layers.append(
+        Layer(
+            weight=weight[1:] - weight[:1],
+            bias=bias[1:] - bias[:1],
+            relu=False,
+            dropout=recipe.dropout[1],
+        )
+    )
+    return BayesianHead(centre=centre, spread=spread, layers=tuple(layers), seed=seed)
+
+
+def _held_out(
+    looks: Looks,
+    truth: Bool[ndarray, " n"],
+    weights: Float[ndarray, " n"],
+    parts: Mapping[str, Int[ndarray, " m"]],
+    head: BayesianHead,
+    recipe: Recipe,
+    seed: int,
+    say: Callable[[str], None],
+) -> tuple[
+    tuple[Float32[ndarray, "m samples"], Bool[ndarray, " m"], Float[ndarray, " m"]], str
+]:
+    """Return logits, truth and weights of pictures that the head giving the logits never saw."""
+    folds = _source_folds(looks.samples, seed) if recipe.out_of_source else []
+    if not folds:
+        chosen = parts["calibration"]
+        logits = np.stack([head.logits(looks.features[i, 0]) for i in chosen])
+        return (logits, truth[chosen], weights[chosen]), "groups the head was not fitted on"
+    everything = np.concatenate([parts[name] for name in ("fit", "validation", "calibration")])
+    logits = np.zeros((len(truth), head.samples), dtype=np.float32)
+    for number, fold in enumerate(folds):
+        say(f"Leaving sources out, {number + 1} of {len(folds)}")
+        left = np.setdiff1d(everything, fold)
+        inner = {
+            "fit": np.intersect1d(left, np.concatenate([parts["fit"], parts["calibration"]])),
+            "validation": np.intersect1d(left, parts["validation"]),
+        }
+        other, _ = _head(looks.features, truth, weights, inner, recipe, seed)
+        for i in fold:
+            logits[i] = other.logits(looks.features[i, 0])
+    chosen = np.concatenate(folds)
+    return (logits[chosen], truth[chosen], weights[chosen]), (
+        f"sources the head was not fitted on ({len(folds)} folds)"
+    )
+
+
+def _source_folds(samples: Sequence[Sample], seed: int) -> list[Int[ndarray, " n"]]:
+    """Share the sources out over folds, so that every rest still has both classes; [] if it can't."""
+    sources = sorted({sample.source for sample in samples})
+    sides = {source: {s.label for s in samples if s.source == source} for source in sources}
+    if min(sum(label in kinds for kinds in sides.values()) for label in ("real", "ai")) < 3:
+        return []
+    shuffled = [sources[i] for i in np.random.default_rng(seed).permutation(len(sources))]
+    # Dealt out class by class, so that every fold has sources of both where there are enough.
+    dealt = sorted(shuffled, key=lambda source: sorted(sides[source]))
+    folds = [
+        np.array([i for i, s in enumerate(samples) if s.source in dealt[n::FOLDS]], dtype=np.int64)
+        for n in range(min(FOLDS, len(dealt)))
+    ]
+    labels = {label for s in samples for label in [s.label]}
+    for fold in folds:
+        inside = set(fold.tolist())
+        if {s.label for i, s in enumerate(samples) if i not in inside} != labels:
+            return []
+    return folds
+
+
+def _calibrate(
+    logits: Float32[ndarray, "m samples"],
+    truth: Bool[ndarray, " m"],
+    weights: Float[ndarray, " m"],
+    recipe: Recipe,
+) -> Calibration:
+    """Fit slope and intercept by the log loss of the predictive, then a threshold per class."""
+    if min(int(truth.sum()), int((~truth).sum())) < 2:
+        raise TooFewPhotos(
+            f"Calibration has {int(truth.sum())} AI-generated and {int((~truth).sum())} real "
+            "pictures; it needs at least 2 of each.",
+            hint="Add pictures; some hundred of each class give useful thresholds.",
+        )
+    slope, intercept = 1.0, 0.0
+    if recipe.out_of_source:
+        optimize = need("scipy.optimize", extra="train", to="calibrate")
+
+        def loss(point: Float[ndarray, "2"]) -> float:
+            p = sigmoid(np.exp(point[0]) * logits.astype(np.float64) + point[1]).mean(axis=1)
+            own = np.clip(np.where(truth, p, 1 - p), 1e-12, 1)
+            return float(-(weights * np.log(own)).sum() / weights.sum())
+
+        found = optimize.minimize(loss, np.zeros(2), method="Nelder-Mead").x
+        slope, intercept = float(np.exp(found[0])), float(found[1])
+    p = sigmoid(slope * logits.astype(np.float64) + intercept).mean(axis=1)
+    return Calibration(
+        slope=slope,
+        intercept=intercept,
+        coverage=recipe.coverage,
+        allowed_real=conformal_quantile(p[~truth], recipe.coverage),
+        allowed_ai=conformal_quantile(1 - p[truth], recipe.coverage),
+        real=int((~truth).sum()),
+        ai=int(truth.sum()),
+    )
+
+
+def _outlier(
+    features: Float32[ndarray, "n views features"],
+    head: BayesianHead,
+    fitted: Int[ndarray, " m"],
+    rest: Int[ndarray, " k"],
+) -> OutlierGauge:
+    width = features.shape[2]
+    x = ((features[fitted] - head.centre) / head.spread).reshape(-1, width).astype(np.float64)
+    values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    count = min(_DIRECTIONS, width // 2, len(fitted) // 2)
+    top = np.argsort(values)[::-1][:count]
+    variance = np.maximum(values[top], 1e-6)
+    gauge = OutlierGauge(
+        centre=head.centre,
+        spread=head.spread,
+        basis=np.ascontiguousarray(vectors[:, top].T, dtype=np.float32),
+        variance=variance.astype(np.float32),
+        residual=float(max(values.sum() - values[top].sum(), 1e-6)),
+        limit=1.0,
+    )
+    raw = [gauge.raw(look) for i in rest for look in features[i]]
+    return OutlierGauge(
+        centre=head.centre,
+        spread=head.spread,
+        basis=gauge.basis,
+        variance=gauge.variance,
+        residual=gauge.residual,
+        limit=float(np.quantile(raw, _LIMIT)),
+    )

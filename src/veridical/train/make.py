@@ -1,0 +1,176 @@
+"""Labelled pictures in, a model folder out."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from veridical._version import VERSION
+from veridical.artifact import BACKBONE, ModelFolder, write_model
+from veridical.backbone import OnnxBackbone
+from veridical.detector import head_to
+from veridical.engines import Engine
+from veridical.errors import OneClassOnly, TooFewPhotos
+from veridical.faces import FaceFinder, Framing
+from veridical.samples import Sample
+from veridical.train.export import Export, export
+from veridical.train.features import Looker, Looks, Track, untracked
+from veridical.train.fit import Fitted, fit
+from veridical.train.recipes import Recipe
+
+_FEWEST = 20  # pictures with a face per class: below, not even the splits make sense
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """What came of training.
+
+    Attributes:
+        folder: The model.
+        looks: What the backbone saw; names the pictures that were left out.
+        fitted: The learnt parts.
+    """
+
+    folder: ModelFolder
+    looks: Looks
+    fitted: Fitted
+
+
+def train(
+    samples: Sequence[Sample],
+    out: Path,
+    *,
+    backbone: str,
+    recipe: Recipe,
+    engine: Engine,
+    cache: Path,
+    seed: int = 0,
+    image_px: int | None = None,
+    precision: str = "fp32",
+    threads: int = 1,
+    track: Track[Sample] = untracked,
+    say: Callable[[str], None] = lambda _: None,
+    notes: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train a model on labelled pictures and write its folder.
+
+    Args:
+        samples: Labelled pictures.
+        out: Folder to write; an old model in it is replaced at the very end.
+        backbone: Hugging Face name or local folder of a ViT.
+        recipe: What to fit.
+        engine: Pictures looked at at a time.
+        cache: Folder for exported backbones and features; an interrupted run goes on from it.
+        seed: Of splits, initial weights, dropout and order.
+        image_px: Side of the square the backbone looks at; None for its own.
+        precision: "fp32" or "int8".
+        threads: Threads of one look; 1 where the engine has several jobs.
+        track: Shows progress.
+        say: Told what is being done.
+        notes: Put into the card as they are (where the pictures came from, under which licence).
+
+    Raises:
+        VeridicalError: If the backbone or the data cannot be used; see the errors' tree.
+    """
+    say("Preparing the backbone")
+    made = _export(backbone, cache, recipe, image_px, precision)
+    framing = Framing(
+        size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole
+    )
+    looker = Looker(
+        finder=FaceFinder(threads),
+        backbone=OnnxBackbone(made.path, made.spec, threads),
+        backbone_hash=made.sha256,
+        framing=framing,
+        pooling=recipe.pooling,
+        views=recipe.views,
+        cache=cache,
+    )
+    looks = looker.look(samples, engine, track)
+    _refuse_few(looks, len(samples))
+    fitted = fit(looks, recipe, seed=seed, say=say)
+    say("Writing the model")
+    out.mkdir(parents=True, exist_ok=True)
+    _place(made.path, out / BACKBONE)
+    head_card, tensors = head_to(fitted.head)
+    tensors |= {
+        "outlier.basis": fitted.outlier.basis,
+        "outlier.variance": fitted.outlier.variance,
+    }
+    card = {
+        "made": {"with": f"veridical {VERSION}", "on": datetime.now(UTC).date().isoformat()},
+        "labels": {"positive": "ai", "negative": "real"},
+        "backbone": asdict(made.spec),
+        "parity": {
+            "torch_onnx": made.parity,
+            "agreement_with_fp32": made.agreement,
+        },
+        "framing": asdict(framing),
+        "pooling": list(recipe.pooling),
+        "min_face_px": 40,
+        "head": head_card,
+        "calibration": asdict(fitted.calibration),
+        "calibrated_on": fitted.calibrated_on,
+        "outlier": {"residual": fitted.outlier.residual, "limit": fitted.outlier.limit},
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "trained_on": _tally(looks, fitted),
+        "notes": dict(notes or {}),
+    }
+    return Trained(folder=write_model(out, card, tensors), looks=looks, fitted=fitted)
+
+
+def _export(
+    backbone: str, cache: Path, recipe: Recipe, image_px: int | None, precision: str
+) -> Export:
+    return export(
+        backbone,
+        cache / "backbones",
+        layers=recipe.blocks,
+        image_px=image_px,
+        precision=precision,
+    )
+
+
+def _refuse_few(looks: Looks, given: int) -> None:
+    counts = Counter(sample.label for sample in looks.samples)
+    lost = (
+        f"{given} pictures came; {len(looks.faceless)} show no face and "
+        f"{len(looks.unreadable)} cannot be read"
+    )
+    if not (counts["ai"] and counts["real"]):
+        raise OneClassOnly(
+            f"Of the pictures with a face, {counts['real']} are real and {counts['ai']} are "
+            f"AI-generated ({lost}).",
+            hint="Both classes are needed. Check a few of the pictures with `veridical inspect`.",
+        )
+    if min(counts["ai"], counts["real"]) < _FEWEST:
+        raise TooFewPhotos(
+            f"Training needs at least {_FEWEST} pictures with a face in each class; there are "
+            f"{counts['real']} real and {counts['ai']} AI-generated ones ({lost}).",
+            hint="Add pictures. A useful model takes hundreds per class, from many sources.",
+        )
+
+
+def _place(source: Path, target: Path) -> None:
+    """Copy beside the target first, so that an interrupted copy replaces nothing."""
+    draft = target.with_suffix(".part")
+    shutil.copyfile(source, draft)
+    draft.replace(target)
+
+
+def _tally(looks: Looks, fitted: Fitted) -> dict[str, Any]:
+    cells = Counter((s.label, s.source, s.generator) for s in looks.samples)
+    return {
+        "pictures": len(looks.samples),
+        "without_a_face": len(looks.faceless),
+        "unreadable": len(looks.unreadable),
+        "parts": dict(fitted.counts),
+        "sources": [
+            {"label": label, "source": source, "generator": generator, "pictures": count}
+            for (label, source, generator), count in sorted(cells.items())
+        ],
+    }

@@ -1,0 +1,68 @@
+"""Several ways to see one training picture, so that the head cannot learn how it was delivered.
+
+Format, size, compression and framing differ between the classes of any collection. Every view but
+the first is shrunk by a random factor, framed a little differently, perhaps mirrored, and encoded
+anew, drawn from the same distribution for both classes. A view is a function of the picture's
+hash and the view's number: the same bytes give the same views, on any day and in any order.
+"""
+
+import io
+from hashlib import sha256
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from veridical.arrays import UInt8, ndarray
+from veridical.faces import Framing, cut, surroundings
+from veridical.report import Box
+
+VERSION = 1  # part of the cache key: raise it with any change below
+
+_MARGINS = (1.15, 1.6)  # around the framing's own 1.3
+_SIDES_PX = (72, 288)
+_QUALITIES = (35, 96)
+
+
+def view(
+    pixels: UInt8[ndarray, "height width 3"], box: Box, framing: Framing, picture: str, number: int
+) -> UInt8[ndarray, "size size 3"]:
+    """Return one view of a face, as the backbone would see it.
+
+    Args:
+        pixels: Upright sRGB photo.
+        box: The face, px of the photo; the whole frame under `framing.whole`.
+        framing: How faces are cut out at inspection.
+        picture: SHA-256 of the file.
+        number: 0 is the picture as delivered, cut exactly as at inspection.
+    """
+    height, width = pixels.shape[:2]
+    if number == 0:
+        return cut(pixels, surroundings(box, framing, width, height), framing)
+    seed = sha256(f"{VERSION}/{picture}/{number}".encode()).digest()
+    draw = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+    area = surroundings(box, framing, width, height, margin=draw.uniform(*_MARGINS))
+    side = min(round(np.exp(draw.uniform(*np.log(_SIDES_PX)))), round(area.width))
+    crop = Image.fromarray(pixels).resize(
+        (side, side),
+        draw.choice([Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS]),
+        box=(area.left, area.top, area.left + area.width, area.top + area.height),
+    )
+    if draw.random() < 0.5:
+        crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if draw.random() < 0.2:
+        crop = crop.filter(ImageFilter.GaussianBlur(draw.uniform(0.3, 1.2) * side / 224))
+    crop = _encoded(crop, draw)
+    return np.asarray(
+        crop.resize((framing.size_px, framing.size_px), Image.Resampling.BICUBIC), dtype=np.uint8
+    )
+
+
+def _encoded(crop: Image.Image, draw: np.random.Generator) -> Image.Image:
+    quality = int(draw.integers(*_QUALITIES))
+    stream = io.BytesIO()
+    if draw.random() < 0.85:
+        crop.save(stream, "JPEG", quality=quality, subsampling=int(draw.integers(0, 3)))
+    else:
+        crop.save(stream, "WEBP", quality=quality, method=2)
+    with Image.open(stream) as again:
+        return again.convert("RGB")

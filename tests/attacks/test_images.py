@@ -1,0 +1,260 @@
+"""Files made to hurt whoever opens them, and that they do not."""
+
+import io
+import itertools
+import os
+import struct
+import zlib
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageCms, ImageFile, PngImagePlugin
+
+from veridical.errors import PhotoDamaged, PhotoError, PhotoTooLarge, PhotoTooSlow, PhotoUnreadable
+from veridical.images import Limits, read_photo
+
+
+def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def noise(side: int = 24) -> Image.Image:
+    values = np.random.default_rng(3).integers(0, 256, (side, side, 3), np.uint8)
+    return Image.fromarray(values)
+
+
+def victims() -> list[bytes]:
+    """One small valid file for each decoder, and for each way a decoder goes."""
+    icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    rgb, grey = noise(), noise().convert("L")
+    deep = Image.fromarray(np.arange(576, dtype=np.uint16).reshape(24, 24))
+    found = [
+        saved(rgb, "JPEG", exif=exif, icc_profile=icc),
+        saved(rgb, "JPEG", progressive=True),
+        saved(rgb.convert("CMYK"), "JPEG"),
+        saved(rgb, "PNG", exif=exif, icc_profile=icc),
+        saved(rgb.convert("P"), "PNG", transparency=3),
+        saved(deep, "PNG"),
+        saved(rgb, "PNG", save_all=True, append_images=[noise()]),
+        saved(rgb, "WEBP", exif=exif, icc_profile=icc),
+        saved(rgb, "WEBP", save_all=True, append_images=[grey.convert("RGB")]),
+        saved(rgb, "BMP"),
+        saved(rgb, "GIF", save_all=True, append_images=[grey]),
+        saved(rgb, "TIFF", tiffinfo={0x0112: 6}),
+        saved(deep, "TIFF"),
+        saved(rgb, "TIFF", compression="tiff_lzw"),
+        saved(rgb, "TIFF", compression="jpeg"),
+        saved(rgb, "AVIF", exif=exif, icc_profile=icc),
+    ]
+    try:
+        import pillow_heif
+    except ModuleNotFoundError:
+        return found
+    file = io.BytesIO()
+    pillow_heif.from_pillow(rgb).save(file)
+    return [*found, file.getvalue()]
+
+
+VICTIMS = victims()
+
+
+@st.composite
+def mutants(draw: st.DrawFn) -> bytes:
+    """A valid file with a few bytes changed, cut out, doubled or broken off."""
+    data = bytearray(draw(st.sampled_from(VICTIMS)))
+    for _ in range(draw(st.integers(1, 6))):
+        # Headers are short and decide most: half of the blows fall on the first 64 bytes.
+        last = max(0, min(len(data) - 1, 63 if draw(st.booleans()) else len(data)))
+        at, length = draw(st.integers(0, last)), draw(st.integers(1, 16))
+        blow = draw(st.sampled_from(["set", "set", "extreme", "cut", "double", "end"]))
+        if blow == "set":
+            data[at : at + 1] = draw(st.binary(min_size=1, max_size=1))
+        elif blow == "extreme":
+            data[at : at + 4] = draw(st.sampled_from([b"\0" * 4, b"\xff" * 4, b"\x7f\xff\xff\xff"]))
+        elif blow == "cut":
+            del data[at : at + length]
+        elif blow == "double":
+            data[at:at] = data[at : at + length]
+        else:
+            del data[max(at, 4) :]
+    return bytes(data)
+
+
+LIMITS = Limits(max_pixels=1_000_000, max_seconds=5.0)
+
+
+@settings(
+    derandomize=True, max_examples=500, deadline=None, suppress_health_check=list(HealthCheck)
+)
+@given(mutants())
+def test_whatever_a_file_is_it_ends_in_pixels_or_in_a_photo_error(data: bytes) -> None:
+    with suppress(PhotoError):
+        photo = read_photo(data, LIMITS)
+        assert photo.pixels.dtype == np.uint8
+        assert photo.pixels.shape[2:] == (3,)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("o"),
+        SyntaxError("s"),
+        ValueError("v"),
+        struct.error("unpack"),
+        zlib.error("z"),
+        OverflowError("o"),
+        AttributeError("a"),
+        KeyError("k"),
+        IndexError("i"),
+        TypeError("t"),
+        EOFError(),
+        ZeroDivisionError("z"),
+        RecursionError("r"),
+        SystemError("s"),
+        UserWarning("w"),
+    ],
+    ids=repr,
+)
+def test_no_error_of_the_decoder_gets_out(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
+    with pytest.raises(PhotoDamaged, match=type(error).__name__) as caught:
+        read_photo(saved(noise(), "PNG"))
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [MemoryError(), Image.DecompressionBombError("179 Mpx")])
+def test_more_than_the_memory_or_pillow_can_hold_is_too_large(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
+    with pytest.raises(PhotoTooLarge, match=type(error).__name__):
+        read_photo(saved(noise(), "PNG"))
+
+
+# --- bombs ---------------------------------------------------------------------------------------
+
+
+def png(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    head = (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    body = (b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in (head, *chunks, body, (b"IEND", b""))
+    )
+
+
+def gif(width: int, height: int) -> bytes:
+    screen = struct.pack("<HHBBB", width, height, 0x80, 0, 0) + bytes(6)
+    return b"GIF89a" + screen + b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02D\x01\0;"
+
+
+def bmp(width: int, height: int) -> bytes:
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 0, 0, 0, 0)
+    return b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + info + bytes(100)
+
+
+def tiff(width: int, height: int) -> bytes:
+    tags = {256: width, 257: height, 258: 8, 259: 1, 262: 1, 273: 8, 277: 1, 278: height, 279: 9}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(30_000, 10),
+        png(2**31 - 1, 2**31 - 1),
+        gif(65535, 65535),
+        bmp(2**30, 2**20),
+        bmp(30_000, -10),
+        tiff(30_000, 10),
+        tiff(19_000, 19_000),
+    ],
+)
+def test_a_bomb_is_refused_before_a_pixel_is_decoded(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def decode(_: object) -> None:
+        pytest.fail("it was decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
+    with pytest.raises(PhotoTooLarge, match=r"px a side"):
+        read_photo(data)
+
+
+def test_a_webp_that_claims_a_canvas_of_terapixels_is_refused() -> None:
+    canvas = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + b"\xff" * 6
+    data = b"RIFF" + struct.pack("<I", len(canvas) + 4) + b"WEBP" + canvas
+    with pytest.raises((PhotoTooLarge, PhotoDamaged)):
+        read_photo(data)
+
+
+@pytest.mark.parametrize("chunk", [b"zTXt", b"iCCP"])
+def test_a_text_that_unpacks_a_thousandfold_is_not_unpacked(chunk: bytes) -> None:
+    bomb = zlib.compress(bytes(50_000_000), 9)
+    with pytest.raises(PhotoDamaged, match=r"[Dd]ecompressed data too large"):
+        read_photo(png(8, 8, (chunk, b"name\0\0" + bomb)))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])
+def test_our_limits_rule_and_not_the_one_of_pillow(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # a warning would be an error here
+    assert read_photo(saved(noise(), kind)).format == kind
+
+
+# --- time ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
+def test_a_slow_file_is_stopped_in_the_middle(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = saved(noise(400), kind)
+    ticks = itertools.count()
+    monkeypatch.setattr("veridical.images.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    with pytest.raises(PhotoTooLarge):
+        read_photo(data, Limits(max_side=1, max_seconds=1e4))
+    header = float(next(ticks))  # as many reads as the header takes, and one: a tick is a second
+    with pytest.raises(PhotoTooSlow, match="decoding took longer than"):
+        read_photo(data, Limits(max_seconds=header))
+    assert read_photo(data, Limits(max_seconds=1e4)).format == kind
+
+
+def test_a_named_pipe_does_not_stop_a_scan(tmp_path: Path) -> None:
+    pipe = tmp_path / "face.jpg"
+    os.mkfifo(pipe)
+    with pytest.raises(PhotoUnreadable, match="a pipe"):
+        read_photo(pipe)
+
+
+def test_a_file_that_grows_while_it_is_read_is_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "face.jpg"
+    path.write_bytes(bytes(1000))
+    honest = os.fstat
+
+    def understate(number: int) -> SimpleNamespace:
+        return SimpleNamespace(st_mode=honest(number).st_mode, st_size=1)
+
+    monkeypatch.setattr("veridical.images.os.fstat", understate)
+    with pytest.raises(PhotoTooLarge, match="101 bytes or more came; the limit is 100"):
+        read_photo(path, Limits(max_bytes=100))

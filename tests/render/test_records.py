@@ -1,0 +1,210 @@
+import json
+import math
+import os
+from dataclasses import fields, replace
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from veridical.render.records import line, path_of, record, schema
+from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
+
+CHECK = jsonschema.Draft202012Validator(schema())
+
+probabilities = st.floats(0, 1)
+anything = st.floats()  # NaN and infinities too
+places = st.floats(-1e6, 1e6)
+lengths = st.floats(0, 1e6, exclude_min=True)
+words = st.text(max_size=20)
+names = words | st.binary(max_size=12).map(os.fsdecode)  # also names that are not UTF-8
+hex_digits = st.sampled_from("0123456789abcdef")
+reasons = st.lists(st.sampled_from(Reason), max_size=4).map(tuple)
+intervals = st.tuples(probabilities, probabilities).map(lambda ends: (min(ends), max(ends)))
+verdicts = st.builds(
+    Verdict,
+    decision=st.sampled_from(Decision),
+    p_ai=probabilities,
+    interval=intervals,
+    std=anything,
+    total=anything,
+    aleatoric=anything,
+    epistemic=anything,
+    distance=anything,
+    reasons=reasons,
+)
+faces = st.builds(
+    FaceReport,
+    box=st.builds(Box, left=places, top=places, width=lengths, height=lengths),
+    landmarks=st.lists(st.tuples(places, places), max_size=5).map(tuple),
+    detection=probabilities,
+    verdict=st.none() | verdicts,
+    reasons=reasons,
+)
+reports = st.builds(
+    Report,
+    path=st.none() | names,
+    sha256=st.text(hex_digits, min_size=64, max_size=64),
+    width=st.integers(1, 10**6),
+    height=st.integers(1, 10**6),
+    steps=st.lists(words, max_size=2).map(tuple),
+    faces=st.lists(faces, max_size=2).map(tuple),
+    decision=st.sampled_from(Decision),
+    p_ai=st.none() | probabilities,
+    interval=st.none() | intervals,
+    reasons=reasons,
+    model=st.text(hex_digits, min_size=12, max_size=12),
+    version=st.text(min_size=1, max_size=9),
+)
+failures = st.builds(
+    Failure, path=st.none() | names, error=names, hint=words, bug=st.none() | words
+)
+
+
+def a_report(**changes: Any) -> Report:
+    verdict = Verdict(
+        decision=Decision.AI,
+        p_ai=0.1 + 0.2 + 0.6,
+        interval=(0.8, 1.0),
+        std=0.05,
+        total=0.3,
+        aleatoric=0.2,
+        epistemic=0.1,
+        distance=0.4,
+        reasons=(Reason.WITHIN_COVERAGE,),
+    )
+    face = FaceReport(
+        box=Box(left=1.0, top=2.0, width=30.0, height=40.0),
+        landmarks=((5.0, 6.0),) * 5,
+        detection=0.9,
+        verdict=verdict,
+        reasons=verdict.reasons,
+    )
+    report = Report(
+        path="a.jpg",
+        sha256="0" * 64,
+        width=100,
+        height=80,
+        steps=(),
+        faces=(face,),
+        decision=Decision.AI,
+        p_ai=verdict.p_ai,
+        interval=verdict.interval,
+        reasons=verdict.reasons,
+        model="0123456789ab",
+        version="0.1.0",
+    )
+    return replace(report, **changes)
+
+
+@settings(max_examples=60, deadline=None)
+@given(reports | failures)
+def test_the_schema_accepts_every_record_and_the_line_is_strict_json(
+    outcome: Report | Failure,
+) -> None:
+    CHECK.validate(record(outcome))
+    text = line(outcome)
+    assert text.isascii()
+    assert len(text.splitlines()) == 1
+
+    def refuse(word: str) -> None:
+        pytest.fail(f"{word} is not JSON")
+
+    back = json.loads(text, parse_constant=refuse)
+    assert back == record(outcome)
+    json.dumps(back, ensure_ascii=False).encode("utf-8")  # no lone surrogate anywhere
+
+
+@settings(max_examples=60, deadline=None)
+@given(reports | failures)
+def test_the_path_comes_back_to_the_byte(outcome: Report | Failure) -> None:
+    assert path_of(json.loads(line(outcome))) == outcome.path
+
+
+def test_a_path_that_no_file_can_have_is_still_written() -> None:
+    failure = Failure(path="\ud800.jpg", error="\ud800.jpg: is not there", hint="Look again.")
+    CHECK.validate(record(failure))
+    assert json.loads(line(failure))["path"] == r"\ud800.jpg"
+
+
+def test_nothing_is_rounded() -> None:
+    assert json.loads(line(a_report()))["p_ai"] == 0.1 + 0.2 + 0.6
+
+
+def test_every_field_of_a_report_is_in_its_record() -> None:
+    entry: dict[str, Any] = record(a_report())
+    assert {field.name for field in fields(Report)} == entry.keys() - {"schema"}
+    (face,) = entry["faces"]
+    wanted = {field.name for kind in (FaceReport, Verdict) for field in fields(kind)}
+    assert wanted - {"verdict"} == face.keys()
+    assert {field.name for field in fields(Box)} == face["box"].keys()
+
+
+def test_a_face_that_was_not_judged_has_nulls_and_a_reason() -> None:
+    (face,) = a_report().faces
+    face = replace(face, verdict=None, reasons=(Reason.FACE_TOO_SMALL,))
+    report = a_report(faces=(face,), decision=Decision.UNDECIDED, p_ai=None, interval=None)
+    entry: dict[str, Any] = record(report)
+    CHECK.validate(entry)
+    assert (entry["p_ai"], entry["interval"]) == (None, None)
+    (found,) = entry["faces"]
+    belief = ("p_ai", "interval", "std", "total", "aleatoric", "epistemic", "distance")
+    assert [found[key] for key in belief] == [None] * len(belief)
+    assert (found["decision"], found["reasons"]) == ("undecided", ["face_too_small"])
+
+
+def test_a_number_that_is_none_becomes_null() -> None:
+    (face,) = a_report().faces
+    assert face.verdict
+    face = replace(face, verdict=replace(face.verdict, distance=math.inf, std=math.nan))
+    (found,) = json.loads(line(a_report(faces=(face,))))["faces"]
+    assert (found["distance"], found["std"]) == (None, None)
+
+
+def test_a_place_that_is_no_number_is_refused() -> None:
+    (face,) = a_report().faces
+    with pytest.raises(ValueError, match="JSON compliant"):
+        line(a_report(faces=(replace(face, detection=math.nan),)))
+
+
+def test_a_failure_has_no_decision_and_a_bug_only_if_there_is_one() -> None:
+    failure = Failure(path="a.jpg", error="zero bytes came", hint="Get the file again.")
+    assert record(failure).keys() == {"schema", "path", "error", "hint"}
+    assert record(replace(failure, bug="Traceback"))["bug"] == "Traceback"
+
+
+def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
+    jsonschema.Draft202012Validator.check_schema(schema())
+    kinds = schema()["$defs"]
+    assert kinds["reasons"]["items"]["enum"] == [reason.value for reason in Reason]
+    assert kinds["decision"]["enum"] == [decision.value for decision in Decision]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"p_ai": 2},
+        {"p_ai": "0.9"},
+        {"interval": [0.1]},
+        {"interval": [-0.1, 0.5]},
+        {"decision": "fake"},
+        {"reasons": ["because"]},
+        {"sha256": "0"},
+        {"schema": "veridical.report/2"},
+        {"error": "half a failure"},
+        {"extra": 1},
+        {"width": 0},
+    ],
+    ids=str,
+)
+def test_the_schema_rejects_a_report_that_lies(lie: dict[str, object]) -> None:
+    assert not CHECK.is_valid(record(a_report()) | lie)
+
+
+@pytest.mark.parametrize("key", sorted(record(a_report()).keys()))
+def test_the_schema_rejects_a_report_with_a_hole(key: str) -> None:
+    entry = record(a_report())
+    del entry[key]
+    assert not CHECK.is_valid(entry)
