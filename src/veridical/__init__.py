@@ -34,9 +34,7 @@ __all__ = [
 _HOME = {
     "Detector": "detector",
     "VeridicalError": "errors",
-    **dict.fromkeys(
-        ("Decision", "FaceReport", "Failure", "Reason", "Report", "Verdict"), "report"
-    ),
+    **dict.fromkeys(("Decision", "FaceReport", "Failure", "Reason", "Report", "Verdict"), "report"),
 }
 
 

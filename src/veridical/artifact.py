@@ -85,7 +85,7 @@ def read_model(path: Path) -> ModelFolder:
     for name in (CARD, TENSORS, BACKBONE):
         if not (path / name).is_file():
             raise ModelMissing(
-                f"The model folder {path} has no {name}; it needs {CARD}, {TENSORS} and {BACKBONE}.",
+                f"The model folder {path} has no {name}; it needs {CARD}, {TENSORS}, {BACKBONE}.",
                 hint="Copy the whole folder again, or train the model again.",
             )
     raw = (path / CARD).read_bytes()

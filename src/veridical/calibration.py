@@ -1,8 +1,9 @@
 """From the head's logits to probabilities that mean what they say, and to a claim with a coverage.
 
-Two steps, both fitted on pictures that the head was not: an affine map of the logit (Platt, "Probabilistic
-Outputs for Support Vector Machines", 1999), and one conformal threshold per class (Mondrian
-conformal prediction; Vovk et al., "Algorithmic Learning in a Random World", 2005, section 4.5).
+Two steps, both fitted on pictures that the head was not: an affine map of the logit (Platt,
+"Probabilistic Outputs for Support Vector Machines", 1999), and one conformal threshold per class
+(Mondrian conformal prediction; Vovk et al., "Algorithmic Learning in a Random World", 2005,
+section 4.5).
 """
 
 from dataclasses import dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
 from veridical._version import VERSION
 from veridical.arrays import Float, Float32, UInt8, ndarray
 from veridical.artifact import read_model
@@ -29,6 +30,7 @@ from veridical.saliency import (
     token_map,
 )
 from veridical.tokens import Pooling, Tokens, pool
+
 
 @runtime_checkable
 class Finder(Protocol):
@@ -103,7 +105,7 @@ class Detector:
         *,
         samples: int | None = None,
         threads: int = 0,
-        limits: Limits = Limits(),  # noqa: B008 (frozen)
+        limits: Limits = Limits(),
     ) -> "Detector":
         """Load a model folder; the one in the package if none is named.
 
@@ -122,7 +124,7 @@ class Detector:
         folder = read_model(path)
         card, tensors = folder.card, folder.tensors
         try:
-            spec = BackboneSpec(**_tuples(card["backbone"]))
+            spec = spec_from(card)
             head = head_from(card["head"], tensors)
             parts: dict[str, Any] = {
                 "framing": Framing(**card["framing"]),
@@ -152,22 +154,22 @@ class Detector:
             **parts,
         )
 
-    def inspect(self, source: Source, *, whole_image: bool = False) -> Report:
+    def inspect(self, source: Source | Photo, *, whole_image: bool = False) -> Report:
         """Judge one picture.
 
         Args:
-            source: A path, the bytes of a file, a binary file, a PIL image, or an array
-                (height, width, 3) of uint8.
+            source: A path, the bytes of a file, a binary file, a PIL image, an array
+                (height, width, 3) of uint8, or a `Photo` that was read before.
             whole_image: Judge the frame as if it were a face, instead of the faces in it.
 
         Raises:
             PhotoError: If the picture cannot be read.
         """
-        return self._examine(read_photo(source, self.limits), whole_image)[0]
+        return self._examine(self._read(source), whole_image)[0]
 
     def explain(
         self,
-        source: Source,
+        source: Source | Photo,
         *,
         whole_image: bool = False,
         trust: bool = True,
@@ -187,7 +189,7 @@ class Detector:
             PhotoError: If the picture cannot be read.
             ValueError: If window and stride do not fit the crop.
         """
-        report, seen = self._examine(read_photo(source, self.limits), whole_image)
+        report, seen = self._examine(self._read(source), whole_image)
         return report, tuple(self._explain(one, trust, occlude, fill) for one in seen)
 
     def p_ai(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
@@ -200,6 +202,9 @@ class Detector:
         for tokens in self.backbone.tokens(crops):
             yield self.calibration.logits(self.head.logits(pool(tokens, self.pooling)))
 
+    def _read(self, source: Source | Photo) -> Photo:
+        return source if isinstance(source, Photo) else read_photo(source, self.limits)
+
     def _examine(self, photo: Photo, whole_image: bool) -> tuple[Report, list["_Seen"]]:
         height, width = photo.pixels.shape[:2]
         if whole_image or self.framing.whole:
@@ -207,7 +212,9 @@ class Detector:
             looks = [self._look(photo, frame, frame, None)]
         else:
             looks = [
-                self._look(photo, face.box, surroundings(face.box, self.framing, width, height), face)
+                self._look(
+                    photo, face.box, surroundings(face.box, self.framing, width, height), face
+                )
                 for face in self.finder.find(photo.pixels)
             ]
         faces = tuple(face for face, _ in looks)
@@ -336,6 +343,11 @@ def together(
 def default_model() -> Path:
     """Return the folder of the model that comes with the package."""
     return Path(str(files("veridical").joinpath("models", "default")))
+
+
+def spec_from(card: Mapping[str, Any]) -> BackboneSpec:
+    """Return what a model card says of its backbone."""
+    return BackboneSpec(**_tuples(card["backbone"]))
 
 
 def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> BayesianHead:

@@ -106,11 +106,15 @@ class FaceFinder:
 
     def _look(self, image: Image.Image, side: int) -> list[Face]:
         scale = side / max(image.size)
-        width, height = (max(_MULTIPLE, round(n * scale / _MULTIPLE) * _MULTIPLE) for n in image.size)
+        width, height = (
+            max(_MULTIPLE, round(n * scale / _MULTIPLE) * _MULTIPLE) for n in image.size
+        )
         small = image.resize((width, height), Image.Resampling.BILINEAR)
         blob = np.asarray(small, dtype=np.float32).transpose(2, 0, 1)[None]
         heat, size, offset, marks = self._session.run(None, {"pixels": blob})
-        return _decode(heat[0, 0], size[0], offset[0], marks[0], (image.width / width, image.height / height))
+        return _decode(
+            heat[0, 0], size[0], offset[0], marks[0], (image.width / width, image.height / height)
+        )
 
 
 def _decode(

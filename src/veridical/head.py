@@ -1,4 +1,4 @@
-"""The Bayesian head: features (pooled tokens) in, samples of the logit of P(ai) out, and what they add up to.
+"""The Bayesian head: features (pooled tokens) in, posterior samples of the logit of P(ai) out.
 
 Monte Carlo dropout is the posterior: each of T fixed dropout masks is one plausible set of weights
 (Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, eq. 6). The masks are drawn
@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from veridical.arrays import Float, Float32, ndarray
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
@@ -58,7 +59,9 @@ class BayesianHead:
         widths = [len(self.centre), *(len(layer.bias) for layer in self.layers)]
         inputs = [layer.weight.shape[1] for layer in self.layers]
         if inputs != widths[:-1] or widths[-1] != 1:
-            raise ValueError(f"Layers do not fit: inputs {inputs}, widths {widths}, last must be 1.")
+            raise ValueError(
+                f"Layers do not fit: inputs {inputs}, widths {widths}, last must be 1."
+            )
 
     @cached_property
     def _masks(self) -> tuple[Float32[ndarray, "samples in"] | None, ...]:
@@ -183,4 +186,5 @@ def _mask(
 def _entropy(p: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
     """Entropy of a coin, nats; 0 log 0 = 0."""
     q = np.stack([p, 1 - p])
-    return -(q * np.log(np.where(q > 0, q, 1))).sum(axis=0)
+    nats: ndarray = -(q * np.log(np.where(q > 0, q, 1))).sum(axis=0)
+    return nats

@@ -179,7 +179,8 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
         if Path(path).is_dir():
             raise PhotoMissing(
-                f"{path}: is a folder; a picture was wanted.", hint="Name the pictures in it; `veridical inspect` also walks folders."
+                f"{path}: is a folder; a picture was wanted.",
+                hint="Name the pictures in it; `veridical inspect` also walks folders.",
             ) from error
         if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
             raise PhotoMissing(f"{path}: no such file.", hint="Check the path.") from error

@@ -39,7 +39,7 @@ _SAYS = {
     Reason.UNLIKE_TRAINING: "unlike anything the model was trained on",
     Reason.FACE_TOO_SMALL: "too few pixels of the face to judge",
     Reason.NO_FACE: "no face found",
-    Reason.WHOLE_IMAGE: "the whole frame was judged as one face, as asked; its error rate was not measured",
+    Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
     Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
 }
 

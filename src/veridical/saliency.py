@@ -17,9 +17,7 @@ from veridical.tokens import Pooling, Tokens
 Fill = Literal["mean", "blur", "black"]
 """What covers a window: the crop's mean colour, a blurred copy, or black (as in the reference)."""
 
-Score = Callable[
-    [UInt8[ndarray, "batch size size 3"]], Float[ndarray, " batch"]
-]
+Score = Callable[[UInt8[ndarray, "batch size size 3"]], Float[ndarray, " batch"]]
 """Crops in, one number each out: P(ai), or a logit."""
 
 _BLUR = 1 / 14  # radius over the crop's side: wide enough to wipe out an eye
@@ -55,7 +53,8 @@ def channel_importance(gradient: Float32[ndarray, " features"]) -> Float32[ndarr
     The reference's feature importance, of the posterior mean instead of one random dropout mask.
     These are channels, not places: they are reported as numbers and never drawn on the picture.
     """
-    return np.abs(gradient)
+    importance: ndarray = np.abs(gradient)
+    return importance
 
 
 def token_map(
@@ -128,7 +127,7 @@ def occlusion(
         ValueError: If window or stride do not fit the crop.
     """
     size = crop.shape[0]
-    if not (1 <= window <= size and 1 <= stride):
+    if not (1 <= window <= size and stride >= 1):
         raise ValueError(
             f"Occlusion needs 1 <= window <= {size} px and stride >= 1 px; got {window}, {stride}."
         )
@@ -198,7 +197,11 @@ def faithfulness(
     orders = [np.argsort(-sign * patches.ravel(), kind="stable")]
     orders += [generator.permutation(patches.size) for _ in range(_RIVALS)]
 
-    def curve(start: UInt8[ndarray, "size size 3"], end: UInt8[ndarray, "size size 3"], order: Int[ndarray, " n"]) -> float:
+    def curve(
+        start: UInt8[ndarray, "size size 3"],
+        end: UInt8[ndarray, "size size 3"],
+        order: Int[ndarray, " n"],
+    ) -> float:
         steps = [
             _swapped(start, end, order[: round(patches.size * share)], patches.shape[0])
             for share in np.linspace(0, 1, _STEPS + 2)[1:-1]

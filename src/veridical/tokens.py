@@ -49,6 +49,5 @@ def pool(tokens: Tokens, pooling: Sequence[Pooling]) -> Float32[ndarray, " featu
     return np.concatenate(parts)
 
 
-
 def _count(*tokens: Float32[ndarray, "_ dim"]) -> np.float32:
     return np.float32(sum(len(part) for part in tokens))

@@ -208,8 +208,9 @@ def _agreement(plain: OnnxBackbone, other: OnnxBackbone) -> float:
 
 def _unit(x: Float32[ndarray, "a b c"]) -> Float32[ndarray, "a b c"]:
     # Centred over the pictures: a constant shared by all of them would hide what is lost.
-    x = x - x.mean(axis=0)
-    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+    centred = x - x.mean(axis=0)
+    unit: ndarray = centred / np.linalg.norm(centred, axis=-1, keepdims=True)
+    return unit
 
 
 def _test_crops(side: int, seed: int) -> UInt8[ndarray, "4 side side 3"]:

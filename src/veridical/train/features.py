@@ -106,7 +106,11 @@ class Looker:
             store.close()
 
     def _collect(
-        self, samples: Sequence[Sample], store: sqlite3.Connection, engine: Engine, track: Track[Sample]
+        self,
+        samples: Sequence[Sample],
+        store: sqlite3.Connection,
+        engine: Engine,
+        track: Track[Sample],
     ) -> Looks:
         found: dict[Path, tuple[int, bytes | None]] = {}
         missed: dict[Path, str] = {}
@@ -121,19 +125,24 @@ class Looker:
                 return str(error)
 
         for sample, look in zip(
-            track(samples, "Looking at pictures", len(samples)), engine.map(work, samples), strict=True
+            track(samples, "Looking at pictures", len(samples)),
+            engine.map(work, samples),
+            strict=True,
         ):
             if isinstance(look, str):
                 missed[sample.path] = look
                 continue
             if look.hash is None:
-                row = store.execute("SELECT hash, features FROM looks WHERE sha256 = ?", [look.sha256])
+                row = store.execute(
+                    "SELECT hash, features FROM looks WHERE sha256 = ?", [look.sha256]
+                )
                 found[sample.path] = row.fetchone()
             else:
                 packed = None if look.features is None else look.features.tobytes()
                 found[sample.path] = (look.hash, packed)
                 store.execute(
-                    "INSERT OR REPLACE INTO looks VALUES (?, ?, ?)", [look.sha256, look.hash, packed]
+                    "INSERT OR REPLACE INTO looks VALUES (?, ?, ?)",
+                    [look.sha256, look.hash, packed],
                 )
                 store.commit()
         return self._gather(samples, found, missed)
@@ -197,5 +206,3 @@ def _perceptual_hash(photo: Photo) -> int:
     bits = imagehash.phash(Image.fromarray(photo.pixels)).hash.ravel()
     number = int("".join("1" if bit else "0" for bit in bits), 2)
     return number - 2**64 if number >= 2**63 else number
-
-

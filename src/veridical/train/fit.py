@@ -224,9 +224,7 @@ def _held_out(
     recipe: Recipe,
     seed: int,
     say: Callable[[str], None],
-) -> tuple[
-    tuple[Float32[ndarray, "m samples"], Bool[ndarray, " m"], Float[ndarray, " m"]], str
-]:
+) -> tuple[tuple[Float32[ndarray, "m samples"], Bool[ndarray, " m"], Float[ndarray, " m"]], str]:
     """Return logits, truth and weights of pictures that the head giving the logits never saw."""
     folds = _source_folds(looks.samples, seed) if recipe.out_of_source else []
     if not folds:
@@ -252,7 +250,7 @@ def _held_out(
 
 
 def _source_folds(samples: Sequence[Sample], seed: int) -> list[Int[ndarray, " n"]]:
-    """Share the sources out over folds, so that every rest still has both classes; [] if it can't."""
+    """Share the sources out over folds; [] if some rest would lack a class."""
     sources = sorted({sample.source for sample in samples})
     sides = {source: {s.label for s in samples if s.source == source} for source in sources}
     if min(sum(label in kinds for kinds in sides.values()) for label in ("real", "ai")) < 3:

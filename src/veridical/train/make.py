@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from veridical._version import VERSION
-from veridical.artifact import BACKBONE, ModelFolder, write_model
+from veridical.artifact import BACKBONE, CARD, ModelFolder, read_model, write_model
 from veridical.backbone import OnnxBackbone
-from veridical.detector import head_to
+from veridical.detector import default_model, head_to, spec_from
 from veridical.engines import Engine
-from veridical.errors import OneClassOnly, TooFewPhotos
+from veridical.errors import NotAViT, OneClassOnly, TooFewPhotos
 from veridical.faces import FaceFinder, Framing
 from veridical.samples import Sample
 from veridical.train.export import Export, export
@@ -43,7 +43,7 @@ def train(
     samples: Sequence[Sample],
     out: Path,
     *,
-    backbone: str,
+    backbone: str | None,
     recipe: Recipe,
     engine: Engine,
     cache: Path,
@@ -60,7 +60,8 @@ def train(
     Args:
         samples: Labelled pictures.
         out: Folder to write; an old model in it is replaced at the very end.
-        backbone: Hugging Face name or local folder of a ViT.
+        backbone: Hugging Face name or local folder of a ViT; or a model folder, whose backbone is
+            taken as it is; None for the model in the package.
         recipe: What to fit.
         engine: Pictures looked at at a time.
         cache: Folder for exported backbones and features; an interrupted run goes on from it.
@@ -76,10 +77,8 @@ def train(
         VeridicalError: If the backbone or the data cannot be used; see the errors' tree.
     """
     say("Preparing the backbone")
-    made = _export(backbone, cache, recipe, image_px, precision)
-    framing = Framing(
-        size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole
-    )
+    made = _backbone(backbone, cache, recipe, image_px, precision)
+    framing = Framing(size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole)
     looker = Looker(
         finder=FaceFinder(threads),
         backbone=OnnxBackbone(made.path, made.spec, threads),
@@ -123,15 +122,32 @@ def train(
     return Trained(folder=write_model(out, card, tensors), looks=looks, fitted=fitted)
 
 
-def _export(
-    backbone: str, cache: Path, recipe: Recipe, image_px: int | None, precision: str
+def _backbone(
+    name: str | None, cache: Path, recipe: Recipe, image_px: int | None, precision: str
 ) -> Export:
-    return export(
-        backbone,
-        cache / "backbones",
-        layers=recipe.blocks,
-        image_px=image_px,
-        precision=precision,
+    path = default_model() if name is None else Path(name)
+    if not (path / CARD).is_file() and name is not None:
+        return export(
+            name,
+            cache / "backbones",
+            layers=recipe.blocks,
+            image_px=image_px,
+            precision=precision,
+        )
+    folder = read_model(path)
+    spec = spec_from(folder.card)
+    if spec.final_norm == bool(recipe.layers) or image_px not in (None, spec.image_px):
+        raise NotAViT(
+            f"The backbone in {path} looks at {spec.image_px} px and gives blocks "
+            f"{list(spec.layers)}; the recipe {recipe.name!r} asks for something else.",
+            hint="Name a Hugging Face model with --backbone; it is exported as needed.",
+        )
+    return Export(
+        path=folder.backbone,
+        spec=spec,
+        parity=folder.card["parity"]["torch_onnx"],
+        agreement=folder.card["parity"]["agreement_with_fp32"],
+        sha256=folder.card["files"][BACKBONE],
     )
 
 

@@ -44,7 +44,9 @@ def view(
     side = min(round(np.exp(draw.uniform(*np.log(_SIDES_PX)))), round(area.width))
     crop = Image.fromarray(pixels).resize(
         (side, side),
-        draw.choice([Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS]),
+        draw.choice(
+            [Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS]
+        ),
         box=(area.left, area.top, area.left + area.width, area.top + area.height),
     )
     if draw.random() < 0.5:

@@ -1,0 +1,398 @@
+"""The command line: parse, call, print. No judgement lives here.
+
+Exit status: 0 if every picture was judged, `undecided` included; 3 if some could not be read, 4 if
+none could; 2 for a wrong command line; 1 for anything else that stopped the work.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from veridical._version import VERSION
+from veridical.errors import VeridicalError
+
+T = TypeVar("T")
+
+SOME_FAILED, ALL_FAILED = 3, 4
+
+
+class _Polite(click.Group):
+    """Turns every error that was raised on purpose into one clean message."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except VeridicalError as error:
+            click.secho(f"error: {error.message}", fg="red", err=True)
+            click.echo(f"  {error.hint}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_Polite)
+@click.version_option(VERSION, prog_name="veridical")
+def main() -> None:
+    """Tell photographs of people from AI-generated ones. Nothing leaves this machine."""
+
+
+@main.command()
+@click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per picture and line.")
+@click.option(
+    "--explain",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write a figure and the numbers behind it for every face into DIR.",
+)
+@click.option(
+    "--occlude",
+    nargs=2,
+    type=click.IntRange(min=1),
+    metavar="WINDOW STRIDE",
+    help="With --explain: cover the face window by window (px of the crop, e.g. 32 16). Slow.",
+)
+@click.option(
+    "--fill",
+    type=click.Choice(["mean", "blur", "black"]),
+    default="mean",
+    show_default=True,
+    help="With --occlude: what covers a window.",
+)
+@click.option("--model", type=click.Path(path_type=Path), help="Model folder, if not our own.")
+@click.option("--whole-image", is_flag=True, help="Judge the frame instead of the faces in it.")
+@click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
+@click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
+@click.option("--verbose", "-v", is_flag=True, help="Say what was done to each picture.")
+def inspect(
+    photos: tuple[Path, ...],
+    as_json: bool,
+    explain: Path | None,
+    occlude: tuple[int, int] | None,
+    fill: Any,
+    model: Path | None,
+    whole_image: bool,
+    samples: int | None,
+    jobs: int | None,
+    verbose: bool,
+) -> None:
+    """Judge every face in PHOTOS: files, or folders of them.
+
+    Exits with 0 if every picture was judged (undecided included), 3 if some could not be read,
+    4 if none could.
+
+    \b
+    Example:
+        veridical inspect portrait.jpg --explain why/
+        veridical inspect portraits/ --json > verdicts.jsonl
+    """
+    from rich.console import Console
+
+    from veridical.detector import Detector
+    from veridical.folders import photos as walk
+    from veridical.render import records, terminal
+    from veridical.report import Failure, Report
+    from veridical.scan import scan
+
+    if occlude and not explain:
+        raise click.UsageError("--occlude draws into the figures of --explain DIR; name a DIR too.")
+    jobs, threads = _share_cores(jobs, many=len(photos) > 1 or photos[0].is_dir())
+    detector = Detector.load(model, samples=samples, threads=threads)
+
+    def judge(path: Path) -> Report:
+        if explain:
+            from veridical.render.explained import write_explanations
+
+            return write_explanations(
+                detector, path, explain, whole_image=whole_image, occlude=occlude, fill=fill
+            )
+        return detector.inspect(path, whole_image=whole_image)
+
+    console, said = Console(), Counter[str]()
+    for outcome in scan(walk(photos), judge, _engine(jobs)):
+        if as_json:
+            click.echo(records.line(outcome))
+        else:
+            terminal.show(outcome, console, verbose=verbose)
+        said["failed" if isinstance(outcome, Failure) else str(outcome.decision)] += 1
+    if not said:
+        raise VeridicalError(
+            f"There are no pictures in {', '.join(map(str, photos))}.",
+            hint="Name picture files, or a folder that holds some.",
+        )
+    if not as_json and said.total() > 1:
+        counts = {name: said[name] for name in ("real", "ai", "undecided", "failed")}
+        terminal.summary(console, **counts)
+    if said["failed"]:
+        raise SystemExit(ALL_FAILED if said["failed"] == said.total() else SOME_FAILED)
+
+
+_data_options = (
+    click.option("--real", metavar="NAME", help="Name of the class that is real."),
+    click.option("--ai", metavar="NAME", help="Name of the class that is AI-generated."),
+    click.option("--split", metavar="NAME", help="Part of the data to use, if it has parts."),
+)
+
+
+def _with_data(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_data_options):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Model folder to write.",
+)
+@click.option(
+    "--backbone",
+    metavar="NAME_OR_FOLDER",
+    help="Hugging Face ViT by name or folder, or a model folder.  [default: our own]",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "reference"]),
+    default="default",
+    show_default=True,
+    help="What to train; `reference` reproduces the reference pipeline.",
+)
+@_with_data
+@click.option(
+    "--views", type=click.IntRange(min=1), help="Views of each picture; fewer are faster."
+)
+@click.option("--epochs", type=click.IntRange(min=1), help="At most.")
+@click.option(
+    "--image-px", type=click.IntRange(min=8), help="Side of the square the backbone looks at."
+)
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "int8"]),
+    default="fp32",
+    show_default=True,
+    help="Of the exported backbone.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
+@click.option(
+    "--cache",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="VERIDICAL_CACHE",
+    help="For exported backbones and features.  [default: ~/.cache/veridical]",
+)
+def train(
+    data: Path,
+    out: Path,
+    backbone: str | None,
+    recipe: str,
+    real: str | None,
+    ai: str | None,
+    split: str | None,
+    views: int | None,
+    epochs: int | None,
+    image_px: int | None,
+    precision: str,
+    seed: int,
+    jobs: int | None,
+    cache: Path | None,
+) -> None:
+    """Train a model on DATA: a folder with one sub-folder per class, or a manifest CSV.
+
+    Stop it when you like: run again, it goes on where it was.
+
+    \b
+    Example:
+        veridical train faces/ --out my-model
+        veridical train manifest.csv --split train --out my-model --backbone facebook/dinov2-small
+    """
+    from dataclasses import replace
+
+    from veridical.folders import read_samples
+    from veridical.train.make import train as make
+    from veridical.train.recipes import RECIPES
+
+    samples = read_samples(data, real=real, ai=ai, split=split)
+    changes: dict[str, Any] = {"views": views, "epochs": epochs}
+    jobs, threads = _share_cores(jobs, many=True)
+    trained = make(
+        samples,
+        out,
+        backbone=backbone,
+        recipe=replace(RECIPES[recipe], **{k: v for k, v in changes.items() if v is not None}),
+        engine=_engine(jobs),
+        cache=cache or _cache(),
+        seed=seed,
+        image_px=image_px,
+        precision=precision,
+        threads=threads,
+        track=_track,
+        say=_say,
+    )
+    looks, fitted = trained.looks, trained.fitted
+    for _, why in looks.unreadable:
+        click.secho(f"left out: {why}", fg="yellow", err=True)
+    if looks.faceless:
+        click.secho(
+            f"left out: {len(looks.faceless)} pictures without a face", fg="yellow", err=True
+        )
+    click.echo(
+        f"{out}: fitted on {fitted.counts['fit']} pictures in {len(fitted.history)} epochs, "
+        f"calibrated on {fitted.calibration.real} real and {fitted.calibration.ai} AI-generated "
+        f"ones ({fitted.calibrated_on})"
+    )
+    click.echo(f"Measure it: veridical evaluate {out} DATA")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@_with_data
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the results.  [default: MODEL's name + -evaluation]",
+)
+@click.option(
+    "--resamples",
+    type=click.IntRange(min=100),
+    default=1000,
+    show_default=True,
+    help="Of the bootstrap.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
+def evaluate(
+    model: Path,
+    data: Path,
+    real: str | None,
+    ai: str | None,
+    split: str | None,
+    out: Path | None,
+    resamples: int,
+    seed: int,
+    jobs: int | None,
+) -> None:
+    """Measure MODEL (a folder, or `default` for our own) on labelled DATA.
+
+    Writes a Markdown page, JSON, a CSV of every answer, and plots.
+
+    \b
+    Example:
+        veridical evaluate default faces/ --out results
+    """
+    from veridical.detector import Detector
+    from veridical.folders import read_samples
+    from veridical.scan import scan
+    from veridical.train.evaluate import Outcome
+    from veridical.train.evaluate import evaluate as measure
+    from veridical.train.evaluation_files import write
+
+    samples = read_samples(data, real=real, ai=ai, split=split)
+    jobs, threads = _share_cores(jobs, many=True)
+    detector = Detector.load(None if str(model) == "default" else model, threads=threads)
+    answers = scan((sample.path for sample in samples), detector.inspect, _engine(jobs))
+    outcomes = [
+        Outcome(sample=sample, answer=answer)
+        for sample, answer in zip(
+            samples, _track(answers, "Judging pictures", len(samples)), strict=True
+        )
+    ]
+    evaluation = measure(outcomes, seed=seed, resamples=resamples)
+    folder = out or Path(f"{model.name}-evaluation")
+    write(evaluation, outcomes, folder)
+    page = (folder / "evaluation.md").read_text(encoding="utf-8")
+    click.echo(page.split("\n## ")[0].strip())
+    click.echo(f"\nAll of it: {folder / 'evaluation.md'}")
+
+
+@main.command()
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+def card(model: Path | None) -> None:
+    """Print the card of MODEL, or of our own: what it is, was trained on, and promises."""
+    import json
+
+    from veridical.artifact import read_model
+    from veridical.detector import default_model
+
+    folder = read_model(model or default_model())
+    click.echo(
+        json.dumps({"identity": folder.identity, **folder.card}, indent=2, ensure_ascii=False)
+    )
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of what `inspect --json` writes."""
+    import json
+
+    from veridical.render import records
+
+    click.echo(json.dumps(records.schema(), indent=2))
+
+
+def _share_cores(jobs: int | None, *, many: bool) -> tuple[int, int]:
+    """Return pictures at a time and threads for each; 0 lets ONNX Runtime take all cores.
+
+    One thread per picture and a picture per core is the fastest way through many; one picture
+    alone gets all the cores.
+    """
+    if not many:
+        return 1, 0
+    cores = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    return jobs or cores, 1
+
+
+def _engine(jobs: int) -> Any:
+    from veridical.engines import Serial, Threads
+
+    return Serial() if jobs == 1 else Threads(jobs)
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veridical"
+
+
+def _track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(show_speed=True),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total, rate="")
+        for item in items:
+            yield item
+            progress.advance(task)
+            speed = progress.tasks[task].speed
+            progress.update(task, rate=f"{speed:.1f}/s" if speed else "")
+
+
+def _say(what: str) -> None:
+    click.echo(what, err=True)
+
+
+if __name__ == "__main__":
+    main()

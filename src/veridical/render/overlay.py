@@ -1,0 +1,438 @@
+"""Explanations as pictures and as numbers: one figure per face, with Pillow and nothing more.
+
+A map that did no better than random ones is not drawn (`Faithfulness.holds`).
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from os import PathLike
+from typing import Literal
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from veridical.arrays import Float, UInt8, ndarray
+from veridical.detector import Explanation
+from veridical.render.records import box_record, face_record, finite
+from veridical.render.terminal import WORD, in_words, nats, printable, sentence, share
+from veridical.report import Box, Decision, Verdict
+from veridical.saliency import Faithfulness, TokenMap
+
+EXPLANATION = "veridical.explanation/1"
+
+_AI, _REAL = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermilion and blue: colour-blind safe
+_INK, _GREY, _LINE, _EMPTY = (17, 24, 39), (107, 114, 128), (209, 213, 219), (243, 244, 246)
+_WARNING = (153, 27, 27)
+_UNDECIDED = (146, 99, 0)
+_HUE = {Decision.AI: (178, 76, 0), Decision.REAL: (0, 92, 148), Decision.UNDECIDED: _UNDECIDED}
+
+_PANEL = 448  # px, side of the square that holds a picture
+_MARGIN = 40  # px, around everything
+_GAP = 36  # px, between columns
+_BAR = 18  # px, width of a colour bar
+_BAR_SPACE = 12 + _BAR + 78  # px, from a panel's right edge to the end of its bar's labels
+_HEADER = 112  # px, from the top edge to the panels
+_LABEL = 104  # px, column of the labels below the panels
+_STRONGEST = 0.8  # alpha of the largest value: the face must stay visible under it
+_CHANNELS = 20  # most important channels that are listed
+
+
+# --- the figure --------------------------------------------------------------------------------
+
+
+def figure(
+    explanation: Explanation, photo_pixels: UInt8[ndarray, "height width 3"], title: str
+) -> Image.Image:
+    """Draw one face, what spoke for its verdict and how far that can be trusted.
+
+    Args:
+        explanation: Of the face.
+        photo_pixels: The upright photo that the face is in.
+        title: What stands above, such as the name of the file.
+    """
+    plain = portrait(photo_pixels, explanation.area)
+    panels = [_face_panel(explanation, plain), _contributions_panel(explanation, plain)]
+    if explanation.occlusion is not None:
+        panels.append(_occlusion_panel(explanation, plain))
+    width = 2 * _MARGIN + sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
+    facts = list(_facts(explanation, width - 2 * _MARGIN - _LABEL))
+    top = _HEADER + _PANEL + 36
+    height = top + sum(fact.height for fact in facts) + _MARGIN
+    canvas = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(canvas)
+    name = _fitting(printable(title), _font(26), width - 2 * _MARGIN)
+    draw.text((_MARGIN, 30), name, _INK, _font(26))
+    left = _MARGIN
+    for panel in panels:
+        panel.draw(canvas, left)
+        left += panel.width + _GAP
+    draw.line((_MARGIN, top - 16, width - _MARGIN, top - 16), _LINE)
+    for fact in facts:
+        fact.draw(draw, top)
+        top += fact.height
+    return canvas
+
+
+def save(figure: Image.Image, path: str | PathLike[str]) -> None:
+    """Write a figure as PNG, whatever the path is called."""
+    figure.save(path, format="PNG", optimize=True)
+
+
+def portrait(
+    photo_pixels: UInt8[ndarray, "height width 3"], area: Box
+) -> UInt8[ndarray, "rows columns 3"]:
+    """Cut an area out of a photo, with its proportions, to fit a panel."""
+    height, width = photo_pixels.shape[:2]
+    scale = _PANEL / max(area.width, area.height)
+    size = max(1, round(area.width * scale)), max(1, round(area.height * scale))
+    # The area may lie a rounding error outside the photo, which Pillow would refuse.
+    box = (
+        max(0.0, area.left),
+        max(0.0, area.top),
+        min(float(width), area.left + area.width),
+        min(float(height), area.top + area.height),
+    )
+    image = Image.fromarray(photo_pixels).resize(size, Image.Resampling.LANCZOS, box=box)
+    return np.asarray(image)
+
+
+# --- colours -----------------------------------------------------------------------------------
+
+
+def colours(
+    values: Float[ndarray, "rows columns"], limit: float
+) -> UInt8[ndarray, "rows columns 4"]:
+    """Return a diverging colour for every value, as RGBA.
+
+    The hue says the sign (positive speaks for `ai`), and alpha, proportional to |value|, the size:
+    what weighs nothing hides nothing.
+
+    Args:
+        values: Positive speaks for `ai`.
+        limit: |value| of the strongest colour, the same on both sides.
+    """
+    strength = np.clip(np.abs(values) / limit, 0, 1)
+    rgba = np.empty((*values.shape, 4), dtype=np.uint8)
+    rgba[..., :3] = np.where((values > 0)[..., None], _AI, _REAL)
+    rgba[..., 3] = np.rint(255 * _STRONGEST * strength)
+    return rgba
+
+
+def overlaid(
+    plain: UInt8[ndarray, "rows columns 3"], values: Float[ndarray, "rows columns"], limit: float
+) -> UInt8[ndarray, "rows columns 3"]:
+    """Lay a map over a grey copy of a picture: skin would mix with its colours."""
+    under = Image.fromarray(plain).convert("L").convert("RGBA")
+    over = Image.fromarray(colours(values, limit))
+    return np.asarray(Image.alpha_composite(under, over).convert("RGB"))
+
+
+def spread(
+    patches: Float[ndarray, "grid grid"], crop_side: int, width: int, height: int
+) -> Float[ndarray, "height width"]:
+    """Enlarge a patch grid bilinearly to a picture of the crop.
+
+    Args:
+        patches: One value per patch.
+        crop_side: Side of the crop, px. Where it is no multiple of the grid, its right and lower
+            rim belong to no patch and stay 0.
+        width: Of the result, px.
+        height: Of the result, px.
+    """
+    grid = patches.shape[0]
+    covered = (crop_side // grid) * grid / crop_side
+    size = max(1, round(width * covered)), max(1, round(height * covered))
+    values = np.zeros((height, width))
+    values[: size[1], : size[0]] = _resized(patches, *size)
+    return values
+
+
+def _resized(
+    values: Float[ndarray, "rows columns"], width: int, height: int
+) -> Float[ndarray, "height width"]:
+    image = Image.fromarray(values.astype(np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64)
+
+
+def _limit(values: Float[ndarray, "rows columns"]) -> float:
+    """Return the end of a symmetric scale; 1 for a map of nothing, which has no scale."""
+    return float(np.abs(values).max()) or 1.0
+
+
+# --- panels ------------------------------------------------------------------------------------
+
+
+class _Panel:
+    """A picture under a heading, perhaps with a colour bar.
+
+    Attributes:
+        heading: What it is.
+        note: What one should know when looking at it.
+        image: Fits into the panel's square.
+        scale: |value| at the ends of the colour bar; None for no bar.
+        unit: Of the scale.
+        warning: Whether the note is one.
+    """
+
+    def __init__(
+        self,
+        heading: str,
+        note: str,
+        image: Image.Image,
+        *,
+        scale: float | None = None,
+        unit: str = "",
+        warning: bool = False,
+    ) -> None:
+        self.heading, self.note, self.image = heading, note, image
+        self.scale, self.unit, self.warning = scale, unit, warning
+
+    @property
+    def width(self) -> int:
+        return _PANEL if self.scale is None else _PANEL + _BAR_SPACE
+
+    def draw(self, canvas: Image.Image, left: int) -> None:
+        draw = ImageDraw.Draw(canvas)
+        draw.text(
+            (left, _HEADER - 16), self.note, _WARNING if self.warning else _GREY, _font(15), "ls"
+        )
+        draw.text((left, _HEADER - 38), self.heading, _INK, _font(18), "ls")
+        draw.rectangle((left, _HEADER, left + _PANEL - 1, _HEADER + _PANEL - 1), _EMPTY)
+        x = left + (_PANEL - self.image.width) // 2
+        canvas.paste(self.image, (x, _HEADER + (_PANEL - self.image.height) // 2))
+        if self.scale is not None:
+            _draw_bar(canvas, left + _PANEL + 12, self.scale, self.unit)
+
+
+def _draw_bar(canvas: Image.Image, left: int, limit: float, unit: str) -> None:
+    """Draw a symmetric colour bar as high as a panel, with what its ends mean."""
+    draw = ImageDraw.Draw(canvas)
+    values = np.linspace(limit, -limit, _PANEL)[:, None].repeat(_BAR, axis=1)
+    white = np.full((*values.shape, 3), 255, dtype=np.uint8)
+    canvas.paste(Image.fromarray(overlaid(white, values, limit)), (left, _HEADER))
+    draw.rectangle((left, _HEADER, left + _BAR - 1, _HEADER + _PANEL - 1), outline=_LINE)
+    text = left + _BAR + 9
+    for step in (2, 1, 0, -1, -2):
+        y = _HEADER + (2 - step) * (_PANEL - 1) // 4
+        draw.line((left + _BAR, y, left + _BAR + 4, y), _GREY)
+        nudge = {2: 7, -2: -7}.get(step, 0)  # keeps the outer labels inside the panel's height
+        draw.text((text, y + nudge), _tick(step * limit / 2), _INK, _font(14), "lm")
+    draw.text((text, _HEADER + 27), "for AI", _HUE[Decision.AI], _font(14), "lm")
+    draw.text((text, _HEADER + _PANEL - 28), "for real", _HUE[Decision.REAL], _font(14), "lm")
+    draw.text((text, _HEADER + _PANEL // 2 + 20), unit, _GREY, _font(14), "lm")
+
+
+def _tick(value: float) -> str:
+    return f"{value:+.2g}" if value else "0"
+
+
+def _face_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
+    image = Image.fromarray(plain)
+    draw = ImageDraw.Draw(image)
+    area, box = explanation.area, explanation.face.box
+    across, down = image.width / area.width, image.height / area.height
+    left, top = (box.left - area.left) * across, (box.top - area.top) * down
+    right, bottom = left + box.width * across, top + box.height * down
+    draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=(0, 0, 0), width=5)
+    draw.rectangle((left, top, right, bottom), outline=(255, 255, 255), width=2)
+    note = f"face {box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
+    return _Panel("What was judged", note, image)
+
+
+def _contributions_panel(
+    explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]
+) -> _Panel:
+    heading, trust = "What each place added", explanation.trust
+    if trust is not None and not trust.holds:
+        note = "map withheld: no better than a random one"
+        return _Panel(heading, note, Image.fromarray(plain), warning=True)
+    patches = explanation.contributions.patches
+    values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
+    limit = _limit(patches)
+    image = Image.fromarray(overlaid(plain, values, limit))
+    note = "logit per patch, against an average picture"
+    if trust is None:
+        return _Panel(heading, f"{note}; map not scored", image, scale=limit, unit="logit")
+    return _Panel(heading, note, image, scale=limit, unit="logit")
+
+
+def _occlusion_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
+    assert explanation.occlusion is not None
+    values = _resized(explanation.occlusion, plain.shape[1], plain.shape[0])
+    limit = _limit(explanation.occlusion)
+    image = Image.fromarray(overlaid(plain, values, limit))
+    return _Panel("Occlusion", "fall of P(ai) when covered", image, scale=limit, unit="P(ai)")
+
+
+# --- the text below ----------------------------------------------------------------------------
+
+
+class _Fact:
+    """A label, and lines of text beside it."""
+
+    def __init__(
+        self,
+        label: str,
+        lines: list[str],
+        *,
+        size: int = 17,
+        colour: tuple[int, int, int] = _INK,
+        belief: Verdict | None = None,
+    ) -> None:
+        self.label, self.lines, self.size, self.colour = label, lines, size, colour
+        self.belief = belief
+
+    @property
+    def step(self) -> int:
+        return self.size + 8
+
+    @property
+    def height(self) -> int:
+        return self.step * len(self.lines) + 8
+
+    def draw(self, draw: ImageDraw.ImageDraw, top: int) -> None:
+        base = top + self.step - 4
+        draw.text((_MARGIN, base), self.label, _GREY, _font(15), "ls")
+        for number, text in enumerate(self.lines):
+            at = (_MARGIN + _LABEL, base + number * self.step)
+            draw.text(at, text, self.colour, _font(self.size), "ls")
+        if self.belief:
+            end = _font(self.size).getlength(self.lines[0])
+            _draw_belief(draw, round(_MARGIN + _LABEL + end) + 28, base - 6, self.belief)
+
+
+def _draw_belief(draw: ImageDraw.ImageDraw, left: int, y: int, verdict: Verdict) -> None:
+    """Draw P(ai) and its interval on a line from real to AI."""
+    draw.text((left, y + 6), "real", _GREY, _font(14), "ls")
+    left, length = left + 38, 220
+    low, high = (left + round(p * length) for p in verdict.interval)
+    at, hue = left + round(verdict.p_ai * length), _HUE[verdict.decision]
+    draw.line((left, y, left + length, y), _LINE, 2)
+    for end in (left, left + length // 2, left + length):
+        draw.line((end, y - 5, end, y + 5), _LINE, 2)
+    draw.line((low, y, high, y), hue, 6)
+    draw.ellipse((at - 6, y - 6, at + 6, y + 6), hue, (255, 255, 255), 2)
+    draw.text((left + length + 12, y + 6), "AI", _GREY, _font(14), "ls")
+
+
+def _facts(explanation: Explanation, width: int) -> Iterator[_Fact]:
+    face, verdict = explanation.face, explanation.face.verdict
+    yield _Fact("Verdict", [WORD[face.decision]], size=24, colour=_HUE[face.decision])
+    if verdict:
+        low, high = verdict.interval
+        says = f"{share(verdict.p_ai)}, credible interval {share(low)} to {share(high)}"
+        yield _Fact("P(ai)", [says], belief=verdict)
+        yield _Fact("Doubt", _wrapped(sentence(in_words(verdict)), _font(17), width))
+    reasons = " ".join(sentence(reason.says) for reason in face.reasons)
+    yield _Fact("Why", _wrapped(reasons, _font(17), width))
+    yield _Fact("Map", _wrapped(trust_in_words(explanation.trust), _font(17), width))
+    yield _Fact("Logit", _wrapped(_placeless(explanation.contributions), _font(17), width))
+
+
+def trust_in_words(trust: Faithfulness | None) -> str:
+    """Say how a map did against random orders."""
+    if trust is None:
+        return "Map not scored."
+    says = (
+        f"Map beats {trust.beaten} of {trust.rivals} random orders (deletion "
+        f"{trust.deletion:+.2f}, insertion {trust.insertion:+.2f} logits)"
+    )
+    return f"{says}." if trust.holds else f"{says}: withheld."
+
+
+def _placeless(contributions: TokenMap) -> str:
+    placeless = contributions.prefix + contributions.rest
+    return (
+        f"Of the logit {contributions.logit:+.2f}, {placeless:+.2f} belongs to no place (class and "
+        f"register tokens {contributions.prefix:+.2f}, rest {contributions.rest:+.2f}); the map "
+        f"shares out {contributions.logit - placeless:+.2f}."
+    )
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Return Pillow's own font, Aileron: it is there on every system, and has ASCII only."""
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break text into lines of at most `width` px, between words."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Return text in the font's characters, shortened in the middle to at most `width` px."""
+    text = text.encode("ascii", "backslashreplace").decode()
+    if font.getlength(text) <= width:
+        return text
+    keep = len(text)
+    while keep > 2 and font.getlength(short) > width:
+        keep -= 1
+    return short
+
+
+# --- numbers -----------------------------------------------------------------------------------
+
+
+def panel_data(explanation: Explanation) -> dict[str, object]:
+    """Return an explanation as plain values for JSON, at full precision.
+
+    The maps are given even where the figure withholds them; `trust.holds` says so. A number that
+    is not finite is null.
+    """
+    order = np.argsort(-explanation.channels, kind="stable")[:_CHANNELS]
+    return {
+        "schema": EXPLANATION,
+        "face": face_record(explanation.face),
+        "area": box_record(explanation.area),
+        "contributions": _map_data(explanation.contributions),
+        "gradient_x_token": _map_data(explanation.gradient_x_token),
+        "channels": [
+            {"index": int(i), "importance": finite(float(explanation.channels[i]))} for i in order
+        ],
+        "trust": _trust_data(explanation.trust),
+        "occlusion": _occlusion_data(explanation),
+    }
+
+
+def _map_data(tokens: TokenMap) -> dict[str, object]:
+    return {
+        "patches": [[finite(value) for value in row] for row in tokens.patches.tolist()],
+        "prefix": finite(tokens.prefix),
+        "rest": finite(tokens.rest),
+        "logit": finite(tokens.logit),
+    }
+
+
+def _trust_data(trust: Faithfulness | None) -> dict[str, object] | None:
+    return trust and {
+        "deletion": finite(trust.deletion),
+        "insertion": finite(trust.insertion),
+        "rivals": trust.rivals,
+        "beaten": trust.beaten,
+        "holds": trust.holds,
+    }
+
+
+def _occlusion_data(explanation: Explanation) -> dict[str, object] | None:
+    """Return the largest fall of P(ai), and where in the photo it is, px."""
+    falls, area = explanation.occlusion, explanation.area
+    if falls is None:
+        return None
+    row, column = np.unravel_index(np.argmax(falls), falls.shape)
+    return {
+        "max": finite(float(falls[row, column])),
+        "at": [
+            area.left + (float(column) + 0.5) / falls.shape[1] * area.width,
+            area.top + (float(row) + 0.5) / falls.shape[0] * area.height,
+        ],
+    }

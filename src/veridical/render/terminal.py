@@ -1,0 +1,253 @@
+"""Answers for people, at the terminal.
+
+Colour helps and is never needed: every meaning is also a word or a sign. Nothing that came from
+outside (file names, messages) is read as markup or reaches the terminal with control characters.
+"""
+
+import math
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from veridical.report import Decision, FaceReport, Failure, Reason, Report, Verdict
+
+WORD = {Decision.REAL: "REAL", Decision.AI: "AI-GENERATED", Decision.UNDECIDED: "UNDECIDED"}
+
+_STYLE = {
+    Decision.REAL: "bold green",
+    Decision.AI: "bold red",
+    Decision.UNDECIDED: "bold yellow",
+}
+_LABEL = 12  # columns: as wide as the longest decision
+_BAR = 41  # columns: odd, so that there is a middle
+
+
+def show(outcome: Report | Failure, console: Console, *, verbose: bool = False) -> None:
+    """Print what is known about one picture.
+
+    Args:
+        outcome: The answer, or why there is none.
+        console: Where to.
+        verbose: Also what was done to the picture, who spoke, and the traceback of a bug.
+    """
+    name = "a picture without a file name" if outcome.path is None else outcome.path
+    # A path in one piece can be copied; the terminal wraps it where it must.
+    console.print(Text(_safe(name, console), style="bold"), soft_wrap=True)
+    if isinstance(outcome, Failure):
+        _show_failure(outcome, console, verbose)
+    else:
+        _show_report(outcome, console, verbose)
+    console.print()
+
+
+def summary(console: Console, *, real: int, ai: int, undecided: int, failed: int) -> None:
+    """Print how many pictures got which answer."""
+    total = real + ai + undecided + failed
+    table = Table(box=None, padding=(0, 2), show_footer=True, header_style="bold")
+    table.add_column("Answer", footer="pictures in all")
+    table.add_column("Pictures", footer=f"{total:,}", justify="right")
+    table.add_column("Share", justify="right")
+    counts = zip(Decision, (real, ai, undecided), strict=True)
+    rows = [(WORD[decision], _STYLE[decision], count) for decision, count in counts]
+    rows.append(("FAILED", "bold reverse", failed))
+    for word, style, count in rows:
+        percent = f"{100 * count / total:.1f} %" if total else "-"
+        table.add_row(Text(word, style=style if count else "dim"), f"{count:,}", percent)
+    console.print(table)
+
+
+# --- words -------------------------------------------------------------------------------------
+
+_SURE = 0.056  # nats: the entropy of a coin that shows one side in 99 of 100 throws,
+_FAIRLY_SURE = 0.199  # in 95 of 100,
+_NOT_VERY_SURE = 0.500  # and in 80 of 100
+_NEARLY_ALL = 0.9  # share of the doubt above which the other part is not worth naming as its home
+
+
+def in_words(verdict: Verdict) -> str:
+    """Say how sure the model is, and where its doubt lies.
+
+    How sure goes by the entropy of the predictive: below that of a coin that shows one side in 99
+    of 100 throws (0.056 nats) the model is "sure", below 95 (0.199) "fairly sure", below 80
+    (0.500) "not very sure", else "unsure". Where the doubt lies goes by the parts of the entropy:
+    nine tenths or more on one side is "not in" the other, else "more in" one "than in" the other.
+    This is the model's own view: of a face unlike all it was trained on it says little, and the
+    sentence says so.
+    """
+    total, aleatoric, epistemic = verdict.total, verdict.aleatoric, verdict.epistemic
+    if not all(map(math.isfinite, (total, aleatoric, epistemic))):
+        return "the model's uncertainty is not a number; please report this"
+    for limit, sure in (
+        (_SURE, "sure"),
+        (_FAIRLY_SURE, "fairly sure"),
+        (_NOT_VERY_SURE, "not very sure"),
+        (math.inf, "unsure"),
+    ):
+        if total < limit:
+            break
+    if Reason.UNLIKE_TRAINING in verdict.reasons:
+        sure += ", which means little for a face unlike its training data"
+    picture = f"in the picture (aleatoric {nats(aleatoric)})"
+    model = f"in the model (epistemic {nats(epistemic)})"
+    share = epistemic / total if total > 0 else 0.0
+    if total < _SURE:
+        where = f"little doubt is left {picture} or {model}"
+    elif share <= 1 - _NEARLY_ALL:
+        where = f"the doubt is {picture}, not {model}"
+    elif share < 0.5:
+        where = f"the doubt is more {picture} than {model}"
+    elif share < _NEARLY_ALL:
+        where = f"the doubt is more {model} than {picture}"
+    else:
+        where = f"the doubt is {model}, not {picture}"
+    return f"the model is {sure}; {where}"
+
+
+def nats(entropy: float) -> str:
+    """Return an entropy for people; only none at all reads as 0.00."""
+    entropy = max(0.0, entropy)  # rounding may leave it a hair below
+    return "<0.01 nats" if 0 < entropy < 0.005 else f"{entropy:.2f} nats"
+
+
+def share(p: float) -> str:
+    """Return a probability for people; only certainty itself reads as 0 or 1."""
+    if 0 < p < 0.0005:
+        return "<0.001"
+    if 0.9995 <= p < 1:
+        return ">0.999"
+    return f"{p:.3f}"
+
+
+def sentence(text: str) -> str:
+    """Return a phrase as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def printable(text: str) -> str:
+    r"""Escape every character that does not show as itself: ESC becomes ``\x1b``.
+
+    Control characters can drive a terminal, and turned writing direction can disguise a name.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def bar(p: float, interval: tuple[float, float], width: int, *, ascii_only: bool = False) -> str:
+    """Draw a probability and its interval on a line from 0 to 1.
+
+    Args:
+        p: Probability, the point on the line.
+        interval: Low and high, drawn as a thicker stretch around it.
+        width: Columns, at least 3; with an odd width the middle is marked.
+        ascii_only: For terminals that have no more.
+    """
+    track, middle, stretch, point = "-+=o" if ascii_only else "─┼━●"
+    cells = [track] * width
+    if width % 2:
+        cells[width // 2] = middle
+    low, at, high = (round(x * (width - 1)) for x in (interval[0], p, interval[1]))
+    cells[low : high + 1] = stretch * (high + 1 - low)
+    cells[at] = point
+    return "".join(cells)
+
+
+# --- one picture -------------------------------------------------------------------------------
+
+
+def _show_report(report: Report, console: Console, verbose: bool) -> None:
+    block = _block()
+    decision = Text(WORD[report.decision], style=_STYLE[report.decision])
+    if report.p_ai is None or report.interval is None:
+        block.add_row(decision, Text("P(ai) could not be estimated"))
+    else:
+        low, high = report.interval
+        block.add_row(
+            decision,
+            Text.assemble(
+                "P(ai) ",
+                (share(report.p_ai), "bold"),
+                f", credible interval {share(low)} to {share(high)}",
+            ),
+        )
+        line = bar(report.p_ai, report.interval, _BAR, ascii_only=console.options.ascii_only)
+        block.add_row("", Text.assemble("real ", (line, _STYLE[report.decision]), " ai"))
+    lead = _lead(report)
+    if lead:
+        block.add_row("Doubt", Text(sentence(in_words(lead))))
+    block.add_row("Why", _reasons(report.reasons))
+    if len(report.faces) > 1:
+        block.add_row("Faces", _faces(report.faces))
+    if verbose:
+        for label, text in _details(report):
+            block.add_row(label, Text(_safe(text, console), style="dim"))
+    console.print(Padding(block, (0, 0, 0, 2)))
+
+
+def _show_failure(failure: Failure, console: Console, verbose: bool) -> None:
+    block = _block()
+    error = failure.error.removeprefix(f"{failure.path}: ")  # it stands right above
+    error = f"{error[:1].upper()}{error[1:]}"
+    block.add_row(Text("FAILED", style="bold reverse"), Text(_safe(error, console)))
+    block.add_row(Text("What to do", style="italic"), Text(_safe(failure.hint, console), "italic"))
+    if failure.bug is not None:
+        lines = failure.bug.splitlines() if verbose else ["A fault of veridical's own."]
+        text = "\n".join(_safe(line, console) for line in lines)
+        block.add_row("Bug", Text(text, style="dim"))
+    console.print(Padding(block, (0, 0, 0, 2)))
+
+
+def _block() -> Table:
+    block = Table.grid(padding=(0, 2))
+    block.add_column(min_width=_LABEL, no_wrap=True)
+    block.add_column(overflow="fold")
+    return block
+
+
+def _lead(report: Report) -> Verdict | None:
+    """Return the verdict that the picture's decision rests on."""
+    for face in report.faces:
+        if face.verdict and (face.decision, face.verdict.p_ai) == (report.decision, report.p_ai):
+            return face.verdict
+    return None
+
+
+def _reasons(reasons: tuple[Reason, ...]) -> Text:
+    return Text("\n".join(sentence(reason.says) for reason in reasons))
+
+
+def _faces(faces: tuple[FaceReport, ...]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for number, face in enumerate(faces, start=1):
+        table.add_row(*_face(number, face))
+    return table
+
+
+def _face(number: int, face: FaceReport) -> Iterator[Text]:
+    yield Text(str(number))
+    yield Text(WORD[face.decision], style=_STYLE[face.decision])
+    if face.verdict:
+        low, high = face.verdict.interval
+        yield Text(share(face.verdict.p_ai))
+        yield Text(f"{share(low)} to {share(high)}")
+    else:
+        yield Text("-")
+        yield Text("not judged")
+    box = face.box
+    size = max(box.width, box.height)
+    yield Text(f"{size:.0f} px at {box.left:.0f}, {box.top:.0f}", style="dim")
+
+
+def _details(report: Report) -> Iterator[tuple[str, str]]:
+    if len(report.faces) > 1:
+        for number, face in enumerate(report.faces, start=1):
+            yield f"Face {number}", "; ".join(reason.says for reason in face.reasons)
+    yield "Steps", "; ".join(report.steps) or "none"
+    yield "Picture", f"{report.width} x {report.height} px, SHA-256 {report.sha256}"
+    yield "Model", f"{report.model}, veridical {report.version}"
+
+
+def _safe(text: str, console: Console) -> str:
+    """Return text that the console can print, and that cannot drive it."""
+    return printable(text).encode(console.encoding, "backslashreplace").decode(console.encoding)

@@ -1,0 +1,34 @@
+"""Many pictures: one outcome per picture, always, in the order asked."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from traceback import format_exc
+
+from veridical.engines import Engine
+from veridical.errors import VeridicalError
+from veridical.report import Failure, Report
+
+
+def scan(
+    paths: Iterable[Path], judge: Callable[[Path], Report], engine: Engine
+) -> Iterator[Report | Failure]:
+    """Judge every path on `engine`, lazily. A picture that fails is an outcome like any other."""
+    return engine.map(partial(judged, judge), paths)
+
+
+def judged(judge: Callable[[Path], Report], path: Path) -> Report | Failure:
+    """Judge one path; what goes wrong with it becomes a `Failure` that names it."""
+    try:
+        return judge(path)
+    except VeridicalError as error:  # raised on purpose: the file's fault
+        return Failure(path=str(path), error=error.message, hint=error.hint)
+    except (
+        Exception
+    ) as error:  # our fault, and the one broad catch: it costs this file, and says so
+        return Failure(
+            path=str(path),
+            error=f"internal error ({type(error).__name__})",
+            hint="This is a fault of veridical; please report it with the traceback.",
+            bug=format_exc(),
+        )
