@@ -51,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "filterwarnings", r"ignore:.isinstance\(treespec, LeafSpec\). is deprecated:FutureWarning"
     )
+    # beartype looks at a random item of a tuple; Hypothesis sees that, and takes it for ours.
+    config.addinivalue_line(
+        "filterwarnings",
+        "ignore:Do not use the .random. module inside strategies:"
+        "hypothesis.errors.HypothesisDeprecationWarning",
+    )
 
 
 # --- no network --------------------------------------------------------------------------------

@@ -50,7 +50,7 @@ def test_pooling_is_what_a_naive_loop_says(
 def test_registers_count_only_where_all_tokens_do() -> None:
     tokens = make(prefix=5)
     loud = Tokens(
-        prefix=tokens.prefix + np.float32([[0], [9], [9], [9], [9]]),
+        prefix=tokens.prefix + np.array([[0], [9], [9], [9], [9]], dtype=np.float32),
         patches=tokens.patches,
         grid=tokens.grid,
         has_cls=True,

@@ -4,9 +4,9 @@ A map that did no better than random ones is not drawn (`Faithfulness.holds`).
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from os import PathLike
-from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.detector import Explanation
 from veridical.render.records import box_record, face_record, finite
-from veridical.render.terminal import WORD, in_words, nats, printable, sentence, share
+from veridical.render.terminal import WORD, in_words, printable, sentence, share
 from veridical.report import Box, Decision, Verdict
 from veridical.saliency import Faithfulness, TokenMap
 
@@ -23,15 +23,16 @@ EXPLANATION = "veridical.explanation/1"
 _AI, _REAL = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermilion and blue: colour-blind safe
 _INK, _GREY, _LINE, _EMPTY = (17, 24, 39), (107, 114, 128), (209, 213, 219), (243, 244, 246)
 _WARNING = (153, 27, 27)
-_UNDECIDED = (146, 99, 0)
-_HUE = {Decision.AI: (178, 76, 0), Decision.REAL: (0, 92, 148), Decision.UNDECIDED: _UNDECIDED}
+# The same hues, dark enough for text on white.
+_HUE = {Decision.AI: (178, 76, 0), Decision.REAL: (0, 92, 148), Decision.UNDECIDED: (146, 99, 0)}
 
 _PANEL = 448  # px, side of the square that holds a picture
 _MARGIN = 40  # px, around everything
 _GAP = 36  # px, between columns
 _BAR = 18  # px, width of a colour bar
 _BAR_SPACE = 12 + _BAR + 78  # px, from a panel's right edge to the end of its bar's labels
-_HEADER = 112  # px, from the top edge to the panels
+_HEADER = 140  # px, from the top edge to the panels
+_TEXT = 17  # px, size of the text below the panels
 _LABEL = 104  # px, column of the labels below the panels
 _STRONGEST = 0.8  # alpha of the largest value: the face must stay visible under it
 _CHANNELS = 20  # most important channels that are listed
@@ -53,7 +54,7 @@ def figure(
     plain = portrait(photo_pixels, explanation.area)
     panels = [_face_panel(explanation, plain), _contributions_panel(explanation, plain)]
     if explanation.occlusion is not None:
-        panels.append(_occlusion_panel(explanation, plain))
+        panels.append(_occlusion_panel(explanation.occlusion, plain))
     width = 2 * _MARGIN + sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
     facts = list(_facts(explanation, width - 2 * _MARGIN - _LABEL))
     top = _HEADER + _PANEL + 36
@@ -75,7 +76,7 @@ def figure(
 
 def save(figure: Image.Image, path: str | PathLike[str]) -> None:
     """Write a figure as PNG, whatever the path is called."""
-    figure.save(path, format="PNG", optimize=True)
+    figure.save(path, format="PNG")
 
 
 def portrait(
@@ -162,6 +163,7 @@ def _limit(values: Float[ndarray, "rows columns"]) -> float:
 # --- panels ------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Panel:
     """A picture under a heading, perhaps with a colour bar.
 
@@ -174,18 +176,12 @@ class _Panel:
         warning: Whether the note is one.
     """
 
-    def __init__(
-        self,
-        heading: str,
-        note: str,
-        image: Image.Image,
-        *,
-        scale: float | None = None,
-        unit: str = "",
-        warning: bool = False,
-    ) -> None:
-        self.heading, self.note, self.image = heading, note, image
-        self.scale, self.unit, self.warning = scale, unit, warning
+    heading: str
+    note: str
+    image: Image.Image
+    scale: float | None = None
+    unit: str = ""
+    warning: bool = False
 
     @property
     def width(self) -> int:
@@ -228,15 +224,18 @@ def _tick(value: float) -> str:
 
 def _face_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
     image = Image.fromarray(plain)
-    draw = ImageDraw.Draw(image)
     area, box = explanation.area, explanation.face.box
-    across, down = image.width / area.width, image.height / area.height
-    left, top = (box.left - area.left) * across, (box.top - area.top) * down
-    right, bottom = left + box.width * across, top + box.height * down
-    draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=(0, 0, 0), width=5)
-    draw.rectangle((left, top, right, bottom), outline=(255, 255, 255), width=2)
-    note = f"face {box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
-    return _Panel("What was judged", note, image)
+    if box != area:
+        across, down = image.width / area.width, image.height / area.height
+        left, top = (box.left - area.left) * across, (box.top - area.top) * down
+        right, bottom = left + box.width * across, top + box.height * down
+        draw = ImageDraw.Draw(image)
+        draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=(0, 0, 0), width=5)
+        draw.rectangle((left, top, right, bottom), outline=(255, 255, 255), width=2)
+    note = f"face of {box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
+    if box == area:
+        note = f"the whole frame of {box.width:.0f} x {box.height:.0f} px"
+    return _Panel(heading="What was judged", note=note, image=image)
 
 
 def _contributions_panel(
@@ -245,42 +244,45 @@ def _contributions_panel(
     heading, trust = "What each place added", explanation.trust
     if trust is not None and not trust.holds:
         note = "map withheld: no better than a random one"
-        return _Panel(heading, note, Image.fromarray(plain), warning=True)
+        return _Panel(heading=heading, note=note, image=Image.fromarray(plain), warning=True)
     patches = explanation.contributions.patches
     values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
     limit = _limit(patches)
-    image = Image.fromarray(overlaid(plain, values, limit))
     note = "logit per patch, against an average picture"
-    if trust is None:
-        return _Panel(heading, f"{note}; map not scored", image, scale=limit, unit="logit")
-    return _Panel(heading, note, image, scale=limit, unit="logit")
+    return _Panel(
+        heading=heading,
+        note=note if trust else f"{note}; map not scored",
+        image=Image.fromarray(overlaid(plain, values, limit)),
+        scale=limit,
+        unit="logit",
+    )
 
 
-def _occlusion_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
-    assert explanation.occlusion is not None
-    values = _resized(explanation.occlusion, plain.shape[1], plain.shape[0])
-    limit = _limit(explanation.occlusion)
-    image = Image.fromarray(overlaid(plain, values, limit))
-    return _Panel("Occlusion", "fall of P(ai) when covered", image, scale=limit, unit="P(ai)")
+def _occlusion_panel(
+    falls: Float[ndarray, "size size"], plain: UInt8[ndarray, "rows columns 3"]
+) -> _Panel:
+    values, limit = _resized(falls, plain.shape[1], plain.shape[0]), _limit(falls)
+    return _Panel(
+        heading="What covering changed",
+        note="fall of P(ai) when covered",
+        image=Image.fromarray(overlaid(plain, values, limit)),
+        scale=limit,
+        unit="P(ai)",
+    )
 
 
 # --- the text below ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Fact:
-    """A label, and lines of text beside it."""
+    """A label, lines of text beside it, and a drawn belief after the first where there is one."""
 
-    def __init__(
-        self,
-        label: str,
-        lines: list[str],
-        *,
-        size: int = 17,
-        colour: tuple[int, int, int] = _INK,
-        belief: Verdict | None = None,
-    ) -> None:
-        self.label, self.lines, self.size, self.colour = label, lines, size, colour
-        self.belief = belief
+    label: str
+    lines: tuple[str, ...]
+    size: int = _TEXT
+    colour: tuple[int, int, int] = _INK
+    belief: Verdict | None = None
 
     @property
     def step(self) -> int:
@@ -304,7 +306,7 @@ class _Fact:
 def _draw_belief(draw: ImageDraw.ImageDraw, left: int, y: int, verdict: Verdict) -> None:
     """Draw P(ai) and its interval on a line from real to AI."""
     draw.text((left, y + 6), "real", _GREY, _font(14), "ls")
-    left, length = left + 38, 220
+    left, length = left + 38, 260
     low, high = (left + round(p * length) for p in verdict.interval)
     at, hue = left + round(verdict.p_ai * length), _HUE[verdict.decision]
     draw.line((left, y, left + length, y), _LINE, 2)
@@ -317,16 +319,17 @@ def _draw_belief(draw: ImageDraw.ImageDraw, left: int, y: int, verdict: Verdict)
 
 def _facts(explanation: Explanation, width: int) -> Iterator[_Fact]:
     face, verdict = explanation.face, explanation.face.verdict
-    yield _Fact("Verdict", [WORD[face.decision]], size=24, colour=_HUE[face.decision])
+    hue = _HUE[face.decision]
+    yield _Fact(label="Verdict", lines=(WORD[face.decision],), size=24, colour=hue)
     if verdict:
         low, high = verdict.interval
         says = f"{share(verdict.p_ai)}, credible interval {share(low)} to {share(high)}"
-        yield _Fact("P(ai)", [says], belief=verdict)
-        yield _Fact("Doubt", _wrapped(sentence(in_words(verdict)), _font(17), width))
-    reasons = " ".join(sentence(reason.says) for reason in face.reasons)
-    yield _Fact("Why", _wrapped(reasons, _font(17), width))
-    yield _Fact("Map", _wrapped(trust_in_words(explanation.trust), _font(17), width))
-    yield _Fact("Logit", _wrapped(_placeless(explanation.contributions), _font(17), width))
+        yield _Fact(label="P(ai)", lines=(says,), belief=verdict)
+        yield _Fact(label="Doubt", lines=_wrapped(sentence(in_words(verdict)), width))
+    why = " ".join(sentence(reason.says) for reason in face.reasons)
+    yield _Fact(label="Why", lines=_wrapped(why, width))
+    yield _Fact(label="Map", lines=_wrapped(trust_in_words(explanation.trust), width))
+    yield _Fact(label="Logit", lines=_wrapped(_placeless(explanation.contributions), width))
 
 
 def trust_in_words(trust: Faithfulness | None) -> str:
@@ -357,16 +360,16 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return font
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break text into lines of at most `width` px, between words."""
+def _wrapped(text: str, width: int) -> tuple[str, ...]:
+    """Break a fact's text into lines of at most `width` px, between words."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".lstrip()
-        if font.getlength(longer) <= width:
+        if _font(_TEXT).getlength(longer) <= width:
             lines[-1] = longer
         else:
             lines.append(word)
-    return lines
+    return tuple(lines)
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
@@ -374,10 +377,11 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     text = text.encode("ascii", "backslashreplace").decode()
     if font.getlength(text) <= width:
         return text
-    keep = len(text)
-    while keep > 2 and font.getlength(short) > width:
-        keep -= 1
-    return short
+    for keep in range(len(text) // 2, 0, -1):
+        short = f"{text[:keep]} ... {text[-keep:]}"
+        if font.getlength(short) <= width:
+            return short
+    return ""
 
 
 # --- numbers -----------------------------------------------------------------------------------
@@ -414,7 +418,9 @@ def _map_data(tokens: TokenMap) -> dict[str, object]:
 
 
 def _trust_data(trust: Faithfulness | None) -> dict[str, object] | None:
-    return trust and {
+    if trust is None:
+        return None
+    return {
         "deletion": finite(trust.deletion),
         "insertion": finite(trust.insertion),
         "rivals": trust.rivals,

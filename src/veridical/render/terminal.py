@@ -61,9 +61,11 @@ def summary(console: Console, *, real: int, ai: int, undecided: int, failed: int
 
 # --- words -------------------------------------------------------------------------------------
 
-_SURE = 0.056  # nats: the entropy of a coin that shows one side in 99 of 100 throws,
-_FAIRLY_SURE = 0.199  # in 95 of 100,
-_NOT_VERY_SURE = 0.500  # and in 80 of 100
+_SURENESS = (  # nats: the entropy of a coin that shows one side in 99, 95 and 80 of 100 throws
+    (0.056, "sure"),
+    (0.199, "fairly sure"),
+    (0.500, "not very sure"),
+)
 _NEARLY_ALL = 0.9  # share of the doubt above which the other part is not worth naming as its home
 
 
@@ -74,35 +76,28 @@ def in_words(verdict: Verdict) -> str:
     of 100 throws (0.056 nats) the model is "sure", below 95 (0.199) "fairly sure", below 80
     (0.500) "not very sure", else "unsure". Where the doubt lies goes by the parts of the entropy:
     nine tenths or more on one side is "not in" the other, else "more in" one "than in" the other.
-    This is the model's own view: of a face unlike all it was trained on it says little, and the
+    This is the model's own view. Of a face unlike all it was trained on it says little, and the
     sentence says so.
     """
     total, aleatoric, epistemic = verdict.total, verdict.aleatoric, verdict.epistemic
     if not all(map(math.isfinite, (total, aleatoric, epistemic))):
         return "the model's uncertainty is not a number; please report this"
-    for limit, sure in (
-        (_SURE, "sure"),
-        (_FAIRLY_SURE, "fairly sure"),
-        (_NOT_VERY_SURE, "not very sure"),
-        (math.inf, "unsure"),
-    ):
-        if total < limit:
-            break
-    if Reason.UNLIKE_TRAINING in verdict.reasons:
-        sure += ", which means little for a face unlike its training data"
+    sure = next((word for limit, word in _SURENESS if total < limit), "unsure")
     picture = f"in the picture (aleatoric {nats(aleatoric)})"
     model = f"in the model (epistemic {nats(epistemic)})"
-    share = epistemic / total if total > 0 else 0.0
-    if total < _SURE:
+    part = epistemic / total if total > 0 else 0.0
+    if total < _SURENESS[0][0]:
         where = f"little doubt is left {picture} or {model}"
-    elif share <= 1 - _NEARLY_ALL:
+    elif part <= 1 - _NEARLY_ALL:
         where = f"the doubt is {picture}, not {model}"
-    elif share < 0.5:
+    elif part < 0.5:
         where = f"the doubt is more {picture} than {model}"
-    elif share < _NEARLY_ALL:
+    elif part < _NEARLY_ALL:
         where = f"the doubt is more {model} than {picture}"
     else:
         where = f"the doubt is {model}, not {picture}"
+    if Reason.UNLIKE_TRAINING in verdict.reasons:
+        where += "; of a face unlike its training data that says little"
     return f"the model is {sure}; {where}"
 
 

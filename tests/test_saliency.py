@@ -1,0 +1,329 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter
+
+from veridical.arrays import ndarray
+from veridical.head import BayesianHead, Layer
+from veridical.saliency import (
+    Fill,
+    channel_importance,
+    faithfulness,
+    occlusion,
+    token_map,
+)
+from veridical.tokens import Pooling, Tokens, pool
+
+POOLINGS: tuple[tuple[Pooling, ...], ...] = (
+    ("cls",),
+    ("mean",),
+    ("all",),
+    ("cls", "mean"),
+    ("mean", "all", "cls"),
+)
+DIM = 6
+
+
+def tokens(layers: int, prefix: int, grid: int, seed: int) -> Tokens:
+    states = np.random.default_rng(seed).normal(0.5, 2, (layers, prefix + grid * grid, DIM))
+    states = states.astype(np.float32)
+    return Tokens(prefix=states[:, :prefix], patches=states[:, prefix:], grid=grid, has_cls=True)
+
+
+def head(width: int, *, relu: bool = True, seed: int = 0) -> BayesianHead:
+    generator = np.random.default_rng(seed)
+    layers = [(8, width, relu), (1, 8, False)]
+    return BayesianHead(
+        centre=generator.normal(size=width).astype(np.float32),
+        spread=generator.uniform(0.5, 2, width).astype(np.float32),
+        layers=tuple(
+            Layer(
+                weight=generator.normal(0, 0.5, (out, into)).astype(np.float32),
+                bias=generator.normal(size=out).astype(np.float32),
+                relu=bends,
+                dropout=0.3,
+            )
+            for out, into, bends in layers
+        ),
+        samples=20,
+        seed=seed,
+    )
+
+
+# --- token maps --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("with_baseline", [False, True])
+@pytest.mark.parametrize("pooling", POOLINGS)
+@given(
+    layers=st.integers(1, 3),
+    prefix=st.integers(1, 5),
+    grid=st.integers(1, 4),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=25)
+def test_nothing_of_the_logit_is_lost_or_made_up(
+    pooling: tuple[Pooling, ...],
+    with_baseline: bool,
+    layers: int,
+    prefix: int,
+    grid: int,
+    seed: int,
+) -> None:
+    seen = tokens(layers, prefix, grid, seed)
+    features = pool(seen, pooling)
+    judge = head(len(features), seed=seed)
+    gradient, rest = judge.gradient(features)
+    slope, shift = np.float32(1.7), -0.4  # of the calibration
+    taken = token_map(
+        seen,
+        pooling,
+        gradient * slope,
+        rest * float(slope) + shift,
+        judge.centre if with_baseline else None,
+    )
+    logit = float(slope) * float(judge.logits(features).mean()) + shift
+    assert taken.logit == pytest.approx(logit, abs=1e-4)
+    assert float(taken.patches.sum()) + taken.prefix + taken.rest == taken.logit
+    assert taken.patches.shape == (grid, grid)
+
+
+@given(st.integers(0, 99), st.sampled_from(["mean", "all"]))
+def test_a_patch_adds_what_the_logit_loses_when_it_becomes_average(
+    seed: int, kind: Pooling
+) -> None:
+    seen = tokens(1, 2, 3, seed)
+    judge = head(DIM, relu=False, seed=seed)  # linear all over, so that "adds" is exact
+    gradient, rest = judge.gradient(pool(seen, (kind,)))
+    taken = token_map(seen, (kind,), gradient, rest, judge.centre)
+    before = float(judge.logits(pool(seen, (kind,))).mean())
+    for patch in range(9):
+        patches = seen.patches.copy()
+        patches[0, patch] = judge.centre
+        after = float(judge.logits(pool(replace(seen, patches=patches), (kind,))).mean())
+        assert taken.patches.ravel()[patch] == pytest.approx(before - after, abs=1e-4)
+
+
+def test_an_average_picture_has_an_empty_map() -> None:
+    judge = head(DIM)
+    average = np.broadcast_to(judge.centre, (1, 9, DIM))
+    seen = Tokens(prefix=average[:, :1], patches=average, grid=3, has_cls=True)
+    taken = token_map(seen, ("mean",), *judge.gradient(pool(seen, ("mean",))), judge.centre)
+    np.testing.assert_allclose(taken.patches, 0, atol=1e-7)
+    assert taken.prefix == 0
+
+
+def test_the_class_token_belongs_to_no_place() -> None:
+    seen = tokens(2, 1, 3, 0)
+    judge = head(2 * DIM)
+    taken = token_map(seen, ("cls",), *judge.gradient(pool(seen, ("cls",))))
+    assert not taken.patches.any()
+    assert taken.prefix != 0
+
+
+def test_rows_and_columns_stay_where_they_are() -> None:
+    seen = tokens(1, 1, 3, 0)
+    patches = np.zeros_like(seen.patches)
+    patches[0, 5] = 1  # second row, third column
+    taken = token_map(
+        replace(seen, patches=patches), ("mean",), np.ones(DIM, dtype=np.float32), 0.0
+    )
+    assert np.argwhere(taken.patches).tolist() == [[1, 2]]
+
+
+def test_channels_are_as_important_as_they_are_steep() -> None:
+    slope = np.array([-2.0, 0.0, 0.5], dtype=np.float32)
+    assert channel_importance(slope).tolist() == [2.0, 0.0, 0.5]
+
+
+# --- occlusion ---------------------------------------------------------------------------------
+
+
+def noise(size: int, seed: int = 0) -> ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+
+
+def uneven(crops: ndarray) -> ndarray:
+    """Some score in [0, 1] in which every pixel counts differently."""
+    size = crops.shape[1]
+    weights = np.random.default_rng(3).normal(size=(size, size, 3))
+    return 0.5 + 0.5 * np.tanh((crops / 255 - 0.5).reshape(len(crops), -1) @ weights.ravel() / size)
+
+
+def naive_occlusion(crop: ndarray, window: int, stride: int, fill: Fill) -> ndarray:
+    size = len(crop)
+    if fill == "blur":
+        image = Image.fromarray(crop).filter(ImageFilter.GaussianBlur(size / 14))
+        cover = np.asarray(image)
+    else:
+        colour = np.zeros(3) if fill == "black" else crop.mean(axis=(0, 1)).round()
+        cover = np.tile(colour.astype(np.uint8), (size, size, 1))
+    starts = sorted({*range(0, size - window + 1, stride), size - window})
+    changes: list[list[list[float]]] = [[[] for _ in range(size)] for _ in range(size)]
+    for top in starts:
+        for left in starts:
+            covered = crop.copy()
+            inside = [(y, x) for y in range(top, top + window) for x in range(left, left + window)]
+            for y, x in inside:
+                covered[y, x] = cover[y, x]
+            change = float(uneven(crop[None])[0] - uneven(covered[None])[0])
+            for y, x in inside:
+                changes[y][x].append(change)
+    return np.array([[np.mean(c) if c else 0.0 for c in row] for row in changes])
+
+
+@given(
+    size=st.integers(4, 14),
+    window=st.integers(1, 14),
+    stride=st.integers(1, 6),
+    fill=st.sampled_from(["mean", "black", "blur"]),
+    batch=st.integers(1, 9),
+)
+@settings(max_examples=30)
+def test_occlusion_is_what_a_naive_double_loop_says(
+    size: int, window: int, stride: int, fill: Fill, batch: int
+) -> None:
+    window = min(window, size)
+    crop = noise(size, seed=size)
+    np.testing.assert_allclose(
+        occlusion(crop, uneven, window=window, stride=stride, fill=fill, batch=batch),
+        naive_occlusion(crop, window, stride, fill),
+        atol=1e-12,
+    )
+
+
+@given(st.integers(4, 20), st.integers(1, 20), st.integers(1, 20))
+def test_the_last_row_and_column_are_always_reached(size: int, window: int, stride: int) -> None:
+    window = min(window, size)
+    asked: list[ndarray] = []
+
+    def score(crops: ndarray) -> ndarray:
+        asked.extend(crops)
+        return np.zeros(len(crops))
+
+    crop = np.full((size, size, 3), 200, dtype=np.uint8)
+    occlusion(crop, score, window=window, stride=stride, fill="black")
+    touched = (np.stack(asked) == 0).all(axis=-1).any(axis=0)
+    assert touched[-1, -1]
+    assert touched[-1].any()
+    assert touched[:, -1].any()
+    if stride <= window:
+        assert touched.all()
+
+
+def test_a_constant_score_has_an_empty_map() -> None:
+    assert not occlusion(noise(32), lambda crops: np.full(len(crops), 0.7)).any()
+
+
+@pytest.mark.parametrize("fill", ["mean", "black", "blur"])
+def test_a_score_that_looks_at_one_corner_is_found_out(fill: Fill) -> None:
+    crop = np.full((32, 32, 3), 20, dtype=np.uint8)
+    crop[:4, 28:] = 250
+
+    def score(crops: ndarray) -> ndarray:
+        return crops[:, :4, 28:].mean(axis=(1, 2, 3)) / 255
+
+    found = occlusion(crop, score, window=8, stride=4, fill=fill)
+    assert found[0, 31] > 0.01
+    reached = np.zeros((32, 32), dtype=bool)
+    reached[:8, 24:] = True  # all windows that touch the corner lie in here
+    assert np.all(found[:4, 28:] > 0)
+    assert not found[~reached].any()
+
+
+def test_what_speaks_for_real_is_negative() -> None:
+    crop = noise(16)
+    towards, against = (
+        occlusion(crop, lambda crops, sign=sign: 0.5 + sign * (uneven(crops) - 0.5), window=4)
+        for sign in (1, -1)
+    )
+    np.testing.assert_allclose(towards, -against, atol=1e-12)
+
+
+def test_the_crop_is_left_as_it_was() -> None:
+    crop = noise(16)
+    crop.setflags(write=False)
+    occlusion(crop, uneven, window=4, stride=4)
+    np.testing.assert_array_equal(crop, noise(16))
+
+
+@pytest.mark.parametrize(("window", "stride"), [(0, 1), (17, 1), (-1, 1), (4, 0), (4, -2)])
+def test_windows_that_do_not_fit_are_refused(window: int, stride: int) -> None:
+    with pytest.raises(ValueError, match="1 <= window <= 16 px and stride >= 1 px"):
+        occlusion(noise(16), uneven, window=window, stride=stride)
+
+
+# --- faithfulness ------------------------------------------------------------------------------
+
+GRID, EDGE = 6, 8
+
+
+def case(seed: int, shift: float) -> tuple[ndarray, Callable[[ndarray], ndarray], ndarray]:
+    """A crop, a logit that is linear in its cells' brightness, and the true map."""
+    generator = np.random.default_rng(seed)
+    weights = generator.normal(0, 1, (GRID, GRID))
+    side = GRID * EDGE
+
+    def bright(crops: ndarray) -> ndarray:
+        cells = crops[:, :side, :side].reshape(len(crops), GRID, EDGE, GRID, EDGE, 3)
+        return cells.mean(axis=(2, 4, 5)) / 255
+
+    colours = generator.integers(0, 256, (GRID, GRID, 3), dtype=np.uint8)
+    crop = np.kron(colours, np.ones((EDGE, EDGE, 1), dtype=np.uint8))
+    blurred = np.asarray(Image.fromarray(crop).filter(ImageFilter.GaussianBlur(side / 14)))
+    truth = weights * (bright(crop[None])[0] - bright(blurred[None])[0])
+    start = float((bright(crop[None])[0] * weights).sum())
+
+    def logit(crops: ndarray) -> ndarray:
+        return (bright(crops) * weights).sum(axis=(1, 2)) - start + shift
+
+    return crop, logit, truth
+
+
+@pytest.mark.parametrize("shift", [2.0, -2.0], ids=["ai", "real"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_map_that_knows_the_truth_holds_and_its_opposite_does_not(
+    seed: int, shift: float
+) -> None:
+    crop, logit, truth = case(seed, shift)
+    told = faithfulness(crop, truth, logit)
+    assert told.holds
+    assert told.beaten == told.rivals
+    assert told.deletion > 0
+    assert told.insertion > 0
+    inverted = faithfulness(crop, -truth, logit)
+    assert not inverted.holds
+    assert inverted.beaten == 0
+    assert inverted.deletion < 0
+    assert inverted.insertion < 0
+
+
+def test_maps_that_know_nothing_seldom_hold() -> None:
+    generator = np.random.default_rng(0)
+    crop, logit, _ = case(0, 2.0)
+    held = sum(
+        faithfulness(crop, generator.normal(size=(GRID, GRID)), logit, seed=seed).holds
+        for seed in range(60)
+    )
+    assert held <= 24  # one in five by chance: it would have to be the best of five random orders
+
+
+def test_where_no_patch_matters_no_map_holds() -> None:
+    side = GRID * EDGE + 3  # a rim of 3 px belongs to no patch
+
+    def rim(crops: ndarray) -> ndarray:
+        return crops[:, -3:].mean(axis=(1, 2, 3)) / 255
+
+    told = faithfulness(noise(side), np.random.default_rng(0).normal(size=(GRID, GRID)), rim)
+    assert (told.deletion, told.insertion, told.beaten) == (0, 0, 0)
+    assert not told.holds
+
+
+def test_the_same_seed_gives_the_same_score() -> None:
+    crop, logit, truth = case(1, 2.0)
+    assert faithfulness(crop, truth, logit) == faithfulness(crop, truth, logit)
+    assert faithfulness(crop, truth, logit) != faithfulness(crop, truth, logit, seed=1)
