@@ -95,8 +95,9 @@ def _json() -> Iterator[str]:
     yield (
         "`veridical inspect --json` writes one JSON object per picture, each on a line of its "
         "own. The lines are ASCII. Numbers have full precision; rounding is for people. "
-        f"{schema['description']} Programs get the schema itself from `veridical schema` "
-        "(JSON Schema, draft 2020-12). [What the numbers mean](numbers.md) explains the fields."
+        "The line is a report, or a failure where the picture could not be judged; its `schema` "
+        "tells which. Programs get the JSON Schema (draft 2020-12) from `veridical schema`. "
+        "[What the numbers mean](numbers.md) explains the fields."
     )
     for name, entry in kinds.items():
         if "properties" in entry:
@@ -147,7 +148,8 @@ def _type(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
         return "a word"
     kind = value["type"]
     if kind == "array":
-        return f"list of {_type(value['items'], kinds)}"
+        inner = _type(value["items"], kinds)
+        return f"list of {'words' if inner == 'a word' else inner}"
     if isinstance(kind, list):
         return " or ".join(kind)
     if "maximum" in value:
@@ -235,15 +237,21 @@ def _attributes(docstring: str) -> dict[str, str]:
 
 def _shown(value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(map(_shown, value)) or "none"
+        return ", ".join(_joined(part) for part in value) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _joined(part: object) -> str:
+    return " / ".join(map(_shown, part)) if isinstance(part, tuple) else _shown(part)
+
+
 def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | tuple[Any, ...]) -> str:
     cells = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
-    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {c} |" for c in cells)])
+    return "\n".join(
+        [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {c} |" for c in cells)]
+    )
 
 
 def main() -> None:

@@ -321,6 +321,17 @@ def test_companions_are_found_largest_first(finder: FaceFinder) -> None:
 
 
 @real
+def test_a_small_face_is_found_at_the_second_look(finder: FaceFinder) -> None:
+    small = np.asarray(Image.fromarray(pixels(EXAMPLES[0])).resize((107, 160)))
+    photo = np.full((1000, 1000, 3), 90, dtype=np.uint8)
+    photo[700:860, 800:907] = small
+    (found,) = finder.find(photo)
+    assert found.size_px < 0.06 * 1000
+    assert 800 < found.box.left < found.box.left + found.box.width < 907
+    assert 700 < found.box.top < found.box.top + found.box.height < 860
+
+
+@real
 @pytest.mark.parametrize("size", [(96, 128), (1, 1), (1, 300), (300, 7), (33, 65)])
 def test_where_nobody_is_nobody_is_found(
     finder: FaceFinder, painter: Picture, size: tuple[int, int]

@@ -305,6 +305,13 @@ def test_entropies_have_their_closed_forms(p: list[float], total: float, aleator
     assert belief.epistemic == pytest.approx(total - aleatoric, abs=1e-12)
 
 
+def test_the_predictive_is_the_mean_over_the_samples() -> None:
+    p = np.array([0.1, 0.2, 0.9])
+    belief = summarise(np.log(p / (1 - p)))
+    assert belief.p_ai == pytest.approx(0.4)
+    assert belief.std == pytest.approx(p.std())
+
+
 def test_the_interval_has_equal_tails() -> None:
     p = np.linspace(0.01, 0.99, 99)
     low, high = summarise(np.log(p / (1 - p)), level=0.9).interval

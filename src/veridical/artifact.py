@@ -5,7 +5,8 @@
     model.safetensors   head, calibration and outlier statistics: all that training replaces
     backbone.onnx       the frozen network
 
-The model's name in every report is the SHA-256 of card.json, which holds the hashes of the rest.
+The model's identity in every report is the SHA-256 of the card, which holds the hashes of the rest,
+without its `measured` entry: measuring a model does not make it another one.
 """
 
 import json
@@ -35,7 +36,7 @@ class ModelFolder:
         path: Where it lies.
         card: The parsed card.json.
         tensors: The arrays of model.safetensors by name.
-        identity: SHA-256 of card.json, hex.
+        identity: SHA-256 of the card without `measured`, as canonical JSON; hex.
     """
 
     path: Path
@@ -115,7 +116,12 @@ def read_model(path: Path) -> ModelFolder:
         raise ModelDamaged(
             f"{path / TENSORS} cannot be read ({foreign}).", hint="Copy the folder again."
         ) from foreign
-    return ModelFolder(path=path, card=card, tensors=tensors, identity=sha256(raw).hexdigest())
+    return ModelFolder(path=path, card=card, tensors=tensors, identity=_identity(card))
+
+
+def _identity(card: Mapping[str, Any]) -> str:
+    lasting = {key: value for key, value in card.items() if key != "measured"}
+    return sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 
 def _hash(path: Path) -> str:

@@ -100,6 +100,11 @@ def inspect(
         raise click.UsageError("--occlude draws into the figures of --explain DIR; name a DIR too.")
     jobs, threads = _share_cores(jobs, many=len(photos) > 1 or photos[0].is_dir())
     detector = Detector.load(model, samples=samples, threads=threads)
+    if occlude and occlude[0] > detector.framing.size_px:
+        raise click.UsageError(
+            f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, "
+            f"{detector.framing.size_px} px."
+        )
 
     def judge(path: Path) -> Report:
         if explain:
@@ -173,9 +178,7 @@ def _with_data(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "int8"]),
-    default="fp32",
-    show_default=True,
-    help="Of the exported backbone.",
+    help="Of an exported backbone.  [default: fp32]",
 )
 @click.option("--seed", default=0, show_default=True, help="Of everything random.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
@@ -196,7 +199,7 @@ def train(
     views: int | None,
     epochs: int | None,
     image_px: int | None,
-    precision: str,
+    precision: str | None,
     seed: int,
     jobs: int | None,
     cache: Path | None,
@@ -292,7 +295,7 @@ def evaluate(
     from veridical.train.evaluate import evaluate as measure
     from veridical.train.evaluation_files import write
 
-    samples = read_samples(data, real=real, ai=ai, split=split)
+    samples = read_samples(data, real=real, ai=ai, split=split, one_class=True)
     jobs, threads = _share_cores(jobs, many=True)
     detector = Detector.load(None if str(model) == "default" else model, threads=threads)
     answers = scan((sample.path for sample in samples), detector.inspect, _engine(jobs))

@@ -36,6 +36,11 @@ from veridical.tokens import Pooling, Tokens, pool
 class Finder(Protocol):
     """Finds faces in an upright sRGB picture, largest first."""
 
+    @property
+    def name(self) -> str:
+        """Tells one way of finding faces from another."""
+        ...
+
     def find(self, pixels: UInt8[ndarray, "height width 3"]) -> tuple[Face, ...]:
         """Return the faces."""
         ...
@@ -181,7 +186,7 @@ class Detector:
         Args:
             source: As for `inspect`.
             whole_image: As for `inspect`.
-            trust: Score the maps against random ones (some forty more passes per face).
+            trust: Score the maps against random ones (sixty-one more passes per face).
             occlude: Window and stride in px of the crop for an occlusion map; None for none.
             fill: What covers the windows.
 

@@ -76,6 +76,8 @@ class FaceFinder:
         threads: Threads of one detection; 0 lets ONNX Runtime choose.
     """
 
+    name = f"centerface {_SCORE} {_FIRST_LOOK} {_SECOND_LOOK}"
+
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
 

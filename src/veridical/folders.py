@@ -27,7 +27,9 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-SUFFIXES = _set(".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .heic .heif .hif .avif .jp2")
+SUFFIXES = _set(
+    ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .tiff .heic .heif .hif .avif"
+)
 
 
 # --- walking ---------------------------------------------------------------------------------
@@ -213,7 +215,12 @@ def _shown_rows(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def read_samples(
-    data: Path, *, real: str | None = None, ai: str | None = None, split: str | None = None
+    data: Path,
+    *,
+    real: str | None = None,
+    ai: str | None = None,
+    split: str | None = None,
+    one_class: bool = False,
 ) -> tuple[Sample, ...]:
     """Read a folder with a sub-folder per class, or a manifest CSV.
 
@@ -236,12 +243,14 @@ def read_samples(
             others are still read by meaning.
         ai: The sub-folder or label that is AI-generated.
         split: Only this value of the manifest's `split`, or the class folders in `data/split`.
+        one_class: Whether pictures of one class alone will do: to measure a rate of false alarms,
+            say.
 
     Raises:
         DataError: If `data` is not there, cannot be read, or is neither of the two.
         ClassNamesUnclear: If a name says neither real nor AI plainly.
         ManifestError: If the CSV is not what is described above.
-        OneClassOnly: If all pictures are of one class.
+        OneClassOnly: If all pictures are of one class, and that will not do.
         TooFewPhotos: If there is none.
     """
     wanted = "a folder with one sub-folder per class, or a manifest (.csv)"
@@ -265,7 +274,7 @@ def read_samples(
             f"{data}: no pictures; both classes need some.",
             hint=f"Pictures end in {' '.join(sorted(SUFFIXES))}.",
         )
-    if len(counts) == 1:
+    if len(counts) == 1 and not one_class:
         raise OneClassOnly(
             f"{data}: {counts['real']} real and {counts['ai']} AI-generated pictures; "
             "both classes are needed.",

@@ -132,7 +132,7 @@ class Report:
     The picture's decision is that of its faces taken together: `ai` if any face is `ai`, else
     `undecided` if any face is (or there is none), else `real`. `p_ai` and `interval` are those of
     the face that the decision rests on: among the faces with that decision, the one with the
-    highest P(ai).
+    highest P(ai). Faces too small to judge have no say beside one that was judged.
 
     Attributes:
         path: The path as it was given; None for pictures that came as bytes or arrays.

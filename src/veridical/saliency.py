@@ -21,8 +21,8 @@ Score = Callable[[UInt8[ndarray, "batch size size 3"]], Float[ndarray, " batch"]
 """Crops in, one number each out: P(ai), or a logit."""
 
 _BLUR = 1 / 14  # radius over the crop's side: wide enough to wipe out an eye
-_STEPS = 6  # points on a deletion curve; docs/explanations.md
-_RIVALS = 4  # random orders that a map has to beat
+_STEPS = 3  # points on a deletion curve; docs/explanations.md
+_RIVALS = 9  # random orders that a map has to beat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -44,8 +44,8 @@ def split_groups(
     """
     if not shares or min(shares.values()) <= 0 or not math.isclose(sum(shares.values()), 1):
         raise ValueError(f"Shares must be positive and add up to 1; got {dict(shares)}.")
-    clusters = _clusters(samples, hashes or {}, distance)
-    left = Counter(label for cluster in clusters.values() for label in _classes(cluster))
+    joined = clusters(samples, hashes or {}, distance=distance)
+    left = Counter(label for cluster in joined.values() for label in _classes(cluster))
     for label in ("real", "ai"):
         if left[label] < len(shares):
             raise TooFewPhotos(
@@ -53,12 +53,12 @@ def split_groups(
                 f"({', '.join(shares)}); each part needs at least one.",
                 hint="Add pictures of other people and sources (near-duplicates count as one).",
             )
-    order = sorted(clusters, key=lambda name: _turn(name, clusters[name], seed))
+    order = sorted(joined, key=lambda name: _turn(name, joined[name], seed))
     dealt: dict[str, list[Sample]] = {part: [] for part in shares}
     have = {part: Counter[Label]() for part in shares}
     seen = Counter[Label]()
     for name in order:
-        counts = Counter(sample.label for sample in clusters[name])
+        counts = Counter(sample.label for sample in joined[name])
         seen.update(counts)
         parts = list(shares)
         for label in counts:
@@ -72,7 +72,7 @@ def split_groups(
         }
         part = max(parts, key=behind.__getitem__)
         have[part].update(counts)
-        dealt[part].extend(clusters[name])
+        dealt[part].extend(joined[name])
     return {
         part: tuple(sorted(chosen, key=lambda sample: (sample.group, sample.path)))
         for part, chosen in dealt.items()
@@ -91,10 +91,16 @@ def _turn(name: str, cluster: Sequence[Sample], seed: int) -> tuple[int, str, st
     return -len(_classes(cluster)), label, source, -len(cluster), lot
 
 
-def _clusters(
-    samples: Sequence[Sample], hashes: Mapping[Path, int], distance: int
+def clusters(
+    samples: Sequence[Sample], hashes: Mapping[Path, int], *, distance: int = 3
 ) -> dict[str, list[Sample]]:
-    """Groups joined where their pictures nearly coincide, named by the first group's name."""
+    """Join groups whose pictures nearly coincide; a cluster has the name of its first group.
+
+    Args:
+        samples: In any order.
+        hashes: 64-bit perceptual hashes by path; pictures without one stay with their group.
+        distance: Bits by which two hashes may differ and still be of one picture.
+    """
     leader = {sample.group: sample.group for sample in samples}
 
     def lead(group: str) -> str:
@@ -107,10 +113,10 @@ def _clusters(
     for one, other in pairs:
         first, second = sorted((lead(hashed[one].group), lead(hashed[other].group)))
         leader[second] = first
-    clusters: dict[str, list[Sample]] = {}
+    joined: dict[str, list[Sample]] = {}
     for sample in samples:
-        clusters.setdefault(lead(sample.group), []).append(sample)
-    return clusters
+        joined.setdefault(lead(sample.group), []).append(sample)
+    return joined
 
 
 # --- near-duplicates -------------------------------------------------------------------------

@@ -24,7 +24,9 @@ def overlapping(mean: float, spread: float, digits: int | None = None) -> Draw:
     return draw
 
 
-def covered(real: Draw, ai: Draw, fresh: dict[Decision, Draw], count: int, coverage: float) -> dict[Decision, float]:
+def covered(
+    real: Draw, ai: Draw, fresh: dict[Decision, Draw], count: int, coverage: float
+) -> dict[Decision, float]:
     """Share of fresh pictures of each class whose prediction set holds the truth."""
     generator = np.random.default_rng(7)
     hits = dict.fromkeys(fresh, 0)

@@ -36,12 +36,12 @@ def write_explanations(
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{_plain(path.stem)}-{photo.sha256[:8]}"
     for number, explanation in enumerate(explanations):
-        name = folder / f"{stem}-face{number}"
+        name = f"{stem}-face{number + 1}"
         title = path.name if len(explanations) == 1 else f"{path.name}, face {number + 1}"
-        save(figure(explanation, photo.pixels, title), name.with_suffix(".png"))
+        save(figure(explanation, photo.pixels, title), folder / f"{name}.png")
         numbers = {"photo": report.path, "sha256": report.sha256, "model": report.model}
         text = json.dumps(numbers | panel_data(explanation), indent=1, allow_nan=False)
-        name.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
     return report
 
 

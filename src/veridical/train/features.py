@@ -7,7 +7,7 @@ interrupted run goes on where it stopped, and renaming or copying pictures costs
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -85,7 +85,15 @@ class Looker:
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change whenever a feature would."""
-        facts = [self.backbone_hash, self.framing.fingerprint, self.pooling, self.views, VERSION]
+        facts = [
+            self.backbone_hash,
+            asdict(self.backbone.spec),
+            self.finder.name,
+            self.framing.fingerprint,
+            self.pooling,
+            self.views,
+            VERSION,
+        ]
         return sha256(dumps(facts).encode()).hexdigest()[:12]
 
     def look(

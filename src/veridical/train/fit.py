@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from veridical.errors import OneClassOnly, TooFewPhotos
 from veridical.head import BayesianHead, Layer, sigmoid
 from veridical.outlier import OutlierGauge
 from veridical.samples import Sample
-from veridical.splits import split_groups
+from veridical.splits import clusters, split_groups
 from veridical.train.features import Looks
 from veridical.train.recipes import Recipe
 
@@ -92,18 +93,28 @@ def fit(
 
 def _parts(looks: Looks, recipe: Recipe, seed: int) -> dict[str, Int[ndarray, " n"]]:
     shares = dict(zip(("fit", "validation", "calibration"), recipe.shares, strict=True))
-    hashes = {s.path: h for s, h in zip(looks.samples, looks.hashes, strict=True)}
     split = split_groups(
         looks.samples,
         shares={name: share for name, share in shares.items() if share > 0},
         seed=seed,
-        hashes=hashes,
+        hashes=_hashes(looks),
     )
     place = {sample.path: i for i, sample in enumerate(looks.samples)}
     return {
         name: np.array(sorted(place[s.path] for s in split.get(name, ())), dtype=np.int64)
         for name in shares
     }
+
+
+def _kin(looks: Looks) -> Int[ndarray, " n"]:
+    """Number the clusters of groups and near-duplicates; one number per picture."""
+    joined = clusters(looks.samples, _hashes(looks))
+    number = {s.path: n for n, members in enumerate(joined.values()) for s in members}
+    return np.array([number[sample.path] for sample in looks.samples])
+
+
+def _hashes(looks: Looks) -> dict[Path, int]:
+    return {s.path: h for s, h in zip(looks.samples, looks.hashes, strict=True)}
 
 
 def _weights(samples: Sequence[Sample]) -> Float[ndarray, " n"]:
@@ -232,10 +243,13 @@ def _held_out(
         logits = np.stack([head.logits(looks.features[i, 0]) for i in chosen])
         return (logits, truth[chosen], weights[chosen]), "groups the head was not fitted on"
     everything = np.concatenate([parts[name] for name in ("fit", "validation", "calibration")])
+    kin = _kin(looks)
     logits = np.zeros((len(truth), head.samples), dtype=np.float32)
     for number, fold in enumerate(folds):
         say(f"Leaving sources out, {number + 1} of {len(folds)}")
-        left = np.setdiff1d(everything, fold)
+        # Relatives of what is left out (same person, near-duplicate) stay out too, wherever they
+        # were found.
+        left = everything[~np.isin(kin[everything], kin[fold])]
         inner = {
             "fit": np.intersect1d(left, np.concatenate([parts["fit"], parts["calibration"]])),
             "validation": np.intersect1d(left, parts["validation"]),

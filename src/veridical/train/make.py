@@ -49,7 +49,7 @@ def train(
     cache: Path,
     seed: int = 0,
     image_px: int | None = None,
-    precision: str = "fp32",
+    precision: str | None = None,
     threads: int = 1,
     track: Track[Sample] = untracked,
     say: Callable[[str], None] = lambda _: None,
@@ -67,7 +67,7 @@ def train(
         cache: Folder for exported backbones and features; an interrupted run goes on from it.
         seed: Of splits, initial weights, dropout and order.
         image_px: Side of the square the backbone looks at; None for its own.
-        precision: "fp32" or "int8".
+        precision: "fp32" (the default) or "int8", for a backbone that is exported.
         threads: Threads of one look; 1 where the engine has several jobs.
         track: Shows progress.
         say: Told what is being done.
@@ -123,7 +123,7 @@ def train(
 
 
 def _backbone(
-    name: str | None, cache: Path, recipe: Recipe, image_px: int | None, precision: str
+    name: str | None, cache: Path, recipe: Recipe, image_px: int | None, precision: str | None
 ) -> Export:
     path = default_model() if name is None else Path(name)
     if not (path / CARD).is_file() and name is not None:
@@ -132,14 +132,16 @@ def _backbone(
             cache / "backbones",
             layers=recipe.blocks,
             image_px=image_px,
-            precision=precision,
+            precision=precision or "fp32",
         )
     folder = read_model(path)
     spec = spec_from(folder.card)
-    if spec.final_norm == bool(recipe.layers) or image_px not in (None, spec.image_px):
+    other_size = image_px not in (None, spec.image_px)
+    other_precision = precision not in (None, spec.precision)
+    if spec.final_norm == bool(recipe.layers) or other_size or other_precision:
         raise NotAViT(
-            f"The backbone in {path} looks at {spec.image_px} px and gives blocks "
-            f"{list(spec.layers)}; the recipe {recipe.name!r} asks for something else.",
+            f"The backbone in {path} is {spec.precision}, looks at {spec.image_px} px and gives "
+            f"blocks {list(spec.layers)}; recipe {recipe.name!r} and options ask for another.",
             hint="Name a Hugging Face model with --backbone; it is exported as needed.",
         )
     return Export(

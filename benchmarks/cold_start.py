@@ -1,0 +1,107 @@
+"""From the shell to a verdict: whole processes, imports and loading counted.
+
+The files are in the page cache on both sides; what is cold is the process, not the disk.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+from benchmarks.common import (
+    Benchmark,
+    Record,
+    Setting,
+    grid,
+    in_turns,
+    portraits,
+    ratios,
+    sec,
+    spread,
+    target,
+    times,
+)
+
+TARGET = 4.0
+
+# What a user of the reference would have to write to judge one picture; its head is not trained,
+# which costs nothing and saves nothing but reading the head's file.
+_REFERENCE = """
+import sys
+from importlib import util
+spec = util.spec_from_file_location("reference_pipeline", sys.argv[1])
+code = util.module_from_spec(spec)
+spec.loader.exec_module(code)
+torch = code.torch
+vit = code.AutoModel.from_pretrained(sys.argv[2]).eval()
+vector = code.features(vit, code.load(code.Path(sys.argv[3]))[None])
+head = code.Head(vector.shape[1])
+head.train()
+with torch.no_grad():
+    samples = torch.stack([torch.softmax(head(vector), 1) for _ in range(200)])
+mean, std = samples.mean(0), samples.std(0)
+leaf = vector.clone().requires_grad_(True)
+out = head(leaf)
+out[:, out.argmax(1)].sum().backward()
+print(mean.tolist(), std.tolist())
+"""
+
+
+def measure(setting: Setting) -> Record:
+    """Start both sides in turns; the first start of each is not counted."""
+    (picture,) = portraits(setting, 1)
+    python = sys.executable
+    ours = ["-m", "veridical", "inspect", str(picture), "--json", "--model", str(setting.model)]
+    commands = {
+        "reference": [
+            python, "-c", _REFERENCE, str(setting.reference), str(setting.backbone), str(picture)
+        ],
+        "ours": [python, *ours],
+        "reference's imports": [python, "-c", "import torch, transformers, numpy, PIL"],
+        "our imports": [python, "-c", "import veridical.cli, veridical.detector, onnxruntime"],
+        "python": [python, "-c", "pass"],
+    }  # fmt: skip
+    works: dict[str, Callable[[int], object]] = {
+        name: partial(_run, command) for name, command in commands.items()
+    }
+    in_turns(works, range(1))
+    taken = in_turns(works, range(setting.size(7, 1)))
+    return {
+        "runs": len(taken["ours"]),
+        "seconds": {name: spread(found) for name, found in taken.items()},
+        "ratio": ratios(taken["reference"], taken["ours"]),
+    }
+
+
+def _run(command: list[str], _turn: int) -> None:
+    quiet = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
+    done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{command[1:3]} failed: {done.stderr[-2000:]}")
+
+
+def table(found: Record) -> str:
+    """Return whole processes, and how much of them is importing."""
+    names = {
+        "reference": "Reference: load the backbone, judge one picture",
+        "ours": "`veridical inspect photo.jpg --json`",
+        "reference's imports": "of the reference's: `import torch, transformers`",
+        "our imports": "of ours: `import veridical.detector, onnxruntime`",
+        "python": "of both: Python itself",
+    }
+    ratio = found["ratio"]
+    lines = [
+        [text, sec(found["seconds"][key]), times(ratio) if key == "ours" else ""]
+        for key, text in names.items()
+    ]
+    return "\n\n".join(
+        [
+            grid(["", "s", "reference / ours"], lines),
+            f"{found['runs']} runs each, in turns; files in the page cache.",
+            target(f"at least {TARGET:.0f}x", ratio["median"] >= TARGET),
+        ]
+    )
+
+
+BENCHMARK = Benchmark(name="cold_start", measure=measure, table=table)

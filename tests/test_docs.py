@@ -1,0 +1,325 @@
+"""The documentation is held to the program: what it shows runs, and what it names is there."""
+
+import json
+import re
+import shlex
+import shutil
+from collections.abc import Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from runpy import run_path
+
+import click
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+import veridical
+from veridical import errors, faces, head, images, outlier, saliency
+from veridical.cli import main as cli
+from veridical.detector import Detector
+from veridical.errors import VeridicalError
+from veridical.render import overlay, records, terminal
+from veridical.report import Decision, Reason
+from veridical.train import export, fit, make, recipes
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "NOTICE")]
+PAGES = sorted([*FRONT, *DOCS.glob("*.md"), ROOT / "examples" / "README.md"])
+GENERATED = {"cli.md", "json.md"}
+
+# Paths of one machine, addresses of registries, and words of salesmen.
+FORBIDDEN = (
+    r"/work/|/tmp/|/home/\w|/root/|/Users/|\.\./shared|\bC:\\",
+    r"(?i)pypi\.org|pythonhosted|localhost|127\.0\.0\.1|https?://[^\s)]*:\d+",
+    r"(?i)state.of.the.art|cutting.edge|\brevolution|\bseamless|blazing|world.class|\bleverag",
+    r"(?i)\b(?:TODO|FIXME|XXX|lorem ipsum)\b",
+    "[\N{SPARKLES}\N{ROCKET}\N{PARTY POPPER}\N{WHITE HEAVY CHECK MARK}\N{CROSS MARK}]",
+)
+AMERICAN = r"(?i)\b\w*(?:color|behavior|favorite|labeled|normaliz|standardiz|quantiz|gray)\w*"
+
+
+def text(page: Path | str) -> str:
+    return (DOCS / page if isinstance(page, str) else page).read_text(encoding="utf-8")
+
+
+def where(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def fences(page: Path, language: str) -> Iterator[tuple[int, bool, str]]:
+    """Line, whether it is marked to run, and content of each fenced block of a language."""
+    found = re.finditer(
+        rf"^(<!-- runs -->\n)?```{language}\n(.*?)^```$", text(page), re.MULTILINE | re.DOTALL
+    )
+    for block in found:
+        yield text(page)[: block.start()].count("\n") + 1, bool(block[1]), block[2]
+
+
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$|`[^`\n]+`", "", text(page), flags=re.MULTILINE | re.DOTALL)
+
+
+def named(blocks: Sequence[tuple[Path, int, str]]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize(
+        "code", [pytest.param(code, id=f"{where(page)}:{line}") for page, line, code in blocks]
+    )
+
+
+PYTHON = [(page, *block) for page in PAGES for block in fences(page, "python")]
+SHELL = [(page, *block) for page in PAGES for block in fences(page, "sh")]
+
+
+# --- generated pages ---------------------------------------------------------------------------
+
+
+def test_what_the_program_writes_is_fresh() -> None:
+    made: dict[str, str] = run_path(str(ROOT / "scripts" / "make_docs.py"))["pages"]()
+    assert made.keys() > GENERATED
+    stale = [name for name, page in made.items() if text(name) != page]
+    assert not stale, f"Run `python scripts/make_docs.py`: {stale} would change."
+
+
+def test_every_command_and_option_is_documented_and_has_help() -> None:
+    page = text("cli.md")
+    for name, command in cli.commands.items():
+        assert f"## veridical {name}\n" in page
+        assert command.help, name
+        for option in command.params:
+            if isinstance(option, click.Option):
+                assert option.help, f"{name} {option.opts}"
+                assert all(opt in page for opt in option.opts)
+    written = "".join(text(page) for page in PAGES if page.name not in GENERATED)
+    assert all(f"veridical {name}" in written for name in cli.commands)
+
+
+def test_the_examples_of_json_are_of_the_published_shape() -> None:
+    blocks = list(fences(DOCS / "json.md", "json"))
+    assert len(blocks) == 2
+    for _, _, example in blocks:
+        jsonschema.validate(json.loads(example), records.schema())
+
+
+# --- what is shown runs ------------------------------------------------------------------------
+
+
+@named([(page, line, code) for page, line, _, code in PYTHON])
+def test_every_python_example_compiles(code: str) -> None:
+    compile(code, "example", "exec")
+
+
+@named([(page, line, code) for page, line, runs, code in PYTHON if runs])
+def test_marked_examples_run(
+    code: str,
+    tiny_detector: Detector,
+    face_picture: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "portraits").mkdir()
+    for name in ("portrait.jpg", "portraits/one.jpg", "portraits/two.png"):
+        Image.fromarray(face_picture).save(tmp_path / name)
+    (tmp_path / "portraits" / "three.jpg").write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Detector, "load", classmethod(lambda *_args, **_options: tiny_detector))
+    exec(compile(code, "example", "exec"), {"__name__": "example"})
+    assert capsys.readouterr().out.strip()
+
+
+def commands(block: str) -> Iterator[list[str]]:
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["veridical"]:
+            end = next((i for i, word in enumerate(words) if word in (">", "|")), len(words))
+            yield words[1:end]
+
+
+@named([(page, line, code) for page, line, _, code in SHELL])
+def test_every_command_line_is_understood(code: str) -> None:
+    for name, *arguments in commands(code):
+        cli.commands[name].make_context(name, arguments)
+
+
+@named([(page, line, code) for page, line, _, code in SHELL])
+def test_every_make_target_is_there(code: str) -> None:
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in re.findall(r"^make (\w+)", code, re.MULTILINE):
+        assert target in targets
+
+
+def test_every_extra_that_is_named_exists() -> None:
+    declared = (ROOT / "pyproject.toml").read_text()
+    for page in PAGES:
+        for extra in re.findall(r"pip install '(?:\.|veridical)\[(\w+)\]'", text(page)):
+            assert f"\n{extra} = [" in declared
+
+
+# --- what is named is there --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_explained_in_its_own_words(reason: Reason) -> None:
+    assert f"| `{reason}` | {reason.says} |" in text("numbers.md")
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_every_decision_is_explained(decision: Decision) -> None:
+    assert f"| `{decision}` |" in text("using.md")
+
+
+def test_every_error_is_mentioned() -> None:
+    kinds = {
+        name
+        for name, thing in vars(errors).items()
+        if isinstance(thing, type) and issubclass(thing, VeridicalError)
+    }
+    written = "".join(text(page) for page in PAGES if page.name not in GENERATED)
+    missing = {name for name in kinds if f"`{name}`" not in written}
+    assert not missing
+
+
+def test_every_public_name_is_on_the_api_page() -> None:
+    page = text("api.md")
+    assert all(f"`{name}`" in page for name in veridical.__all__ if not name.startswith("__"))
+    for name in re.findall(r"^::: veridical\.([\w.]+)", page, re.MULTILINE):
+        module, _, thing = name.rpartition(".")
+        parent = import_module(f"veridical.{module}" if module else "veridical")
+        assert hasattr(parent, thing) or import_module(f"veridical.{name}"), name
+
+
+def test_every_room_is_in_the_drawing() -> None:
+    house = text("architecture.md").split("src/veridical/\n")[1].split("```")[0]
+    rooms = {
+        path.name
+        for path in (ROOT / "src" / "veridical").rglob("*.py")
+        if path.name != "__init__.py" or path.parent.name == "veridical"
+    }
+    assert not {room for room in rooms if room not in house}
+    drawn = set(re.findall(r"\b\w+\.py\b", house))
+    assert not drawn - rooms
+
+
+def test_the_decisions_that_the_code_refers_to_are_there() -> None:
+    page = text("architecture.md")
+    sources = [*(ROOT / "src").rglob("*.py"), ROOT / "pyproject.toml"]
+    for source in sources:
+        for number in re.findall(r"architecture\.md, decision (\d+)", source.read_text()):
+            assert f"\n**{number}. " in page
+
+
+def facts() -> dict[str, list[str]]:
+    """What the pages say in numbers, said again by the code."""
+    limits, defaults = images.Limits(), Detector.__dataclass_fields__
+    samples = head.BayesianHead.__dataclass_fields__["samples"].default
+    sure, fairly, not_very = (limit for limit, _ in terminal._SURENESS)
+    return {
+        "using.md": [
+            f"{limits.max_bytes // 2**20} MiB",
+            f"{limits.max_pixels // 10**6} million",
+            f"| {limits.max_side} px |",
+            f"| {limits.max_seconds:g} |",
+        ],
+        "faces.md": [
+            f"| {faces._SCORE} |",
+            f"| {faces._OVERLAP} |",
+            f"long side of {faces._FIRST_LOOK} px",
+            f"a copy of {faces._SECOND_LOOK} px",
+            f"at least {faces._ALONE} of",
+            f"{faces.Framing(size_px=8).margin} times",
+        ],
+        "numbers.md": [
+            f"T is {samples} unless",
+            f"The middle {defaults['level'].default:.0%}".replace("%", " %"),
+            f"their {fit._DIRECTIONS} strongest",
+            f"the {fit._LIMIT * 100:g} % quantile",
+            f"coverage is {recipes.DEFAULT.coverage} by default",
+            f'below {sure} nats the model is "sure", below {fairly}',
+            f"below {not_very:.3f} ",
+        ],
+        "explanations.md": [
+            f"in {saliency._STEPS} steps",
+            f"With {saliency._RIVALS} random orders",
+            f"the {overlay._CHANNELS} largest",
+            f"`{overlay.EXPLANATION}`",
+        ],
+        "training.md": [
+            f"At least {make._FEWEST} pictures",
+            f"above {export.PARITY:.0e}".replace("e-0", "e-"),
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "page", ["using.md", "faces.md", "numbers.md", "explanations.md", "training.md"]
+)
+def test_numbers_in_the_text_are_those_in_the_code(page: str) -> None:
+    said = " ".join(text(page).split())
+    assert not [fact for fact in facts()[page] if fact not in said]
+
+
+def test_the_sources_of_the_formulas_are_named() -> None:
+    for module, paper in ((head, "1112.5745"), (saliency, "1605.01713"), (outlier, "ViM")):
+        assert paper in (module.__doc__ or "") + Path(str(module.__file__)).read_text()
+        assert any(paper in text(page) for page in PAGES)
+
+
+# --- links and words ---------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    titles = re.findall(
+        r"^#+ (.+)$", re.sub(r"^```.*?^```$", "", text(page), flags=re.M | re.S), re.M
+    )
+    return {
+        re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", title).strip().lower()) for title in titles
+    }
+
+
+@pytest.mark.parametrize("page", PAGES, ids=where)
+def test_no_relative_link_is_dead(page: Path) -> None:
+    dead = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if re.match(r"https?://|mailto:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = page.parent / name if name else page
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            dead.append(target)
+    assert not dead
+
+
+@pytest.mark.parametrize("page", PAGES, ids=where)
+def test_no_page_has_forbidden_words(page: Path) -> None:
+    found = [match[0] for pattern in FORBIDDEN for match in re.finditer(pattern, text(page))]
+    assert not found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=where)
+def test_prose_is_spelt_in_british_english(page: Path) -> None:
+    if page.name not in GENERATED:
+        assert not re.findall(AMERICAN, prose(page))
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    nav = re.findall(r"^  - [^:]+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert {page.name for page in DOCS.glob("*.md")} == set(nav)
+
+
+def test_marked_places_for_measured_numbers_are_whole() -> None:
+    for page in PAGES:
+        begun = re.findall(r"<!-- begin ([\w-]+) -->", text(page))
+        assert begun == re.findall(r"<!-- end ([\w-]+) -->", text(page))
+        assert len(set(begun)) == len(begun)
+
+
+def test_the_licences_of_what_we_carry_are_named() -> None:
+    notice = text(ROOT / "NOTICE")
+    for path in (ROOT / "src" / "veridical" / "models").rglob("*.onnx"):
+        assert path.relative_to(ROOT).as_posix() in notice
+    for path in (ROOT / "examples").glob("*.jpg"):
+        assert path.name.split("-")[0] in ("ai", "real")
+        assert path.name in text(ROOT / "examples" / "README.md")
+    assert shutil.which("make") is None or "demo:" in (ROOT / "Makefile").read_text()
