@@ -1,0 +1,238 @@
+"""Train the model that ships in the package, measure it, and write docs/accuracy.md.
+
+    python scripts/make_default_model.py DATA/manifest.csv [--work DIR] [--fresh-backbone]
+
+DATA is a manifest (path, label, source, generator, group, split) with the splits `train`, `val`
+and `test`. The head is fitted by the same function as `veridical train` runs, on the frozen
+backbone that is in the repository already, so that retraining replaces small files only;
+`--fresh-backbone` makes that file anew (scripts/make_backbone.py). Interrupt it when you like: it
+goes on where it stopped. Needs `veridical[train]`; about an hour on two cores.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from veridical.artifact import CARD, read_model, write_model
+from veridical.detector import Detector
+from veridical.engines import Threads
+from veridical.folders import read_samples
+from veridical.metrics import Measured
+from veridical.scan import scan
+from veridical.train.evaluate import Evaluation, Outcome, Scorecard, evaluate
+from veridical.train.evaluation_files import write
+from veridical.train.make import train
+from veridical.train.recipes import DEFAULT
+
+ROOT = Path(__file__).parent.parent
+MODEL = ROOT / "src" / "veridical" / "models" / "default"
+PAGE, README = ROOT / "docs" / "accuracy.md", ROOT / "README.md"
+JOBS = 2
+NOTES = {
+    "pictures": "Public face collections, real and AI-generated. Their licences are mostly for "
+    "research, or not stated, so no picture of them is part of this package; the model's weights "
+    "are ours. The sources are listed under trained_on.",
+    "backbone": "CLIP ViT-B/16 image tower (OpenAI, MIT), frozen, cut off behind block 11.",
+    "intended_use": "To help a person judge whether a photographed face was generated. Never as "
+    "the only ground for a decision about anyone.",
+    "known_failures": "Generators with no relative among those listed; faces that were swapped or "
+    "edited locally; heavy filters and retouching; drawings and renderings. Error rates between "
+    "groups of people were not measured.",
+}
+
+T = TypeVar("T")
+
+
+def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    for done, item in enumerate(items):
+        if done % 200 == 0:
+            print(f"{what}: {done} of {total}", flush=True)
+        yield item
+
+
+def backbone(work: Path, fresh: bool) -> str:
+    if (MODEL / CARD).is_file() and not fresh:
+        return str(MODEL)
+    folder = work / "clip-vit-base-patch16"
+    if not (folder / "config.json").is_file():
+        script = str(Path(__file__).with_name("make_backbone.py"))
+        subprocess.run([sys.executable, script, str(folder)], check=True)
+    return str(folder)
+
+
+def measure(manifest: Path, split: str, work: Path) -> Evaluation:
+    samples = read_samples(manifest, split=split)
+    detector = Detector.load(MODEL, threads=1)
+    answers = scan((sample.path for sample in samples), detector.inspect, Threads(JOBS))
+    outcomes = [
+        Outcome(sample=sample, answer=answer)
+        for sample, answer in zip(
+            samples, track(answers, f"Measuring on {split}", len(samples)), strict=True
+        )
+    ]
+    evaluation = evaluate(outcomes)
+    write(evaluation, outcomes, work / f"evaluation-{split}")
+    return evaluation
+
+
+def number(measured: Measured | None) -> str:
+    if measured is None:
+        return "–"
+    return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+OVERALL = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "tpr_at_1pct_fpr": "TPR at 1 % FPR",
+    "tpr_at_0.1pct_fpr": "TPR at 0.1 % FPR",
+    "accuracy": "accuracy at P(ai) = 0.5",
+    "balanced_accuracy": "balanced accuracy at P(ai) = 0.5",
+    "fpr": "FPR at P(ai) = 0.5",
+    "ece": "ECE (15 bins)",
+    "brier": "Brier score",
+    "nll": "NLL, nats",
+    "coverage": "share decided (not `undecided`)",
+    "error_when_decided": "errors among the decided",
+    "real_called_ai": "real pictures called `ai`",
+    "ai_called_real": "AI pictures called `real`",
+}
+
+
+def chapter(split: str, found: Evaluation) -> str:
+    whole = found.overall
+    reals = [card for card in found.by_source if card.n_real and not card.n_ai]
+    reals += [card for card in found.by_source if card.n_real and card.n_ai]
+    return "\n\n".join(
+        [
+            f"## On `{split}`: {whole.n_real} real, {whole.n_ai} AI-generated pictures",
+            table(
+                ("measure", "value, 95 % interval"),
+                ((says, number(whole.metrics[name])) for name, says in OVERALL.items()),
+            ),
+            "By generator, each against all real pictures of the set:",
+            table(
+                ("generator", "pictures", "AUROC", "TPR at 1 % FPR", "called `ai`", "`undecided`"),
+                (generator_row(card) for card in found.by_generator),
+            ),
+            "Real pictures by source:",
+            table(
+                ("source", "pictures", "FPR at 0.5", "called `ai`", "`undecided`"),
+                (real_row(card) for card in reals),
+            ),
+            "\n".join(f"- {note}" for note in found.notes),
+        ]
+    )
+
+
+def generator_row(card: Scorecard) -> tuple[object, ...]:
+    m = card.metrics
+    return (
+        card.name,
+        card.n_ai,
+        number(m["auroc"]),
+        number(m["tpr_at_1pct_fpr"]),
+        number(m["ai_called_ai"]),
+        number(m["ai_undecided"]),
+    )
+
+
+def real_row(card: Scorecard) -> tuple[object, ...]:
+    m = card.metrics
+    fpr, called, open_ = m["fpr"], m["real_called_ai"], m["real_undecided"]
+    return (card.name, card.n_real, number(fpr), number(called), number(open_))
+
+
+def between(text: str, name: str, inside: str) -> str:
+    start, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    head, _, rest = text.partition(start)
+    _, _, tail = rest.partition(end)
+    return f"{head}{start}\n{inside}\n{end}{tail}"
+
+
+def summary(found: Mapping[str, Evaluation]) -> str:
+    rows = []
+    for split, evaluation in found.items():
+        m = evaluation.overall.metrics
+        rows.append(
+            (
+                split,
+                f"{evaluation.overall.n_real} + {evaluation.overall.n_ai}",
+                number(m["auroc"]),
+                number(m["tpr_at_1pct_fpr"]),
+                number(m["coverage"]),
+                number(m["real_called_ai"]),
+                number(m["ai_called_real"]),
+            )
+        )
+    header = ("pictures from other sources", "real + AI", "AUROC", "TPR at 1 % FPR")
+    return table((*header, "decided", "real called `ai`", "AI called `real`"), rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--work", type=Path, default=ROOT / "work")
+    parser.add_argument("--fresh-backbone", action="store_true")
+    asked = parser.parse_args()
+    name = backbone(asked.work, asked.fresh_backbone)
+    ours = name == str(MODEL)
+    trained = train(
+        read_samples(asked.manifest, split="train"),
+        MODEL,
+        backbone=name,
+        recipe=DEFAULT,
+        engine=Threads(JOBS),
+        cache=asked.work / "cache",
+        precision=None if ours else "int8",
+        threads=1,
+        track=track,
+        say=print,
+        notes=NOTES,
+    )
+    found = {split: measure(asked.manifest, split, asked.work) for split in ("val", "test")}
+    measured = {
+        split: {
+            key: None if value is None else [value.value, value.low, value.high]
+            for key, value in evaluation.overall.metrics.items()
+        }
+        for split, evaluation in found.items()
+    }
+    folder = read_model(MODEL)
+    card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
+    write_model(MODEL, {**card, "measured": measured}, folder.tensors)
+    text = PAGE.read_text(encoding="utf-8")
+    chapters = "\n\n".join(chapter(split, evaluation) for split, evaluation in found.items())
+    text = between(text, "results", chapters)
+    PAGE.write_text(between(text, "training", training(trained.folder.card)), encoding="utf-8")
+    readme = README.read_text(encoding="utf-8")
+    README.write_text(between(readme, "accuracy-summary", summary(found)), encoding="utf-8")
+    print(json.dumps(measured, indent=1))
+
+
+def training(card: Mapping[str, object]) -> str:
+    told = card["trained_on"]
+    assert isinstance(told, dict)
+    rows = (
+        (s["label"], s["source"], s["generator"] or "–", s["pictures"]) for s in told["sources"]
+    )
+    left = f"{told['without_a_face']} show no face and {told['unreadable']} cannot be read"
+    return "\n\n".join(
+        [
+            table(("label", "source", "generator", "pictures"), rows),
+            f"{told['pictures']} pictures; {left}.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
