@@ -1,7 +1,7 @@
 """How the encoder is best kept busy: batches, threads, or one picture per core.
 
-The table is the reason why pictures go one per core: a batch wins nothing on a CPU, and costs the
-promise that a picture's company cannot change its tokens' rounding.
+The table is the reason why pictures go one per core, each alone and with one thread: a batch keeps
+a picture waiting for others, and would have to win something for it.
 """
 
 from collections.abc import Callable

@@ -81,14 +81,16 @@ def table(found: Record) -> str:
     lines += [
         [text, ms(found["seconds"][key]), times(found["ratio"][key])] for key, text in names.items()
     ]
-    met = all(found["ratio"][key]["median"] >= TARGET for key in names)
     parts = [[name, ms(value)] for name, value in found["parts"].items()]
     return "\n\n".join(
         [
             grid(["", "ms per picture", "reference / ours"], lines),
             f"{found['pictures']} test pictures, median long side {found['side_px']:.0f} px, "
             f"{found['samples']} posterior samples on both sides; medians, with lowest to highest.",
-            target(f"at least {TARGET:.0f}x, at either precision", met),
+            *(
+                target(f"at least {TARGET:.0f}x, {key}", found["ratio"][key]["median"] >= TARGET)
+                for key in names
+            ),
             grid(["Of ours, int8", "ms"], parts),
         ]
     )

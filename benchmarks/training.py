@@ -5,9 +5,10 @@ features, and train on those. Running the reference on 1,600 pictures for 30 epo
 hours, so its time is *projected*: seconds per picture and pass, measured before and after each of
 our runs, times the passes. One complete run of both on few pictures checks the projection.
 
-Both sides are handed the same pictures and hold some back, as their recipes have it. Not counted
-on the reference's side: loading its network, and its evaluation. Counted on ours: everything that
-`train` does with an empty cache, the export of the network and its parity check included.
+Both sides are handed the same pictures. The reference trains on all of them: the pictures of its
+test set come on top, and are not counted, no more than loading its network. Ours fits on some and
+calibrates on others, as its recipes have it; counted is everything that `train` does with an empty
+cache, the export of the network and its parity check included.
 """
 
 import random
@@ -31,7 +32,6 @@ from benchmarks.common import (
     forget_parts,
     grid,
     part,
-    percent,
     spread,
     target,
     times,
@@ -44,17 +44,20 @@ from veridical.train.recipes import RECIPES
 TARGET = 15.0
 EPOCHS = 30
 CLAIMED = 1600  # pictures
-_SOME, _FEW, _GAUGE = 240, 48, 48  # pictures: of each of our runs, of the check, of the gauge
-_KEPT = 0.8  # of the pictures, that the reference trains on
+_SOME, _FEW, _GAUGE = 240, 48, 32  # pictures: of our shorter runs, of the check, of the gauge
+_TRAIN_SHARE = 0.8  # of all pictures, in the reference's own split
 
 
 def measure(setting: Setting) -> Record:
     """Run ours between two gauges of the reference, once for each recipe and precision."""
     found: Record = {"pictures": setting.size(CLAIMED, 56), "epochs": setting.size(EPOCHS, 1)}
-    runs = [
-        (r, p, setting.size(_SOME, 48)) for r in ("reference", "default") for p in ("fp32", "int8")
-    ]
-    runs.append(("default", "int8", found["pictures"]))
+    some, every = setting.size(_SOME, 48), found["pictures"]
+    runs = (
+        ("reference", "fp32", some),
+        ("reference", "int8", some),
+        ("default", "fp32", some),
+        ("default", "int8", every),
+    )
     sides = _Sides(setting, found["epochs"])
     found["runs"] = [
         part(
@@ -169,10 +172,9 @@ class _Sides:
     def check(self, count: int) -> Record:
         """Run both to the end on few pictures, and compare the reference with its projection."""
         run = self.run("default", "int8", count)
-        kept = self.pictures(count)[: int(_KEPT * count)]
-        taken = self.passes(kept, self.epochs)
+        taken = self.passes(self.pictures(count), self.epochs)
         gauges = [*run["gauges"], self.gauge()]
-        projected = [gauge * len(kept) * self.epochs for gauge in gauges]
+        projected = [gauge * count * self.epochs for gauge in gauges]
         return run | {
             "reference_seconds": taken,
             "measured_over_projected": spread([taken / one for one in projected]),
@@ -183,16 +185,16 @@ def table(found: Record) -> str:
     """Return projected and measured times."""
     claimed, epochs = found["pictures"], found["epochs"]
     gauges = [gauge for run in found["runs"] for gauge in run["gauges"]]
-    passes = int(_KEPT * claimed) * epochs
+    passes = claimed * epochs
     theirs = _minutes(passes * spread(gauges)["median"])
     lines = [["Reference, **projected**", "fp32", f"{claimed:,}", "", "", "", theirs, ""]]
-    best: dict[str, float] = {}
+    medians: dict[str, float] = {}
     for run in found["runs"]:
         scale = claimed / run["pictures"]
         phases = run["phases"]
         total = phases["export"] + scale * (phases["look"] + phases["fit"] + phases["write"])
         ratio = spread([passes * gauge / total for gauge in run["gauges"]])
-        best[f"{run['recipe']}/{run['precision']}"] = ratio["median"]
+        medians[f"`{run['recipe']}` in {run['precision']}"] = ratio["median"]
         lines.append(
             [
                 f"Ours, recipe `{run['recipe']}`, "
@@ -226,11 +228,12 @@ def table(found: Record) -> str:
             f"{claimed:,} pictures, {epochs} epochs. The reference takes "
             f"{figure(1e3 * per_pass['median'])} ms per picture and pass "
             f"({figure(1e3 * per_pass['low'])} to {figure(1e3 * per_pass['high'])}, measured "
-            f"{len(gauges)} times in turns with ours); it trains on {percent(_KEPT)} of the "
-            f"pictures, so its projection is that times {passes:,}.",
-            target(
-                f"at least {TARGET:.0f}x with every recipe and precision",
-                all(ratio >= TARGET for ratio in best.values()),
+            f"{len(gauges)} times in turns with ours); its projection is that times {passes:,}. "
+            f"If the {claimed:,} were to include the fifth that it holds back, the ratios "
+            f"would be {_TRAIN_SHARE:.1f} of those above.",
+            *(
+                target(f"at least {TARGET:.0f}x, recipe {name}", median >= TARGET)
+                for name, median in medians.items()
             ),
             f"Is the projection fair? Both sides run to the end on {check['pictures']} pictures: "
             f"the reference took {figure(check['reference_seconds'])} s, "

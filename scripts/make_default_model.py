@@ -183,6 +183,7 @@ def main() -> None:
     parser.add_argument("manifest", type=Path)
     parser.add_argument("--work", type=Path, default=ROOT / "work")
     parser.add_argument("--fresh-backbone", action="store_true")
+    parser.add_argument("--splits", nargs="+", default=["val", "test"], help="to measure on")
     asked = parser.parse_args()
     name = backbone(asked.work, asked.fresh_backbone)
     ours = name == str(MODEL)
@@ -199,7 +200,7 @@ def main() -> None:
         say=print,
         notes=NOTES,
     )
-    found = {split: measure(asked.manifest, split, asked.work) for split in ("val", "test")}
+    found = {split: measure(asked.manifest, split, asked.work) for split in asked.splits}
     measured = {
         split: {
             key: None if value is None else [value.value, value.low, value.high]

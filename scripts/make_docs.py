@@ -154,6 +154,8 @@ def _type(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
         return " or ".join(kind)
     if "maximum" in value:
         return f"{kind} in [{value['minimum']}, {value['maximum']}]"
+    if "exclusiveMaximum" in value:
+        return f"{kind} in ({value['exclusiveMinimum']}, {value['exclusiveMaximum']})"
     return str(kind)
 
 
@@ -196,6 +198,8 @@ def _sample_report() -> Report:
         p_ai=verdict.p_ai,
         interval=verdict.interval,
         reasons=verdict.reasons,
+        coverage=0.9,
+        level=0.9,
         model="0" * 12,
         version="0.1.0",
     )

@@ -167,6 +167,10 @@ class FakeFinder:
 
     boxes: tuple[tuple[float, float, float, float], ...] | None = None
 
+    @property
+    def name(self) -> str:
+        return f"fake {self.boxes}"
+
     def find(self, pixels: UInt8[ndarray, "height width 3"]) -> tuple[Face, ...]:
         height, width = pixels.shape[:2]
         boxes = self.boxes

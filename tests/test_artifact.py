@@ -93,7 +93,9 @@ def test_the_folder_is_as_described(model: Path) -> None:
     assert found.backbone == model / BACKBONE
     assert found.card["schema"] == SCHEMA
     assert found.card["trained_on"] == "Gesichter"
-    assert found.identity == sha256((model / CARD).read_bytes()).hexdigest()
+    lasting = {key: value for key, value in found.card.items() if key != "measured"}
+    text = json.dumps(lasting, sort_keys=True)
+    assert found.identity == sha256(text.encode()).hexdigest()
     for name, digest in found.card["files"].items():
         assert digest == sha256((model / name).read_bytes()).hexdigest()
 
@@ -146,8 +148,23 @@ def test_files_of_another_model_are_found(model: Path, name: str) -> None:
 
 def test_a_changed_card_is_another_model(model: Path) -> None:
     before = read_model(model).identity
-    rewrite_card(model, auroc=1.0)
+    rewrite_card(model, trained_on="Masken")
     assert read_model(model).identity != before
+
+
+def test_measuring_a_model_does_not_make_it_another_one(model: Path) -> None:
+    before = read_model(model).identity
+    rewrite_card(model, measured={"auroc": 0.5})
+    after = read_model(model)
+    assert after.card["measured"] == {"auroc": 0.5}
+    assert after.identity == before
+
+
+def test_laying_a_card_out_anew_does_not_make_it_another_model(model: Path) -> None:
+    before = read_model(model).identity
+    card = json.loads((model / CARD).read_text(encoding="utf-8"))
+    (model / CARD).write_text(json.dumps(dict(reversed(card.items()))), encoding="utf-8")
+    assert read_model(model).identity == before
 
 
 @pytest.mark.parametrize(

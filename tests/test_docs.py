@@ -242,6 +242,7 @@ def facts() -> dict[str, list[str]]:
         "explanations.md": [
             f"in {saliency._STEPS} steps",
             f"With {saliency._RIVALS} random orders",
+            f"takes {2 * saliency._STEPS * (saliency._RIVALS + 1) + 1} more passes",
             f"the {overlay._CHANNELS} largest",
             f"`{overlay.EXPLANATION}`",
         ],

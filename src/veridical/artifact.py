@@ -61,7 +61,7 @@ def write_model(path: Path, card: Mapping[str, Any], tensors: Mapping[str, ndarr
     """
     if not (path / BACKBONE).is_file():
         raise ModelMissing(f"{path} has no {BACKBONE}.", hint="Export the backbone there first.")
-    packed = save_tensors({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+    packed = save_tensors({name: np.asarray(value, order="C") for name, value in tensors.items()})
     (path / TENSORS).write_bytes(packed)
     files = {TENSORS: sha256(packed).hexdigest(), BACKBONE: _hash(path / BACKBONE)}
     text = json.dumps({"schema": SCHEMA, **card, "files": files}, indent=2, ensure_ascii=False)
@@ -92,8 +92,8 @@ def read_model(path: Path) -> ModelFolder:
     raw = (path / CARD).read_bytes()
     try:
         card = json.loads(raw)
-        schema, files = card["schema"], card["files"]
-    except (ValueError, KeyError, TypeError) as foreign:
+        schema, files = card["schema"], dict(card["files"])
+    except (ValueError, KeyError, TypeError, RecursionError) as foreign:
         raise ModelDamaged(
             f"{path / CARD} is not a model card ({foreign!r}).", hint="Copy the folder again."
         ) from foreign
@@ -112,7 +112,7 @@ def read_model(path: Path) -> ModelFolder:
             )
     try:
         tensors = load_tensors(packed)
-    except SafetensorError as foreign:
+    except (SafetensorError, KeyError, TypeError, ValueError) as foreign:
         raise ModelDamaged(
             f"{path / TENSORS} cannot be read ({foreign}).", hint="Copy the folder again."
         ) from foreign

@@ -49,6 +49,12 @@ class BackboneSpec:
     std: tuple[float, float, float]
     precision: str = "fp32"
 
+    def __post_init__(self) -> None:
+        if not (self.image_px >= self.patch_px >= 1 and self.dim >= 1 and self.prefix >= 0):
+            raise ValueError(f"Sizes of a backbone must be positive; got {self}.")
+        if not (len(self.mean) == len(self.std) == 3 and min(self.std) > 0):
+            raise ValueError(f"Pixels need 3 means and 3 positive deviations; got {self}.")
+
     @property
     def grid(self) -> int:
         """Patches along one side."""
@@ -124,6 +130,17 @@ class OnnxBackbone:
                 f"{graph} is not a graph that ONNX Runtime can run ({str(foreign)[:200]}).",
                 hint="Export the model again with `veridical train`.",
             ) from foreign
+
+        wanted = [len(spec.layers), spec.prefix + spec.grid**2, spec.dim]
+        given = self._session.get_outputs()[0].shape[1:]
+        # The exporter may leave a size open; what it fixed must be what the card says.
+        if len(given) != 3 or any(
+            isinstance(g, int) and g != w for g, w in zip(given, wanted, strict=True)
+        ):
+            raise ModelDamaged(
+                f"{graph} gives tokens of shape {given}; its card says {wanted}.",
+                hint="Copy the whole model folder again; never mix files of two models.",
+            )
 
     def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
         """Look at crops of `spec.image_px` square.

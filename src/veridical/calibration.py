@@ -44,6 +44,11 @@ class Calibration:
                 "A calibration needs slope > 0 and coverage in (0, 1); "
                 f"got {self.slope} and {self.coverage}."
             )
+        if not (0 <= self.allowed_real <= 1 and 0 <= self.allowed_ai <= 1):
+            raise ValueError(
+                "The largest allowed P(ai) and P(real) are in [0, 1]; "
+                f"got {self.allowed_real} and {self.allowed_ai}."
+            )
 
     def logits(self, raw: Float[ndarray, " samples"]) -> Float[ndarray, " samples"]:
         """Map the head's logits to calibrated ones."""

@@ -27,8 +27,10 @@ class _Polite(click.Group):
         try:
             return super().invoke(ctx)
         except VeridicalError as error:
-            click.secho(f"error: {error.message}", fg="red", err=True)
-            click.echo(f"  {error.hint}", err=True)
+            from veridical.render.terminal import printable
+
+            click.secho(f"error: {printable(error.message)}", fg="red", err=True)
+            click.echo(f"  {printable(error.hint)}", err=True)
             ctx.exit(1)
 
 
@@ -98,13 +100,15 @@ def inspect(
 
     if occlude and not explain:
         raise click.UsageError("--occlude draws into the figures of --explain DIR; name a DIR too.")
-    jobs, threads = _share_cores(jobs, many=len(photos) > 1 or photos[0].is_dir())
+    jobs, threads = _share_cores(jobs, many=len(photos) > 1 or os.path.isdir(photos[0]))
     detector = Detector.load(model, samples=samples, threads=threads)
     if occlude and occlude[0] > detector.framing.size_px:
         raise click.UsageError(
             f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, "
             f"{detector.framing.size_px} px."
         )
+    if explain:
+        _ready(explain)
 
     def judge(path: Path) -> Report:
         if explain:
@@ -216,10 +220,13 @@ def train(
     from dataclasses import replace
 
     from veridical.folders import read_samples
+    from veridical.render.terminal import printable
     from veridical.train.make import train as make
     from veridical.train.recipes import RECIPES
 
     samples = read_samples(data, real=real, ai=ai, split=split)
+    for folder in (out, cache := cache or _cache()):
+        _ready(folder)
     changes: dict[str, Any] = {"views": views, "epochs": epochs}
     jobs, threads = _share_cores(jobs, many=True)
     trained = make(
@@ -228,7 +235,7 @@ def train(
         backbone=backbone,
         recipe=replace(RECIPES[recipe], **{k: v for k, v in changes.items() if v is not None}),
         engine=_engine(jobs),
-        cache=cache or _cache(),
+        cache=cache,
         seed=seed,
         image_px=image_px,
         precision=precision,
@@ -238,7 +245,7 @@ def train(
     )
     looks, fitted = trained.looks, trained.fitted
     for _, why in looks.unreadable:
-        click.secho(f"left out: {why}", fg="yellow", err=True)
+        click.secho(f"left out: {printable(why)}", fg="yellow", err=True)
     if looks.faceless:
         click.secho(
             f"left out: {len(looks.faceless)} pictures without a face", fg="yellow", err=True
@@ -298,6 +305,8 @@ def evaluate(
     samples = read_samples(data, real=real, ai=ai, split=split, one_class=True)
     jobs, threads = _share_cores(jobs, many=True)
     detector = Detector.load(None if str(model) == "default" else model, threads=threads)
+    folder = out or Path(f"{model.resolve().name}-evaluation")
+    _ready(folder)
     answers = scan((sample.path for sample in samples), detector.inspect, _engine(jobs))
     outcomes = [
         Outcome(sample=sample, answer=answer)
@@ -306,7 +315,6 @@ def evaluate(
         )
     ]
     evaluation = measure(outcomes, seed=seed, resamples=resamples)
-    folder = out or Path(f"{model.name}-evaluation")
     write(evaluation, outcomes, folder)
     page = (folder / "evaluation.md").read_text(encoding="utf-8")
     click.echo(page.split("\n## ")[0].strip())
@@ -350,6 +358,21 @@ def _share_cores(jobs: int | None, *, many: bool) -> tuple[int, int]:
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     return jobs or cores, 1
+
+
+def _ready(folder: Path) -> None:
+    """Make a folder for results before the work, not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VeridicalError(
+            f"The folder {folder} cannot be made ({error.strerror or error}).",
+            hint="Name one that you may write to.",
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise VeridicalError(
+            f"The folder {folder} cannot be written to.", hint="Name one that you may write to."
+        )
 
 
 def _engine(jobs: int) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
@@ -145,7 +145,8 @@ class Detector:
                 ),
                 "min_face_px": float(card["min_face_px"]),
             }
-        except (KeyError, TypeError, ValueError) as foreign:
+            _refuse_misfits(spec, **parts)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as foreign:
             raise ModelDamaged(
                 f"The model in {path} does not fit together ({foreign!r}).",
                 hint="Copy the whole folder again, or train the model again.",
@@ -236,6 +237,8 @@ class Detector:
                 p_ai=lead.p_ai if lead else None,
                 interval=lead.interval if lead else None,
                 reasons=reasons,
+                coverage=self.calibration.coverage,
+                level=self.level,
                 model=self.model,
                 version=VERSION,
             ),
@@ -353,6 +356,28 @@ def default_model() -> Path:
 def spec_from(card: Mapping[str, Any]) -> BackboneSpec:
     """Return what a model card says of its backbone."""
     return BackboneSpec(**_tuples(card["backbone"]))
+
+
+def _refuse_misfits(
+    spec: BackboneSpec,
+    *,
+    framing: Framing,
+    pooling: tuple[Pooling, ...],
+    head: BayesianHead,
+    outlier: OutlierGauge,
+    **_others: object,
+) -> None:
+    """Refuse parts that would fail, or mean something else, at the first picture."""
+    if unknown := set(pooling) - {*get_args(Pooling)}:
+        raise ValueError(f"unknown pooling {sorted(unknown)}")
+    if "cls" in pooling and not spec.has_cls:
+        raise ValueError("pooling by a class token that the backbone has not")
+    if framing.size_px != spec.image_px:
+        raise ValueError(f"crops of {framing.size_px} px for {spec.image_px} px")
+    features = spec.dim * len(spec.layers) * len(pooling)
+    wanted = {len(head.centre), len(head.spread), outlier.basis.shape[1]}
+    if wanted != {features} or len(outlier.basis) != len(outlier.variance):
+        raise ValueError(f"{features} features for parts of {sorted(wanted)}")
 
 
 def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> BayesianHead:

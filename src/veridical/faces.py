@@ -63,6 +63,10 @@ class Framing:
     through_px: int | None = None
     whole: bool = False
 
+    def __post_init__(self) -> None:
+        if not (self.size_px >= 1 and self.margin > 0 and (self.through_px or 1) >= 1):
+            raise ValueError(f"A framing needs positive sizes and margin; got {self}.")
+
     @property
     def fingerprint(self) -> str:
         """Twelve hex digits that change whenever a crop would."""
@@ -135,9 +139,9 @@ def _decode(
         dy, dx = offset[at]
         left, top = (column + dx + 0.5) * _CELL - width / 2, (row + dy + 0.5) * _CELL - height / 2
         points = marks[at].reshape(5, 2).astype(float)
-        x0, y0 = max(0.0, left * scale[0]), max(0.0, top * scale[1])
-        x1 = min(limit_x, (left + width) * scale[0])
-        y1 = min(limit_y, (top + height) * scale[1])
+        x0, y0 = max(0.0, float(left * scale[0])), max(0.0, float(top * scale[1]))
+        x1 = min(limit_x, float((left + width) * scale[0]))
+        y1 = min(limit_y, float((top + height) * scale[1]))
         if x1 - x0 < 1 or y1 - y0 < 1:
             continue
         faces.append(
@@ -187,7 +191,7 @@ def surroundings(
     """
     if framing.whole:
         return Box(left=0.0, top=0.0, width=float(width), height=float(height))
-    side = min((margin or framing.margin) * max(box.width, box.height), width, height)
+    side = float(min((margin or framing.margin) * max(box.width, box.height), width, height))
     left = min(max(box.left + (box.width - side) / 2, 0.0), width - side)
     top = min(max(box.top + (box.height - side) / 2, 0.0), height - side)
     return Box(left=left, top=top, width=side, height=side)

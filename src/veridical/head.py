@@ -56,6 +56,11 @@ class BayesianHead:
     def __post_init__(self) -> None:
         if self.samples < 2:
             raise ValueError(f"A posterior needs at least 2 samples; got {self.samples}.")
+        if self.centre.shape != self.spread.shape or not (self.spread > 0).all():
+            raise ValueError("Centre and spread must be of one length, and every spread positive.")
+        for number, layer in enumerate(self.layers):
+            if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
+                raise ValueError(f"The weights of layer {number} are not all finite.")
         widths = [len(self.centre), *(len(layer.bias) for layer in self.layers)]
         inputs = [layer.weight.shape[1] for layer in self.layers]
         if inputs != widths[:-1] or widths[-1] != 1:

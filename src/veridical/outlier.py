@@ -34,6 +34,15 @@ class OutlierGauge:
     residual: float
     limit: float
 
+    def __post_init__(self) -> None:
+        if self.basis.shape != (len(self.variance), len(self.centre)):
+            raise ValueError(
+                f"The basis is {self.basis.shape}; {len(self.variance)} variances and "
+                f"{len(self.centre)} features want it ({len(self.variance)}, {len(self.centre)})."
+            )
+        if not (self.limit > 0 and self.residual > 0 and (self.variance > 0).all()):
+            raise ValueError("Limit, residual and variances of an outlier gauge must be positive.")
+
     def raw(self, features: Float32[ndarray, " features"]) -> float:
         """Return the mean squared Mahalanobis coordinate plus the relative residual energy."""
         x = (features - self.centre) / self.spread

@@ -70,7 +70,7 @@ class Verdict:
     """What the detector believes about one face.
 
     Attributes:
-        decision: The claim we stand behind at `coverage`; may be UNDECIDED.
+        decision: The claim we stand behind at the report's coverage; may be UNDECIDED.
         p_ai: Calibrated posterior predictive P(ai).
         interval: Central credible interval of P(ai), low then high.
         std: Posterior standard deviation of P(ai).
@@ -145,6 +145,8 @@ class Report:
         p_ai: None where nothing could be judged.
         interval: None where nothing could be judged.
         reasons: Why, most telling first.
+        coverage: Share of prediction sets promised to hold the truth, within each class.
+        level: Mass of the credible intervals.
         model: First 12 hex digits of the SHA-256 of the model that spoke.
         version: Of this program.
     """
@@ -159,6 +161,8 @@ class Report:
     p_ai: float | None
     interval: tuple[float, float] | None
     reasons: tuple[Reason, ...]
+    coverage: float
+    level: float
     model: str
     version: str
 

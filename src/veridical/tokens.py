@@ -33,7 +33,7 @@ def pool(tokens: Tokens, pooling: Sequence[Pooling]) -> Float32[ndarray, " featu
     """Join what `pooling` asks for, layer by layer, into one vector.
 
     Raises:
-        ValueError: If the class token is asked for and there is none.
+        ValueError: If the class token is asked for and there is none, or for an unknown pooling.
     """
     parts = []
     for prefix, patches in zip(tokens.prefix, tokens.patches, strict=True):
@@ -44,8 +44,10 @@ def pool(tokens: Tokens, pooling: Sequence[Pooling]) -> Float32[ndarray, " featu
                 parts.append(prefix[0])
             elif kind == "mean":
                 parts.append(patches.mean(axis=0))
-            else:
+            elif kind == "all":
                 parts.append((prefix.sum(axis=0) + patches.sum(axis=0)) / _count(prefix, patches))
+            else:
+                raise ValueError(f"Pooling is 'cls', 'mean' or 'all'; got {kind!r}.")
     return np.concatenate(parts)
 
 

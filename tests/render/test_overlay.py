@@ -22,12 +22,12 @@ from veridical.render.overlay import (
     spread,
     trust_in_words,
 )
-from veridical.report import Box, Decision, FaceReport, Reason, Verdict
+from veridical.report import Box, Decision, FaceReport, Reason, Report, Verdict
 from veridical.saliency import Faithfulness, TokenMap
 
 GRID, CROP = 4, 64
-GOOD = Faithfulness(deletion=0.8, insertion=0.5, rivals=4, beaten=4)
-BAD = Faithfulness(deletion=-0.1, insertion=0.1, rivals=4, beaten=2)
+GOOD = Faithfulness(deletion=0.8, insertion=0.5, rivals=9, beaten=9)
+BAD = Faithfulness(deletion=-0.1, insertion=0.1, rivals=9, beaten=2)
 AREA = Box(left=20.0, top=10.0, width=80.0, height=80.0)
 VERDICT = Verdict(
     decision=Decision.AI,
@@ -39,6 +39,23 @@ VERDICT = Verdict(
     epistemic=0.01,
     distance=0.4,
     reasons=(Reason.WITHIN_COVERAGE,),
+)
+
+REPORT = Report(
+    path="a.jpg",
+    sha256="0" * 64,
+    width=120,
+    height=100,
+    steps=(),
+    faces=(),
+    decision=VERDICT.decision,
+    p_ai=VERDICT.p_ai,
+    interval=VERDICT.interval,
+    reasons=VERDICT.reasons,
+    coverage=0.95,
+    level=0.9,
+    model="0123456789ab",
+    version="0.1.0",
 )
 
 
@@ -94,7 +111,7 @@ def grey() -> UInt8[ndarray, "side side 3"]:
 
 
 def test_a_map_no_better_than_chance_leaves_the_plain_picture() -> None:
-    drawn = figure(explanation(spot(1, 1, 3.0), trust=BAD), photo(), "a.jpg")
+    drawn = figure(explanation(spot(1, 1, 3.0), trust=BAD), REPORT, photo(), "a.jpg")
     assert np.array_equal(panel(drawn, 1), portrait(photo(), AREA))
 
 
@@ -102,6 +119,7 @@ def test_a_withheld_map_leaks_no_number_either() -> None:
     faint, strong = (
         figure(
             explanation(trust=BAD, contributions=TokenMap(patches=p, prefix=0.0, rest=0.0)),
+            REPORT,
             photo(),
             "a.jpg",
         )
@@ -111,7 +129,7 @@ def test_a_withheld_map_leaks_no_number_either() -> None:
 
 
 def test_a_map_that_was_not_scored_is_drawn_and_says_so(written: list[str]) -> None:
-    drawn = figure(explanation(spot(1, 1, 3.0), trust=None), photo(), "a.jpg")
+    drawn = figure(explanation(spot(1, 1, 3.0), trust=None), REPORT, photo(), "a.jpg")
     assert not np.array_equal(panel(drawn, 1), portrait(photo(), AREA))
     assert "Map not scored." in written
     assert any(text.endswith("map not scored") for text in written)
@@ -134,14 +152,14 @@ def written(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_the_figure_says_verdict_doubt_reasons_trust_and_what_has_no_place(
     written: list[str],
 ) -> None:
-    figure(explanation(spot(1, 1, 3.0)), photo(), "a.jpg")
+    figure(explanation(spot(1, 1, 3.0)), REPORT, photo(), "a.jpg")
     text = " ".join(written)
     for part in (
         "AI-GENERATED",
-        "0.973, credible interval 0.912 to 0.994",
+        "0.973, 90 % credible interval 0.912 to 0.994",
         "aleatoric 0.12 nats",
-        "One answer alone fits at the stated coverage.",
-        "Map beats 4 of 4 random orders (deletion +0.80, insertion +0.50 logits).",
+        "One answer alone fits at 95 % coverage.",
+        "Map beats 9 of 9 random orders (deletion +0.80, insertion +0.50 logits).",
         "Of the logit +3.31, +0.31 belongs to no place",
         "for AI",
         "for real",
@@ -150,7 +168,7 @@ def test_the_figure_says_verdict_doubt_reasons_trust_and_what_has_no_place(
 
 
 def test_a_withheld_map_has_no_colour_bar_and_says_why(written: list[str]) -> None:
-    figure(explanation(spot(1, 1, 3.0), trust=BAD), photo(), "a.jpg")
+    figure(explanation(spot(1, 1, 3.0), trust=BAD), REPORT, photo(), "a.jpg")
     assert "map withheld: no better than a random one" in written
     assert "for AI" not in written
     assert trust_in_words(BAD) in written
@@ -161,7 +179,7 @@ def test_a_withheld_map_has_no_colour_bar_and_says_why(written: list[str]) -> No
 def test_every_character_is_one_that_the_font_has(title: str, written: list[str]) -> None:
     reasons = tuple(Reason)
     face = replace(explanation().face, verdict=replace(VERDICT, reasons=reasons), reasons=reasons)
-    figure(explanation(spot(1, 1, 3.0), face=face, occlusion=np.ones((CROP, CROP))), photo(), title)
+    figure(explanation(spot(1, 1, 3.0), face=face, occlusion=np.ones((CROP, CROP))), REPORT, photo(), title)
     assert all(text.isascii() and text.isprintable() for text in written)
 
 
@@ -169,7 +187,7 @@ def test_no_text_runs_over_the_edge() -> None:
     reasons = tuple(Reason)
     face = replace(explanation().face, verdict=replace(VERDICT, reasons=reasons), reasons=reasons)
     for trust in (GOOD, BAD, None):
-        drawn = figure(explanation(spot(1, 1, 1e-7), face=face, trust=trust), photo(), "x" * 300)
+        drawn = figure(explanation(spot(1, 1, 1e-7), face=face, trust=trust), REPORT, photo(), "x" * 300)
         rim = np.asarray(drawn).copy()
         rim[16:-16, 16:-16] = 255
         assert (rim == 255).all()
@@ -179,7 +197,7 @@ def test_no_text_runs_over_the_edge() -> None:
 
 
 def test_what_speaks_for_ai_turns_towards_the_ai_hue_and_the_rest_stays() -> None:
-    drawn = panel(figure(explanation(spot(1, 1, 3.0)), photo(), "a.jpg"), 1).astype(int)
+    drawn = panel(figure(explanation(spot(1, 1, 3.0)), REPORT, photo(), "a.jpg"), 1).astype(int)
     cell = overlay._PANEL // GRID
     middle = cell + cell // 2
     before, after = grey()[middle, middle].astype(int), drawn[middle, middle]
@@ -189,7 +207,7 @@ def test_what_speaks_for_ai_turns_towards_the_ai_hue_and_the_rest_stays() -> Non
 
 
 def test_what_speaks_for_real_turns_towards_the_other_hue() -> None:
-    drawn = panel(figure(explanation(spot(2, 1, -3.0)), photo(), "a.jpg"), 1).astype(int)
+    drawn = panel(figure(explanation(spot(2, 1, -3.0)), REPORT, photo(), "a.jpg"), 1).astype(int)
     cell = overlay._PANEL // GRID
     red, _, blue = drawn[2 * cell + cell // 2, cell + cell // 2]
     assert blue > red
@@ -217,7 +235,7 @@ def test_the_colour_bar_is_symmetric_and_as_strong_as_the_map() -> None:
 
 
 def test_a_map_of_nothing_hides_nothing() -> None:
-    drawn = figure(explanation(), photo(), "a.jpg")
+    drawn = figure(explanation(), REPORT, photo(), "a.jpg")
     assert np.array_equal(panel(drawn, 1), grey())
 
 
@@ -249,7 +267,7 @@ def test_an_area_a_rounding_error_outside_the_photo_is_no_problem() -> None:
 
 
 def test_the_face_is_framed_where_it_was_found() -> None:
-    drawn = panel(figure(explanation(), photo(), "a.jpg"), 0)
+    drawn = panel(figure(explanation(), REPORT, photo(), "a.jpg"), 0)
     scale = overlay._PANEL / AREA.width
     left, middle = round(10 * scale), round(40 * scale)  # the box begins 10 px into the area
     assert (drawn[middle, left] == 255).all()
@@ -258,7 +276,7 @@ def test_the_face_is_framed_where_it_was_found() -> None:
 
 def test_a_whole_frame_needs_no_frame(written: list[str]) -> None:
     face = replace(explanation().face, box=AREA)
-    drawn = figure(explanation(face=face), photo(), "a.jpg")
+    drawn = figure(explanation(face=face), REPORT, photo(), "a.jpg")
     assert np.array_equal(panel(drawn, 0), portrait(photo(), AREA))
     assert "the whole frame of 80 x 80 px" in written
 
@@ -266,8 +284,8 @@ def test_a_whole_frame_needs_no_frame(written: list[str]) -> None:
 def test_occlusion_adds_a_panel_with_its_own_scale(written: list[str]) -> None:
     falls = np.zeros((CROP, CROP))
     falls[:16, :16] = 0.25
-    without = figure(explanation(), photo(), "a.jpg")
-    with_it = figure(explanation(occlusion=falls), photo(), "a.jpg")
+    without = figure(explanation(), REPORT, photo(), "a.jpg")
+    with_it = figure(explanation(occlusion=falls), REPORT, photo(), "a.jpg")
     assert with_it.width > without.width
     assert "fall of P(ai) when covered" in written
     assert "+0.25" in written
@@ -276,7 +294,7 @@ def test_occlusion_adds_a_panel_with_its_own_scale(written: list[str]) -> None:
 
 
 def test_a_saved_figure_is_a_png_whatever_it_is_called(tmp_path: Path) -> None:
-    drawn = figure(explanation(), photo(), "a.jpg")
+    drawn = figure(explanation(), REPORT, photo(), "a.jpg")
     save(drawn, tmp_path / "a.figure")
     with Image.open(tmp_path / "a.figure") as back:
         assert back.format == "PNG"
@@ -309,7 +327,7 @@ def test_trust_is_told_with_its_verdict_and_null_where_not_measured() -> None:
     assert panel_data(explanation(trust=BAD))["trust"] == {
         "deletion": -0.1,
         "insertion": 0.1,
-        "rivals": 4,
+        "rivals": 9,
         "beaten": 2,
         "holds": False,
     }

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module i
 CHECK = jsonschema.Draft202012Validator(schema())
 
 probabilities = st.floats(0, 1)
+shares = st.floats(0, 1, exclude_min=True, exclude_max=True)
 anything = st.floats()  # NaN and infinities too
 places = st.floats(-1e6, 1e6)
 lengths = st.floats(0, 1e6, exclude_min=True)
@@ -58,6 +59,8 @@ reports = st.builds(
     p_ai=st.none() | probabilities,
     interval=st.none() | intervals,
     reasons=reasons,
+    coverage=shares,
+    level=shares,
     model=st.text(hex_digits, min_size=12, max_size=12),
     version=st.text(min_size=1, max_size=9),
 )
@@ -96,6 +99,8 @@ def a_report(**changes: Any) -> Report:
         p_ai=verdict.p_ai,
         interval=verdict.interval,
         reasons=verdict.reasons,
+        coverage=0.95,
+        level=0.9,
         model="0123456789ab",
         version="0.1.0",
     )
@@ -134,6 +139,11 @@ def test_a_path_that_no_file_can_have_is_still_written() -> None:
 
 def test_nothing_is_rounded() -> None:
     assert json.loads(line(a_report()))["p_ai"] == 0.1 + 0.2 + 0.6
+
+
+def test_the_promise_stands_beside_the_answer() -> None:
+    entry = record(a_report())
+    assert (entry["coverage"], entry["level"]) == (0.95, 0.9)
 
 
 def test_every_field_of_a_report_is_in_its_record() -> None:
@@ -192,6 +202,8 @@ def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
         {"p_ai": "0.9"},
         {"interval": [0.1]},
         {"interval": [-0.1, 0.5]},
+        {"coverage": 1},
+        {"level": 90},
         {"decision": "fake"},
         {"reasons": ["because"]},
         {"sha256": "0"},

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from veridical.render.terminal import bar, in_words, nats, printable, share, show, summary
+from veridical.render.terminal import (
+    bar,
+    because,
+    in_words,
+    nats,
+    percent,
+    printable,
+    share,
+    show,
+    summary,
+)
 from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
 
 VERDICT = Verdict(
@@ -41,6 +51,8 @@ REPORT = Report(
     p_ai=VERDICT.p_ai,
     interval=VERDICT.interval,
     reasons=VERDICT.reasons,
+    coverage=0.95,
+    level=0.9,
     model="0123456789ab",
     version="0.1.0",
 )
@@ -64,11 +76,12 @@ def test_a_block_says_what_is_believed_and_why() -> None:
     for part in (
         "portraits/anna.jpg",
         "AI-GENERATED",
-        "P(ai) 0.973, credible interval 0.912 to 0.994",
+        "P(ai) 0.973, 90 % credible interval 0.912 to 0.994",
         "aleatoric 0.12 nats",
-        "One answer alone fits at the stated coverage.",
+        "One answer alone fits at 95 % coverage.",
     ):
         assert part in text
+    assert "stated" not in text
     assert "EXIF" not in text
     assert "Faces" not in text
 
@@ -242,6 +255,22 @@ def test_only_certainty_reads_as_certainty() -> None:
         "0.00 nats",
         "<0.01 nats",
         "0.12 nats",
+    ]
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_says_its_number_or_needs_none(reason: Reason) -> None:
+    (says,) = because([reason], 0.995)
+    assert "stated" not in says
+    assert says == reason.says.replace("the stated coverage", "99.5 % coverage")
+
+
+def test_a_promise_is_not_rounded() -> None:
+    assert [percent(part) for part in (0.5, 0.9, 0.95, 0.99999)] == [
+        "50 %",
+        "90 %",
+        "95 %",
+        "99.999 %",
     ]
 
 

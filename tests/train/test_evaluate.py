@@ -59,6 +59,8 @@ def answered(p_ai: float | None, *, model: str = "0123456789ab") -> Report:
         p_ai=p_ai,
         interval=faces[0].verdict.interval if faces and faces[0].verdict else None,
         reasons=(reason,),
+        coverage=0.9,
+        level=0.9,
         model=model,
         version="0.1.0",
     )

@@ -2,7 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 
 from veridical.detector import Detector
 from veridical.images import read_photo
@@ -23,7 +26,7 @@ def write_explanations(
     """Judge one picture and write FACE.png and FACE.json for every face that was judged.
 
     Files are named by the picture's own name and the first hex digits of its SHA-256, so that two
-    pictures of one name do not overwrite each other.
+    pictures of one name do not overwrite each other. Of copies with one name the last one stays.
 
     Raises:
         PhotoError: If the picture cannot be read.
@@ -38,11 +41,30 @@ def write_explanations(
     for number, explanation in enumerate(explanations):
         name = f"{stem}-face{number + 1}"
         title = path.name if len(explanations) == 1 else f"{path.name}, face {number + 1}"
-        save(figure(explanation, photo.pixels, title), folder / f"{name}.png")
-        numbers = {"photo": report.path, "sha256": report.sha256, "model": report.model}
+        with _whole(folder / f"{name}.png") as draft:
+            save(figure(explanation, report, photo.pixels, title), draft)
+        numbers = {
+            "photo": report.path,
+            "sha256": report.sha256,
+            "model": report.model,
+            "coverage": report.coverage,
+            "level": report.level,
+        }
         text = json.dumps(numbers | panel_data(explanation), indent=1, allow_nan=False)
-        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        with _whole(folder / f"{name}.json") as draft:
+            draft.write_text(text + "\n", encoding="utf-8")
     return report
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """Give a file to write to, and put it in its place in one step: copies are judged at a time."""
+    draft = path.with_name(f"{path.name}.{get_ident()}.part")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _plain(stem: str) -> str:

@@ -14,8 +14,16 @@ from PIL import Image, ImageDraw, ImageFont
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.detector import Explanation
 from veridical.render.records import box_record, face_record, finite
-from veridical.render.terminal import WORD, in_words, printable, sentence, share
-from veridical.report import Box, Decision, Verdict
+from veridical.render.terminal import (
+    WORD,
+    because,
+    in_words,
+    percent,
+    printable,
+    sentence,
+    share,
+)
+from veridical.report import Box, Decision, Report, Verdict
 from veridical.saliency import Faithfulness, TokenMap
 
 EXPLANATION = "veridical.explanation/1"
@@ -42,12 +50,16 @@ _CHANNELS = 20  # most important channels that are listed
 
 
 def figure(
-    explanation: Explanation, photo_pixels: UInt8[ndarray, "height width 3"], title: str
+    explanation: Explanation,
+    report: Report,
+    photo_pixels: UInt8[ndarray, "height width 3"],
+    title: str,
 ) -> Image.Image:
     """Draw one face, what spoke for its verdict and how far that can be trusted.
 
     Args:
         explanation: Of the face.
+        report: On the photo that the face is in; it says what was promised.
         photo_pixels: The upright photo that the face is in.
         title: What stands above, such as the name of the file.
     """
@@ -56,7 +68,7 @@ def figure(
     if explanation.occlusion is not None:
         panels.append(_occlusion_panel(explanation.occlusion, plain))
     width = 2 * _MARGIN + sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
-    facts = list(_facts(explanation, width - 2 * _MARGIN - _LABEL))
+    facts = list(_facts(explanation, report, width - 2 * _MARGIN - _LABEL))
     top = _HEADER + _PANEL + 36
     height = top + sum(fact.height for fact in facts) + _MARGIN
     canvas = Image.new("RGB", (width, height), "white")
@@ -317,16 +329,17 @@ def _draw_belief(draw: ImageDraw.ImageDraw, left: int, y: int, verdict: Verdict)
     draw.text((left + length + 12, y + 6), "AI", _GREY, _font(14), "ls")
 
 
-def _facts(explanation: Explanation, width: int) -> Iterator[_Fact]:
+def _facts(explanation: Explanation, report: Report, width: int) -> Iterator[_Fact]:
     face, verdict = explanation.face, explanation.face.verdict
     hue = _HUE[face.decision]
     yield _Fact(label="Verdict", lines=(WORD[face.decision],), size=24, colour=hue)
     if verdict:
         low, high = verdict.interval
-        says = f"{share(verdict.p_ai)}, credible interval {share(low)} to {share(high)}"
+        interval = f"{percent(report.level)} credible interval {share(low)} to {share(high)}"
+        says = f"{share(verdict.p_ai)}, {interval}"
         yield _Fact(label="P(ai)", lines=(says,), belief=verdict)
         yield _Fact(label="Doubt", lines=_wrapped(sentence(in_words(verdict)), width))
-    why = " ".join(sentence(reason.says) for reason in face.reasons)
+    why = " ".join(map(sentence, because(face.reasons, report.coverage)))
     yield _Fact(label="Why", lines=_wrapped(why, width))
     yield _Fact(label="Map", lines=_wrapped(trust_in_words(explanation.trust), width))
     yield _Fact(label="Logit", lines=_wrapped(_placeless(explanation.contributions), width))

@@ -39,6 +39,8 @@ def record(outcome: Report | Failure) -> dict[str, object]:
         "p_ai": None if outcome.p_ai is None else float(outcome.p_ai),
         "interval": None if outcome.interval is None else [float(p) for p in outcome.interval],
         "reasons": [reason.value for reason in outcome.reasons],
+        "coverage": float(outcome.coverage),
+        "level": float(outcome.level),
         "faces": [face_record(face) for face in outcome.faces],
         "width": outcome.width,
         "height": outcome.height,

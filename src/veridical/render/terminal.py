@@ -5,7 +5,7 @@ outside (file names, messages) is read as markup or reaches the terminal with co
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console
 from rich.padding import Padding
@@ -101,6 +101,17 @@ def in_words(verdict: Verdict) -> str:
     return f"the model is {sure}; {where}"
 
 
+def because(reasons: Iterable[Reason], coverage: float) -> Iterator[str]:
+    """Return each reason in words, with the coverage as the number that it is."""
+    for reason in reasons:
+        yield reason.says.replace("the stated coverage", f"{percent(coverage)} coverage")
+
+
+def percent(part: float) -> str:
+    """Return a share as it was promised, in per cent: 0.9 is "90 %"."""
+    return f"{100 * part:.6g} %"
+
+
 def nats(entropy: float) -> str:
     """Return an entropy for people; only none at all reads as 0.00."""
     entropy = max(0.0, entropy)  # rounding may leave it a hair below
@@ -163,7 +174,7 @@ def _show_report(report: Report, console: Console, verbose: bool) -> None:
             Text.assemble(
                 "P(ai) ",
                 (share(report.p_ai), "bold"),
-                f", credible interval {share(low)} to {share(high)}",
+                f", {percent(report.level)} credible interval {share(low)} to {share(high)}",
             ),
         )
         line = bar(report.p_ai, report.interval, _BAR, ascii_only=console.options.ascii_only)
@@ -171,7 +182,8 @@ def _show_report(report: Report, console: Console, verbose: bool) -> None:
     lead = _lead(report)
     if lead:
         block.add_row("Doubt", Text(sentence(in_words(lead))))
-    block.add_row("Why", _reasons(report.reasons))
+    why = "\n".join(map(sentence, because(report.reasons, report.coverage)))
+    block.add_row("Why", Text(why))
     if len(report.faces) > 1:
         block.add_row("Faces", _faces(report.faces))
     if verbose:
@@ -208,10 +220,6 @@ def _lead(report: Report) -> Verdict | None:
     return None
 
 
-def _reasons(reasons: tuple[Reason, ...]) -> Text:
-    return Text("\n".join(sentence(reason.says) for reason in reasons))
-
-
 def _faces(faces: tuple[FaceReport, ...]) -> Table:
     table = Table.grid(padding=(0, 2))
     for number, face in enumerate(faces, start=1):
@@ -237,7 +245,7 @@ def _face(number: int, face: FaceReport) -> Iterator[Text]:
 def _details(report: Report) -> Iterator[tuple[str, str]]:
     if len(report.faces) > 1:
         for number, face in enumerate(report.faces, start=1):
-            yield f"Face {number}", "; ".join(reason.says for reason in face.reasons)
+            yield f"Face {number}", "; ".join(because(face.reasons, report.coverage))
     yield "Steps", "; ".join(report.steps) or "none"
     yield "Picture", f"{report.width} x {report.height} px, SHA-256 {report.sha256}"
     yield "Model", f"{report.model}, veridical {report.version}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
 
 from veridical._optional import need
 from veridical.arrays import Float32, UInt8, ndarray
@@ -131,6 +132,7 @@ class TorchBackbone:
         _strip(program.model_proto, path)
         gap = parity(self, OnnxBackbone(path, self.spec))
         if not gap <= PARITY:
+            path.unlink()
             raise NotAViT(
                 f"The exported graph of {self.spec.name} is {gap:.1e} away from PyTorch; "
                 f"at most {PARITY:.0e} is allowed.",
@@ -162,7 +164,8 @@ def export(
     path, note = stem.with_suffix(".onnx"), stem.with_suffix(".json")
     if path.is_file() and note.is_file():
         known = json.loads(note.read_text(encoding="utf-8"))
-        return Export(path=path, spec=spec, **known)
+        if sha256(path.read_bytes()).hexdigest() == known["sha256"]:
+            return Export(path=path, spec=spec, **known)
     folder.mkdir(parents=True, exist_ok=True)
     draft = stem.with_suffix(".part.onnx")
     gap, agreement = original.export(draft), 1.0
@@ -230,13 +233,17 @@ def _load(name: str) -> Any:
         loader = transformers.ViTModel if config.model_type == "vit_mae" else transformers.AutoModel
         quiet = {"add_pooling_layer": False} if loader is transformers.ViTModel else {}
         model = loader.from_pretrained(name, **quiet)
-    except (OSError, ValueError, KeyError) as foreign:
+    except (OSError, ValueError, KeyError, SafetensorError) as foreign:
         raise ModelMissing(
             f"The backbone {name!r} could not be loaded ({str(foreign).splitlines()[0][:200]}).",
             hint="Give the name of a Hugging Face vision model (with a network), or the folder of "
             "one: config.json and model.safetensors.",
         ) from foreign
-    return getattr(model, "vision_model", model).eval().float()
+    vit = getattr(model, "vision_model", model)
+    # A pooler that the checkpoint lacks is made up at random: it would change the fingerprint.
+    if getattr(vit, "pooler", None) is not None:
+        vit.pooler = None
+    return vit.eval().float()
 
 
 def _ask(vit: Any, name: str, layers: Layers, image_px: int | None) -> BackboneSpec:
@@ -305,7 +312,13 @@ def _preprocessor(name: str) -> dict[str, Any]:
         )
     except OSError:
         return {}
-    told = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    try:
+        told = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+    except (OSError, ValueError) as foreign:
+        raise ModelMissing(
+            f"The preprocessor_config.json of {name!r} cannot be read ({foreign}).",
+            hint="Copy the folder again, or remove that file to use the network's own defaults.",
+        ) from foreign
     return told if isinstance(told, dict) else {}
 
 

@@ -19,7 +19,7 @@ from veridical.train.features import Looks
 from veridical.train.recipes import Recipe
 
 FOLDS = 5  # of sources left out in turn for calibration
-_DIRECTIONS = 256  # principal directions of the outlier gauge
+_DIRECTIONS = 128  # principal directions of the outlier gauge
 _LIMIT = 0.995  # quantile of the held-out distances at which we abstain
 
 
@@ -80,7 +80,7 @@ def fit(
     calibration = _calibrate(*held_out, recipe)
     say("Measuring distances")
     rest = np.concatenate([parts["validation"], parts["calibration"]])
-    outlier = _outlier(looks.features, head, parts["fit"], rest)
+    outlier = _outlier(looks.features, head, parts["fit"], rest, seed)
     return Fitted(
         head=head,
         calibration=calibration,
@@ -325,19 +325,22 @@ def _outlier(
     head: BayesianHead,
     fitted: Int[ndarray, " m"],
     rest: Int[ndarray, " k"],
+    seed: int,
 ) -> OutlierGauge:
+    decomposition = need("sklearn.decomposition", extra="train", to="measure distances")
     width = features.shape[2]
-    x = ((features[fitted] - head.centre) / head.spread).reshape(-1, width).astype(np.float64)
-    values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    x = ((features[fitted] - head.centre) / head.spread).reshape(-1, width)
     count = min(_DIRECTIONS, width // 2, len(fitted) // 2)
-    top = np.argsort(values)[::-1][:count]
-    variance = np.maximum(values[top], 1e-6)
+    # Around the origin, where the gauge measures from; standardised features have no mean to lose.
+    found = decomposition.TruncatedSVD(count, random_state=seed).fit(x)
+    variance = np.maximum((found.transform(x).astype(np.float64) ** 2).mean(axis=0), 1e-6)
+    energy = float((x.astype(np.float64) ** 2).sum(axis=1).mean())
     gauge = OutlierGauge(
         centre=head.centre,
         spread=head.spread,
-        basis=np.ascontiguousarray(vectors[:, top].T, dtype=np.float32),
+        basis=np.ascontiguousarray(found.components_, dtype=np.float32),
         variance=variance.astype(np.float32),
-        residual=float(max(values.sum() - values[top].sum(), 1e-6)),
+        residual=max(energy - float(variance.sum()), 1e-6),
         limit=1.0,
     )
     raw = [gauge.raw(look) for i in rest for look in features[i]]
