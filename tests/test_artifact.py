@@ -199,14 +199,12 @@ def test_a_card_that_vouches_for_nothing_is_refused(model: Path, files: object) 
     assert "not the file the card describes" in refusal(model, ModelDamaged)
 
 
-@pytest.mark.xfail(reason="reported: a foreign error crosses the border")
 @pytest.mark.parametrize("files", [None, [], "none", 3])
 def test_a_card_with_nonsense_for_its_files_is_refused(model: Path, files: object) -> None:
     rewrite_card(model, files=files)
     refusal(model, ModelDamaged)
 
 
-@pytest.mark.xfail(reason="reported: a foreign error crosses the border")
 def test_a_card_nested_too_deep_is_refused(model: Path) -> None:
     (model / CARD).write_bytes(b"[" * 100_000)
     refusal(model, ModelDamaged)
@@ -247,7 +245,6 @@ def test_tensors_that_cannot_be_read_are_refused_even_if_the_card_vouches_for_th
     assert f"{model / TENSORS} cannot be read" in refusal(model, ModelDamaged)
 
 
-@pytest.mark.xfail(reason="reported: a foreign error crosses the border")
 @pytest.mark.parametrize("kind", ["BF16", "F8_E4M3"])
 def test_tensors_of_a_type_that_numpy_has_not_are_refused(model: Path, kind: str) -> None:
     size = 2 if kind == "BF16" else 1

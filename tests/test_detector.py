@@ -235,7 +235,9 @@ shades = st.integers(0, 20).map(lambda n: n / 20)
 
 
 @settings(max_examples=50)
-@given(red=shades, blue=shades, allowed=st.tuples(shades, shades), dropout=st.sampled_from([0, 0.3]))
+@given(
+    red=shades, blue=shades, allowed=st.tuples(shades, shades), dropout=st.sampled_from([0, 0.3])
+)
 def test_we_stand_behind_one_answer_only_if_nothing_speaks_against_it(
     red: float, blue: float, allowed: tuple[float, float], dropout: float
 ) -> None:
@@ -477,7 +479,7 @@ def test_a_head_taken_apart_and_put_together_is_the_same(tiny_detector: Detector
 
 
 def test_a_missing_model_is_named(tmp_path: Path, tiny_model: Path) -> None:
-    with pytest.raises(ModelMissing, match="no model folder at .*nowhere"):
+    with pytest.raises(ModelMissing, match=r"no model folder at .*nowhere"):
         Detector.load(tmp_path / "nowhere")
     for name in (CARD, TENSORS, BACKBONE):
         copy = tmp_path / f"without {name}"

@@ -300,7 +300,6 @@ def test_a_portrait_has_one_face_with_everything_in_its_place(
 
 
 @real
-@pytest.mark.xfail(reason="reported: NumPy scalars leave the program")
 def test_a_face_is_made_of_plain_numbers(finder: FaceFinder) -> None:
     (found,) = finder.find(pixels(EXAMPLES[0]))
     numbers = [*astuple(found.box), *(n for point in found.landmarks for n in point), found.score]

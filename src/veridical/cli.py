@@ -4,6 +4,7 @@ Exit status: 0 if every picture was judged, `undecided` included; 3 if some coul
 none could; 2 for a wrong command line; 1 for anything else that stopped the work.
 """
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+
+# One thread for NumPy: its matrices here are small, and a second pool of threads would fight with
+# ONNX Runtime's for the cores. Said before NumPy is imported; what the user set stays.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from veridical._version import VERSION
 from veridical.errors import VeridicalError
@@ -21,17 +26,23 @@ SOME_FAILED, ALL_FAILED = 3, 4
 
 
 class _Polite(click.Group):
-    """Turns every error that was raised on purpose into one clean message."""
+    """Turns what was raised on purpose, and what the system refuses, into one clean message."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        from veridical.render.terminal import printable
+
         try:
             return super().invoke(ctx)
         except VeridicalError as error:
-            from veridical.render.terminal import printable
-
-            click.secho(f"error: {printable(error.message)}", fg="red", err=True)
-            click.echo(f"  {printable(error.hint)}", err=True)
-            ctx.exit(1)
+            message, hint = error.message, error.hint
+        except OSError as error:
+            if error.filename is None:  # a closed pipe, say, which click looks after
+                raise
+            message = f"{os.fsdecode(error.filename)}: {error.strerror or error}."
+            hint = "Check the path, its permissions and the space on its disk."
+        click.secho(f"error: {printable(message)}", fg="red", err=True)
+        click.echo(f"  {printable(hint)}", err=True)
+        return ctx.exit(1)
 
 
 @click.group(cls=_Polite)
@@ -100,7 +111,7 @@ def inspect(
 
     if occlude and not explain:
         raise click.UsageError("--occlude draws into the figures of --explain DIR; name a DIR too.")
-    jobs, threads = _share_cores(jobs, many=len(photos) > 1 or os.path.isdir(photos[0]))
+    jobs, threads = _share_cores(jobs, many=len(photos) > 1 or _is_folder(photos[0]))
     detector = Detector.load(model, samples=samples, threads=threads)
     if occlude and occlude[0] > detector.framing.size_px:
         raise click.UsageError(
@@ -360,19 +371,18 @@ def _share_cores(jobs: int | None, *, many: bool) -> tuple[int, int]:
     return jobs or cores, 1
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, say: judging it will tell
+        return False
+
+
 def _ready(folder: Path) -> None:
     """Make a folder for results before the work, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise VeridicalError(
-            f"The folder {folder} cannot be made ({error.strerror or error}).",
-            hint="Name one that you may write to.",
-        ) from error
+    folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise VeridicalError(
-            f"The folder {folder} cannot be written to.", hint="Name one that you may write to."
-        )
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _engine(jobs: int) -> Any:

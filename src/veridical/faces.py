@@ -92,6 +92,8 @@ class FaceFinder:
         options = SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
+        # Idle threads must not spin: they would take the cores from whatever comes next.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model = files("veridical").joinpath("models", "centerface.onnx").read_bytes()
         return InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

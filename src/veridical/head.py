@@ -116,15 +116,21 @@ class BayesianHead:
         """
         samples, outputs = self._forward(features)
         slope: Float32[ndarray, "_ out"] = np.ones((1, 1), dtype=np.float32)
-        for layer, mask, output in zip(
-            reversed(self.layers), reversed(self._masks), reversed(outputs), strict=True
-        ):
-            if layer.relu:
-                slope = slope * (output > 0)
+        steps = list(zip(self.layers, self._masks, outputs, strict=True))
+        for layer, mask, output in reversed(steps[1:]):
+            slope = slope * (output > 0) if layer.relu else slope
             slope = slope @ layer.weight
-            if mask is not None:
-                slope = slope * mask
-        mean = (slope.mean(axis=0) / self.spread).astype(np.float32)
+            slope = slope if mask is None else slope * mask
+        layer, mask, output = steps[0]
+        slope = slope * (output > 0) if layer.relu else slope
+        # At the input only the mean over the samples is wanted: mean_t(slope_t @ W * mask_t), with
+        # the sum over t taken first, so that no array of samples x features is ever made.
+        if mask is None:
+            sums = (slope @ layer.weight).mean(axis=0)
+        else:
+            paired = np.broadcast_to(slope, (len(mask), slope.shape[1])).T @ mask
+            sums = np.einsum("of,of->f", paired, layer.weight) / len(mask)
+        mean = (sums / self.spread).astype(np.float32)
         return mean, float(samples.mean(dtype=np.float64) - mean.astype(np.float64) @ features)
 
 
@@ -173,7 +179,7 @@ def summarise(logits: Float[ndarray, " samples"], level: float = 0.9) -> Posteri
     )
 
 
-def sigmoid(logits: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
+def sigmoid(logits: Float[ndarray, "*n"]) -> Float[ndarray, "*n"]:
     """1 / (1 + exp(-x)), in a form that cannot overflow."""
     return 0.5 * (1 + np.tanh(logits / 2))
 

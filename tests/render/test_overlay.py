@@ -179,7 +179,12 @@ def test_a_withheld_map_has_no_colour_bar_and_says_why(written: list[str]) -> No
 def test_every_character_is_one_that_the_font_has(title: str, written: list[str]) -> None:
     reasons = tuple(Reason)
     face = replace(explanation().face, verdict=replace(VERDICT, reasons=reasons), reasons=reasons)
-    figure(explanation(spot(1, 1, 3.0), face=face, occlusion=np.ones((CROP, CROP))), REPORT, photo(), title)
+    figure(
+        explanation(spot(1, 1, 3.0), face=face, occlusion=np.ones((CROP, CROP))),
+        REPORT,
+        photo(),
+        title,
+    )
     assert all(text.isascii() and text.isprintable() for text in written)
 
 
@@ -187,7 +192,9 @@ def test_no_text_runs_over_the_edge() -> None:
     reasons = tuple(Reason)
     face = replace(explanation().face, verdict=replace(VERDICT, reasons=reasons), reasons=reasons)
     for trust in (GOOD, BAD, None):
-        drawn = figure(explanation(spot(1, 1, 1e-7), face=face, trust=trust), REPORT, photo(), "x" * 300)
+        drawn = figure(
+            explanation(spot(1, 1, 1e-7), face=face, trust=trust), REPORT, photo(), "x" * 300
+        )
         rim = np.asarray(drawn).copy()
         rim[16:-16, 16:-16] = 255
         assert (rim == 255).all()

@@ -136,7 +136,7 @@ def never(*_args: object) -> float:
 @pytest.mark.parametrize(
     "kind",
     [
-        pytest.param("vit", marks=pytest.mark.xfail(reason="reported: random pooler is hashed")),
+        "vit",
         *KINDS[1:],
     ],
 )
@@ -293,17 +293,14 @@ def harmed(folder: Path, tmp_path: Path, file: str, content: bytes | None) -> st
         pytest.param(
             "model.safetensors",
             b"",
-            marks=pytest.mark.xfail(reason="reported: a foreign error crosses the border"),
         ),
         pytest.param(
             "model.safetensors",
             b"\x10\0\0\0\0\0\0\0not a header at all",
-            marks=pytest.mark.xfail(reason="reported: a foreign error crosses the border"),
         ),
         pytest.param(
             "preprocessor_config.json",
             b"not JSON",
-            marks=pytest.mark.xfail(reason="reported: a foreign error crosses the border"),
         ),
     ],
 )

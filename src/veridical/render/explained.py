@@ -68,5 +68,5 @@ def _whole(path: Path) -> Iterator[Path]:
 
 
 def _plain(stem: str) -> str:
-    """Keep of a file name what every file system takes."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:80] or "photo"
+    """Keep of a file name what every file system takes, and no command takes for an option."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:80].lstrip(".-") or "photo"

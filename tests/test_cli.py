@@ -1,0 +1,619 @@
+import json
+import os
+import shutil
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from veridical import images
+from veridical._version import VERSION
+from veridical.arrays import ndarray
+from veridical.artifact import BACKBONE, CARD, TENSORS
+from veridical.cli import main
+from veridical.detector import Detector, Finder
+from veridical.render import records
+
+CHECK = jsonschema.Draft202012Validator(records.schema())
+Painter = Callable[..., ndarray]
+Run = Callable[..., Result]
+
+
+def invoke(*arguments: object) -> Result:
+    """Run a command; whatever goes wrong on purpose must end in a message, never a traceback."""
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    assert "Traceback" not in result.stderr
+    return result
+
+
+@pytest.fixture
+def run(tiny_model: Path, tiny_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `inspect` with the tiny model and a finder that sees one face in every picture."""
+    monkeypatch.setattr("veridical.detector.FaceFinder", lambda _threads: tiny_detector.finder)
+    return lambda *arguments: invoke("inspect", "--model", tiny_model, *arguments)
+
+
+@pytest.fixture
+def picture(painter: Painter) -> Callable[[Path], Path]:
+    """Paint a picture that can be judged; another name, another picture."""
+
+    def picture(path: Path) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        seed = zlib.crc32(str(path).encode("utf-8", "surrogateescape"))
+        Image.fromarray(painter(64, 64, (12, 12, 40, 40), seed=seed)).save(path)
+        return path
+
+    return picture
+
+
+Picture = Callable[[Path], Path]
+
+
+def answers(result: Result) -> list[dict[str, Any]]:
+    entries = [json.loads(line) for line in result.stdout.splitlines()]
+    for entry in entries:
+        CHECK.validate(entry)
+    return entries
+
+
+def clean_error(result: Result, *parts: str) -> None:
+    """One message on standard error: what came, and what to do."""
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    error, hint = result.stderr.splitlines()[-2:]
+    assert error.startswith("error: ")
+    assert hint.startswith("  ")
+    for part in parts:
+        assert part in error
+
+
+# --- inspect ------------------------------------------------------------------------------------
+
+
+def test_one_picture_is_answered_for_people(run: Run, picture: Picture, tmp_path: Path) -> None:
+    result = run(picture(tmp_path / "a.jpg"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "P(ai)" in result.stdout
+    assert "90 % credible interval" in result.stdout
+    assert "pictures in all" not in result.stdout
+    assert "SHA-256" not in result.stdout
+    assert "SHA-256" in run(tmp_path / "a.jpg", "--verbose").stdout
+
+
+def test_many_pictures_are_counted(run: Run, picture: Picture, tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.jpg")
+    (tmp_path / "c.jpg").touch()
+    result = run(tmp_path)
+    assert result.exit_code == 3
+    counted = result.stdout.splitlines()[-1].split()
+    assert counted == ["pictures", "in", "all", "3"]
+
+
+def test_json_is_one_object_per_line_in_the_order_asked(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    names = ["c.jpg", "absent.jpg", "a.png", "b.webp", "c.jpg"]
+    paths = [tmp_path / name for name in names]
+    for path in (paths[0], *paths[2:4]):
+        picture(path)
+    for jobs in (1, 2):
+        result = run("--json", "--jobs", jobs, *paths)
+        assert (result.exit_code, result.stderr) == (3, "")
+        entries = answers(result)
+        assert [entry["path"] for entry in entries] == [str(path) for path in paths]
+        assert entries[0] == entries[4]
+
+
+def test_a_folder_is_searched_in_the_order_of_names(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    below = ["a/2.jpg", "a/10.jpg", "b.JPG", "c/d/e.png"]
+    for name in below:
+        picture(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    result = run("--json", tmp_path)
+    assert result.exit_code == 0
+    found = [Path(entry["path"]).relative_to(tmp_path).as_posix() for entry in answers(result)]
+    assert found == ["a/10.jpg", "a/2.jpg", "b.JPG", "c/d/e.png"]
+
+
+def test_the_answer_is_the_detector_s(run: Run, picture: Picture, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    (faces,) = answers(run("--json", path))
+    (frame,) = answers(run("--json", "--whole-image", path))
+    (fewer,) = answers(run("--json", "--samples", 5, path))
+    assert "whole_image" in frame["reasons"]
+    assert frame["p_ai"] != faces["p_ai"] != fewer["p_ai"]
+    assert (faces["coverage"], faces["level"]) == (0.9, 0.9)
+
+
+# --- what cannot be judged ----------------------------------------------------------------------
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it is this large, and holds next to nothing."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
+
+
+def jpeg() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    file = images.io.BytesIO()
+    Image.fromarray(noise).save(file, "JPEG")
+    return file.getvalue()
+
+
+BAD: dict[str, tuple[bytes, str]] = {
+    "empty.jpg": (b"", "zero bytes"),
+    "truncated.jpg": (jpeg()[:1500], "cannot be decoded"),
+    "text.jpg": (b"This is not an image.\n", "is text"),
+    "page.png": (b"<!DOCTYPE html><html>404</html>", "HTML page"),
+    "wide.png": (png_of(30_000, 1), "30000 x 1 px"),
+    "bomb.png": (png_of(60_000, 60_000), "60000 x 60000 px"),
+    "heif.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "begins like a HEIF file"),
+}
+
+
+@pytest.fixture
+def bad(tmp_path: Path) -> list[Path]:
+    folder = tmp_path / "bad"
+    folder.mkdir()
+    for name, (data, _) in BAD.items():
+        (folder / name).write_bytes(data)
+    return [folder / name for name in BAD]
+
+
+def test_each_bad_picture_is_named_and_the_others_are_still_judged(
+    run: Run, picture: Picture, bad: list[Path], tmp_path: Path
+) -> None:
+    good = picture(tmp_path / "good.jpg")
+    mixed = [path for wrong in bad for path in (wrong, good)]
+    result = run("--json", *mixed, tmp_path / "absent.jpg")
+    assert result.exit_code == 3
+    *entries, absent = answers(result)
+    for wrong, right, (name, (_, says)) in zip(
+        entries[::2], entries[1::2], BAD.items(), strict=True
+    ):
+        assert wrong["schema"] == records.FAILURE
+        assert Path(wrong["path"]).name == name
+        assert wrong["error"].startswith(f"{wrong['path']}: ")
+        assert says in wrong["error"]
+        assert wrong["hint"]
+        assert "bug" not in wrong
+        assert right == entries[1]
+        assert right["schema"] == records.REPORT
+    assert "no such file" in absent["error"]
+
+
+def test_if_no_picture_can_be_read_the_status_is_another(run: Run, bad: list[Path]) -> None:
+    result = run("--json", *bad)
+    assert result.exit_code == 4
+    assert len(answers(result)) == len(bad)
+    told = run(bad[0])
+    assert told.exit_code == 4
+    assert "Zero bytes came." in told.stdout
+    assert "Get the file again." in told.stdout
+
+
+def test_odd_pictures_are_judged_all_the_same(
+    run: Run, picture: Picture, painter: Painter, tmp_path: Path
+) -> None:
+    frames = [Image.fromarray(painter(64, 64, seed=seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "animated.gif", save_all=True, append_images=frames[1:])
+    picture(tmp_path / "honest.png").rename(tmp_path / "misnamed.jpg")
+    Image.new("RGB", (1, 1)).save(tmp_path / "point.png")
+    result = run("--json", tmp_path)
+    assert result.exit_code == 0
+    animated, misnamed, point = answers(result)
+    assert any("frame" in step for step in animated["steps"])
+    assert misnamed["steps"] == ["named .jpg, is PNG"]
+    assert (point["decision"], point["p_ai"]) == ("undecided", None)
+
+
+def test_the_finder_of_the_program_takes_any_shape(tiny_model: Path, tmp_path: Path) -> None:
+    for size in ((1, 1), (1, 3000), (3000, 1)):
+        Image.new("RGB", size, "grey").save(tmp_path / f"{size[0]}x{size[1]}.png")
+    result = invoke("inspect", "--model", tiny_model, "--json", tmp_path)
+    assert result.exit_code == 0
+    assert [entry["reasons"] for entry in answers(result)] == [["no_face"]] * 3
+
+
+def test_what_the_system_will_not_give_out_is_a_failure(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_it = images._open_without_waiting
+
+    def refuse(path: str, flags: int) -> int:
+        if path.endswith("secret.jpg"):
+            raise PermissionError(13, "Permission denied", path)
+        return open_it(path, flags)
+
+    monkeypatch.setattr(images, "_open_without_waiting", refuse)
+    secret, plain = picture(tmp_path / "secret.jpg"), picture(tmp_path / "plain.jpg")
+    result = run("--json", secret, plain)
+    assert result.exit_code == 3
+    refused, judged = answers(result)
+    assert "will not let us read it (Permission denied)" in refused["error"]
+    assert judged["schema"] == records.REPORT
+
+
+def test_a_fault_of_ours_is_a_failure_with_a_traceback_on_request(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Detector, "inspect", lambda *_args, **_options: 1 // 0)
+    path = picture(tmp_path / "a.jpg")
+    (entry,) = answers(run("--json", path))
+    assert entry["error"] == "internal error (ZeroDivisionError)"
+    assert "Traceback" in entry["bug"]
+    told = run(path)
+    assert told.exit_code == 4
+    assert "fault of veridical" in told.stdout
+
+
+def test_a_name_no_system_takes_is_a_failure(run: Run) -> None:
+    for name in ("x" * 5000 + ".jpg", "a\udcff" * 200):
+        result = run("--json", name)
+        assert result.exit_code == 4
+        (entry,) = answers(result)
+        assert "bug" not in entry
+
+
+def test_no_pictures_at_all_stops_the_work(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    clean_error(run(tmp_path / "empty"), "no pictures in", "empty")
+    clean_error(run("--json", tmp_path / "empty"), "no pictures in")
+
+
+HOSTILE = [
+    "-x.jpg",
+    "[red]x[/red].jpg",
+    "a\nb\x1b[31m.jpg",
+    "\u202egpj.jpg",
+    os.fsdecode(b"\xe9.jpg"),
+]
+
+
+def test_hostile_names_are_only_names(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(tmp_path / "in" / name) for name in HOSTILE]
+    monkeypatch.chdir(tmp_path / "in")
+    result = run("--json", "--", *HOSTILE)
+    assert result.exit_code == 0
+    assert result.stdout.isascii()
+    assert [records.path_of(entry) for entry in answers(result)] == HOSTILE
+    walked = {records.path_of(entry) for entry in answers(run("--json", "."))}
+    assert walked == set(HOSTILE)
+    told = run(*paths)
+    assert told.exit_code == 0
+    assert "[red]x[/red].jpg" in told.stdout
+    assert all(c.isprintable() for c in told.stdout.replace("\n", ""))
+    assert run("-x.jpg").exit_code == 2  # as everywhere: `--` or ./ makes it a name
+
+
+# --- explanations -------------------------------------------------------------------------------
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_explanations_are_a_figure_and_its_numbers_per_face(
+    run: Run,
+    picture: Picture,
+    fake_finder: Callable[..., Finder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    two = fake_finder((0.0, 0.0, 30.0, 30.0), (34.0, 34.0, 20.0, 20.0), (0.0, 60.0, 4.0, 4.0))
+    monkeypatch.setattr("veridical.detector.FaceFinder", lambda _threads: two)
+    path, why = picture(tmp_path / "my.holiday.photo.jpg"), tmp_path / "deep" / "why"
+    result = run("--json", path, "--explain", why, "--occlude", 16, 16)
+    assert result.exit_code == 0
+    (entry,) = answers(result)
+    assert [face["p_ai"] is None for face in entry["faces"]] == [False, False, True]
+    stem = f"my.holiday.photo-{entry['sha256'][:8]}"
+    assert written(why) == [f"{stem}-face{n}.{kind}" for n in (1, 2) for kind in ("json", "png")]
+    for number, face in enumerate(entry["faces"][:2], start=1):
+        told = json.loads((why / f"{stem}-face{number}.json").read_text())
+        assert told["face"] == face
+        assert told["occlusion"] is not None
+        assert {key: told[key] for key in ("photo", "sha256", "model", "coverage", "level")} == {
+            "photo": str(path),
+            **{key: entry[key] for key in ("sha256", "model", "coverage", "level")},
+        }
+        with Image.open(why / f"{stem}-face{number}.png") as figure:
+            assert figure.format == "PNG"
+
+
+def test_the_answer_is_the_same_with_an_explanation(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    path = picture(tmp_path / "a.jpg")
+    assert run("--json", path, "--explain", tmp_path / "why").stdout == run("--json", path).stdout
+
+
+def test_pictures_of_one_name_do_not_overwrite_each_other(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    one, other = picture(tmp_path / "a" / "x.jpg"), picture(tmp_path / "b" / "x.jpg")
+    copy = tmp_path / "c" / "x.jpg"
+    copy.parent.mkdir()
+    shutil.copyfile(one, copy)
+    hostile = [picture(tmp_path / "d" / name) for name in HOSTILE]
+    why = tmp_path / "why"
+    result = run("--explain", why, "--jobs", 2, one, copy, other, *hostile)
+    assert result.exit_code == 0
+    names = written(why)
+    assert len(names) == 2 * (2 + len(HOSTILE))  # a copy has the same explanation
+    assert all(name.isascii() and name.isprintable() and " " not in name for name in names)
+    assert not [name for name in names if name.startswith("-")]
+    for name in names:
+        if name.endswith(".json"):
+            json.loads((why / name).read_text())
+
+
+def test_a_picture_that_fails_leaves_no_explanation(
+    run: Run, bad: list[Path], tmp_path: Path
+) -> None:
+    result = run("--json", "--explain", tmp_path / "why", *bad)
+    assert result.exit_code == 4
+    assert all("bug" not in entry for entry in answers(result))
+    assert written(tmp_path / "why") == []
+
+
+def test_a_folder_that_cannot_be_written_to_stops_the_work_before_it_begins(
+    run: Run, tiny_model: Path, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, data = picture(tmp_path / "a.jpg"), tmp_path / "data"
+    for label in ("real", "ai"):
+        picture(data / label / "1.png")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda at, mode: mode == os.R_OK and access(at, mode))
+    for folder, says in ((path / "out", "Not a directory"), (data, "Permission denied")):
+        for result in (
+            run(path, "--explain", folder),
+            invoke("train", data, "--out", folder),
+            invoke("train", data, "--out", tmp_path / "out", "--cache", folder),
+            invoke("evaluate", tiny_model, data, "--out", folder),
+        ):
+            clean_error(result, says)
+    assert run(path, "--explain", path).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--occlude", "16", "8"], "name a DIR too"),
+        (["--explain", "why", "--occlude", "33", "8"], "wider than the crop, 32 px"),
+        (["--explain", "why", "--occlude", "0", "8"], "0 is not in the range"),
+        (["--explain", "why", "--occlude", "16"], "requires 2 arguments"),
+        (["--fill", "grey"], "is not one of"),
+        (["--jobs", "0"], "not in the range"),
+        (["--samples", "1"], "not in the range"),
+        (["--bogus"], "No such option"),
+    ],
+)
+def test_a_wrong_command_line_is_a_usage_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("a.jpg", *options)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_inspect_is_a_usage_error() -> None:
+    result = invoke("inspect")
+    assert result.exit_code == 2
+    assert "PHOTOS" in result.stderr
+
+
+# --- models -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [CARD, TENSORS, BACKBONE])
+@pytest.mark.parametrize("harm", ["missing", "changed"])
+def test_a_harmed_model_is_one_clean_message(
+    tiny_model: Path, tmp_path: Path, picture: Picture, name: str, harm: str
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny_model, model)
+    if harm == "missing":
+        (model / name).unlink()
+    else:
+        data = (model / name).read_bytes()
+        (model / name).write_bytes(data[: len(data) // 2] + b"?" + data[len(data) // 2 + 1 :])
+    picture(tmp_path / "data" / "real" / "1.png")
+    picture(tmp_path / "data" / "ai" / "1.png")
+    commands: list[tuple[object, ...]] = [
+        ("inspect", "--model", model, tmp_path / "data"),
+        ("evaluate", model, tmp_path / "data", "--out", tmp_path / "results"),
+    ]
+    for command in commands:
+        # A changed card is told by what no longer fits.
+        clean_error(invoke(*command), str(model), "" if name == CARD else name)
+
+
+def test_a_model_that_is_none_is_one_clean_message(tmp_path: Path, picture: Picture) -> None:
+    path = picture(tmp_path / "a.jpg")
+    for model in (path, tmp_path / "nowhere"):
+        clean_error(invoke("inspect", "--model", model, path), "no model folder at", model.name)
+        clean_error(invoke("card", model), "no model folder at", model.name)
+
+
+def test_the_card_is_told_with_its_identity(tiny_model: Path, run: Run, picture: Picture) -> None:
+    told = json.loads(invoke("card", tiny_model).stdout)
+    card = json.loads((tiny_model / CARD).read_text())
+    assert {key: value for key, value in told.items() if key != "identity"} == card
+    assert Detector.load(tiny_model).model == told["identity"][:12]
+
+
+def test_the_schema_is_the_published_one() -> None:
+    assert json.loads(invoke("schema").stdout) == records.schema()
+
+
+def test_the_version_is_the_program_s() -> None:
+    assert invoke("--version").stdout.strip() == f"veridical, version {VERSION}"
+
+
+@pytest.mark.parametrize("name", ["", *main.commands])
+def test_every_command_has_help(name: str) -> None:
+    command = main.commands[name] if name else main
+    result = invoke(*([name] if name else []), "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
+    assert isinstance(command, click.Command)
+    assert (command.help or "").split(".")[0].split()[0] in result.stdout
+
+
+# --- training and measuring ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cache(tiny_export: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which the tiny ViT is exported already."""
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "backbones").symlink_to(tiny_export("vit").path.parent)
+    return folder
+
+
+@pytest.fixture
+def train(
+    cache: Path,
+    tiny_vit: Callable[[str], Path],
+    tiny_detector: Detector,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Run:
+    """Run `train` with a tiny ViT and a finder that sees one face in every picture."""
+    monkeypatch.setattr("veridical.train.make.FaceFinder", lambda _threads: tiny_detector.finder)
+    options = ("--out", tmp_path / "out", "--cache", cache, "--views", 1, "--epochs", 2)
+
+    def train(data: Path, *arguments: object, backbone: Path | None = None) -> Result:
+        return invoke(
+            "train", data, *options, "--backbone", backbone or tiny_vit("vit"), *arguments
+        )
+
+    return train
+
+
+@pytest.fixture
+def album(painter: Painter, tmp_path: Path) -> Callable[..., Path]:
+    """A folder with so many pictures in each sub-folder."""
+
+    def album(**counts: int) -> Path:
+        for name, count in counts.items():
+            (tmp_path / "data" / name).mkdir(parents=True)
+            for n in range(count):
+                pixels = painter(48, 48, (8, 8, 32, 32), seed=zlib.crc32(f"{name}{n}".encode()))
+                Image.fromarray(pixels).save(tmp_path / "data" / name / f"{n}.png")
+        return tmp_path / "data"
+
+    return album
+
+
+Album = Callable[..., Path]
+
+
+def test_a_folder_with_one_class_is_refused(train: Run, album: Album) -> None:
+    clean_error(train(album(real=3, ai=0)), "3 real and 0 AI-generated")
+
+
+def test_too_few_pictures_are_refused(train: Run, album: Album, tmp_path: Path) -> None:
+    clean_error(train(album(real=1, ai=1)), "at least 20", "1 real and 1 AI-generated")
+    assert not (tmp_path / "out" / CARD).exists()
+
+
+def test_an_empty_folder_is_refused(train: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    clean_error(train(tmp_path / "data"), "no sub-folders that hold pictures")
+    clean_error(train(tmp_path / "nowhere"), "nothing is there")
+
+
+def test_if_all_pictures_are_corrupt_it_is_said(train: Run, album: Album) -> None:
+    data = album(real=2, ai=2)
+    for path in data.rglob("*.png"):
+        path.write_bytes(path.read_bytes()[:200])
+    clean_error(train(data), "4 pictures came", "4 cannot be read")
+
+
+def test_class_names_that_do_not_say_what_they_are_are_asked_about(
+    train: Run, album: Album
+) -> None:
+    data = album(a=1, b=1)
+    clean_error(train(data), "not plainly real or AI-generated", "'a'", "'b'")
+    clean_error(train(data, "--real", "c"), "--real names 'c'")
+    clean_error(train(data, "--real", "a", "--ai", "b"), "at least 20")
+
+
+def no_vit(kind: str, folder: Path) -> Path:
+    transformers = pytest.importorskip("transformers")
+    if kind == "resnet":
+        config = transformers.ResNetConfig(
+            embedding_size=4, hidden_sizes=[4, 8], depths=[1, 1], layer_type="basic"
+        )
+        transformers.ResNetModel(config).save_pretrained(folder)
+    elif kind == "bert":
+        config = transformers.BertConfig(
+            hidden_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            intermediate_size=16,
+            vocab_size=50,
+        )
+        transformers.BertModel(config).save_pretrained(folder)
+    else:
+        folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("resnet", "a Vision Transformer with a square grid"),
+        ("bert", "a Vision Transformer with a square grid"),
+        ("empty", "could not be loaded"),
+    ],
+)
+def test_a_backbone_that_is_no_vision_transformer_is_refused(
+    train: Run, album: Album, tmp_path: Path, kind: str, says: str
+) -> None:
+    data = album(real=1, ai=1)
+    clean_error(train(data, backbone=no_vit(kind, tmp_path / kind)), says, kind)
+
+
+def test_what_is_trained_can_inspect_and_be_measured(
+    train: Run, album: Album, run: Run, tmp_path: Path
+) -> None:
+    data = album(real=24, ai=24)
+    broken = data / "ai" / "a\x1b[31m.png"
+    broken.write_bytes(b"")
+    made = train(data, "--jobs", 2)
+    assert made.exit_code == 0, made.output
+    assert "calibrated on" in made.stdout
+    assert r"a\x1b[31m.png: zero bytes came" in made.stderr
+    out = tmp_path / "out"
+    (entry,) = answers(invoke("inspect", "--json", "--model", out, data / "real" / "0.png"))
+    assert entry["p_ai"] is not None
+    results = tmp_path / "results"
+    measured = invoke("evaluate", out, data, "--out", results, "--resamples", 100)
+    assert measured.exit_code == 0, measured.output
+    assert {"evaluation.md", "evaluation.json"} <= set(written(results))
+    assert str(results / "evaluation.md") in measured.stdout
