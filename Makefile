@@ -38,7 +38,7 @@ base: ## the base install alone can inspect: no torch, no scipy
 	rm -rf $(VENV)-base
 	$(PYTHON) -m venv $(VENV)-base
 	$(VENV)-base/bin/python -m pip --disable-pip-version-check --quiet install .
-	cd $(VENV)-base && bin/python ../scripts/check_base.py ../examples
+	cd $(VENV)-base && bin/python $(CURDIR)/scripts/check_base.py $(CURDIR)/examples
 
 clean:
 	rm -rf $(VENV) $(VENV)-base build dist site out

@@ -1,4 +1,4 @@
-"""Turn result files into the tables of docs/benchmarks.md, between their markers.
+"""Turn result files into the tables of docs/benchmarks.md, docs/faces.md and the README.
 
 python -m benchmarks.table results [docs/benchmarks.md]
 """
@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.common import Benchmark, Record
 from benchmarks.run import BENCHMARKS
 
-_PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_ROOT = Path(__file__).parent.parent
+_PAGE = _ROOT / "docs" / "benchmarks.md"
 
 
 def main() -> None:
@@ -30,6 +31,38 @@ def main() -> None:
         else:
             print(f"{path.name} is not there; its table stays as it is")
     told.page.write_text(text, encoding="utf-8")
+    _elsewhere(told.results)
+
+
+def _elsewhere(results: Path) -> None:
+    """Fill the README's summary, and the table of docs/faces.md."""
+    found = {
+        benchmark.name: json.loads(path.read_text(encoding="utf-8"))["found"]
+        for benchmark in BENCHMARKS
+        if (path := results / f"{benchmark.name}.json").is_file()
+    }
+    lines = ["| on two cores, no GPU, same network | against the reference pipeline |", "|---|---|"]
+    for name, says, ratio in (
+        ("inspecting", "one picture, warm: faces, 200 samples, map", ("ratio", "int8")),
+        ("cold_start", "one picture, from a cold process", ("ratio",)),
+        ("occluding", "an occlusion map", ("map_ratio", "int8")),
+    ):
+        if name in found:
+            value = found[name]
+            for key in ratio:
+                value = value[key]
+            lines.append(
+                f"| {says} | {value['median']:.1f} x as fast "
+                f"[{value['low']:.1f}, {value['high']:.1f}] |"
+            )
+    _replace(_ROOT / "README.md", "speed-summary", "\n".join(lines))
+    if "detecting" in found:
+        detecting = next(b for b in BENCHMARKS if b.name == "detecting")
+        _replace(_ROOT / "docs" / "faces.md", "detecting", detecting.table(found["detecting"]))
+
+
+def _replace(page: Path, name: str, body: str) -> None:
+    page.write_text(filled(page.read_text(encoding="utf-8"), name, body), encoding="utf-8")
 
 
 def filled(page: str, name: str, body: str) -> str:

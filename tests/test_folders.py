@@ -2,6 +2,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -50,7 +51,7 @@ def below(data: Path, found: list[Path]) -> list[str]:
     return [path.relative_to(data).as_posix() for path in found]
 
 
-def refused(kind: type[VeridicalError], data: Path, **options: str) -> str:
+def refused(kind: type[VeridicalError], data: Path, **options: Any) -> str:
     with pytest.raises(kind) as caught:
         read_samples(data, **options)
     assert type(caught.value) is kind

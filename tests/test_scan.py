@@ -45,7 +45,8 @@ def test_a_fault_of_the_file_is_told_in_its_own_words() -> None:
 
 def test_a_fault_of_ours_costs_one_picture_and_says_whose_it_is() -> None:
     def judge(path: Path) -> Report:
-        return {}[path]  # type: ignore[no-any-return]
+        reports: dict[Path, Report] = {}
+        return reports[path]
 
     outcome = judged(judge, Path("a.jpg"))
     assert isinstance(outcome, Failure)

@@ -120,8 +120,6 @@ class OnnxBackbone:
         options = SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        # Idle threads must not spin: they would take the cores from whatever comes next.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.spec = spec
         try:
             self._session: Any = InferenceSession(

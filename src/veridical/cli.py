@@ -255,8 +255,9 @@ def train(
         say=_say,
     )
     looks, fitted = trained.looks, trained.fitted
-    for _, why in looks.unreadable:
-        click.secho(f"left out: {printable(why)}", fg="yellow", err=True)
+    for sample, why in looks.unreadable:
+        reason = why.removeprefix(f"{sample.path}: ").removeprefix("The picture: ")
+        click.secho(printable(f"left out: {sample.path}: {reason}"), fg="yellow", err=True)
     if looks.faceless:
         click.secho(
             f"left out: {len(looks.faceless)} pictures without a face", fg="yellow", err=True

@@ -24,7 +24,7 @@ _SCORE = 0.5  # chosen on the training split: see docs/faces.md for recall and f
 _OVERLAP = 0.3  # intersection over union above which two boxes are one face
 _FIRST_LOOK = 256  # px, long side; faces down to a tenth of the frame
 _SECOND_LOOK = 640  # px, long side; for small faces, and companions of a face
-_ALONE = 0.3  # share of the frame's long side; beside a larger face there is no room for many
+_ALONE = 0.15  # share of the frame's long side; beside a face above it the first look is enough
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class FaceFinder:
         threads: Threads of one detection; 0 lets ONNX Runtime choose.
     """
 
-    name = f"centerface {_SCORE} {_FIRST_LOOK} {_SECOND_LOOK}"
+    name = f"centerface {_SCORE} {_FIRST_LOOK} {_SECOND_LOOK} {_ALONE}"
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads
@@ -92,7 +92,7 @@ class FaceFinder:
         options = SessionOptions()
         options.intra_op_num_threads = self.threads
         options.log_severity_level = 3
-        # Idle threads must not spin: they would take the cores from whatever comes next.
+        # Idle threads must not spin: they would take the cores from the backbone, which is next.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         model = files("veridical").joinpath("models", "centerface.onnx").read_bytes()
         return InferenceSession(model, options, providers=["CPUExecutionProvider"])

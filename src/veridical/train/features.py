@@ -21,7 +21,7 @@ from veridical.arrays import Float32, ndarray
 from veridical.backbone import Backbone
 from veridical.detector import Finder
 from veridical.engines import Engine
-from veridical.errors import PhotoError
+from veridical.errors import DataError, PhotoError
 from veridical.faces import Framing
 from veridical.images import Limits, Photo, read_bytes, read_photo
 from veridical.report import Box
@@ -105,11 +105,17 @@ class Looker:
         silence.
         """
         self.cache.mkdir(parents=True, exist_ok=True)
-        store = sqlite3.connect(self.cache / f"features-{self.fingerprint}.sqlite")
+        path = self.cache / f"features-{self.fingerprint}.sqlite"
+        store = sqlite3.connect(path)
         try:
             store.execute("PRAGMA journal_mode=WAL")
             store.execute("CREATE TABLE IF NOT EXISTS looks (sha256 PRIMARY KEY, hash, features)")
             return self._collect(samples, store, engine, track)
+        except sqlite3.DatabaseError as foreign:
+            raise DataError(
+                f"The feature cache {path} cannot be used ({foreign}).",
+                hint="Delete that file, or name another folder with --cache; it is made anew.",
+            ) from foreign
         finally:
             store.close()
 
@@ -130,7 +136,7 @@ class Looker:
                 digest = sha256(data).hexdigest()
                 return _Look(digest) if digest in known else self._one(data, digest)
             except PhotoError as error:
-                return str(error)
+                return f"{sample.path}: {error}"
 
         for sample, look in zip(
             track(samples, "Looking at pictures", len(samples)),

@@ -1,0 +1,105 @@
+"""The base install: whatever the extras bring is blocked, and pictures are judged all the same."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jsonschema
+import pytest
+from PIL import Image
+
+from veridical.arrays import ndarray
+from veridical.render import records
+
+EXTRAS = (
+    "torch",
+    "scipy",
+    "sklearn",
+    "transformers",
+    "matplotlib",
+    "onnx",
+    "onnxscript",
+    "imagehash",
+    "jaxtyping",
+    "beartype",
+    "pillow_heif",
+    "pandas",
+)
+
+# Run before anything of veridical: an import of an extra is missed as if it were not installed.
+BLOCKER = f"""
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Blocker())
+"""
+CLI = BLOCKER + "from veridical.cli import main\nmain(sys.argv[1:])\n"
+
+
+def base(code: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-W", "error", "-c", code, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture
+def portrait(painter: Callable[..., ndarray], tmp_path: Path) -> Path:
+    path = tmp_path / "portrait.jpg"
+    Image.fromarray(painter(96, 96, (16, 16, 64, 64))).save(path)
+    return path
+
+
+def test_the_blocker_blocks() -> None:
+    done = base(BLOCKER + "import torch.nn")
+    assert "No module named 'torch" in done.stderr
+
+
+def test_pictures_are_judged_and_explained_without_any_extra(
+    tiny_model: Path, portrait: Path, tmp_path: Path
+) -> None:
+    woken = "\nprint(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+    code = BLOCKER + (
+        "from veridical.cli import main\n"
+        "for extra in ([], ['--whole-image', '--explain', sys.argv[1], '--occlude', '16', '16']):\n"
+        "    main(['inspect', '--json', *extra, *sys.argv[2:]], standalone_mode=False)\n"
+    )
+    done = base(code + woken, tmp_path / "why", "--model", tiny_model, portrait)
+    assert done.returncode == 0, done.stderr
+    found, whole = (json.loads(line) for line in done.stdout.splitlines())
+    for entry in (found, whole):
+        jsonschema.validate(entry, records.schema())
+    assert found["reasons"] == ["no_face"]  # a drawn face fools no detector
+    assert whole["p_ai"] is not None
+    assert sorted(path.suffix for path in (tmp_path / "why").iterdir()) == [".json", ".png"]
+    assert not set(EXTRAS) & set(eval(done.stderr.splitlines()[-1]))
+
+
+def test_a_picture_for_people_needs_no_extra_either(tiny_model: Path, portrait: Path) -> None:
+    done = base(CLI, "inspect", "--model", tiny_model, "--whole-image", "-v", portrait)
+    assert done.returncode == 0, done.stderr
+    assert "P(ai)" in done.stdout
+
+
+def test_what_needs_an_extra_says_which(tiny_model: Path, portrait: Path, tmp_path: Path) -> None:
+    for label in ("real", "ai"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        (tmp_path / "data" / label / "1.jpg").write_bytes(portrait.read_bytes())
+    done = base(
+        CLI, "train", tmp_path / "data", "--out", tmp_path / "out", "--cache", tmp_path / "cache",
+        "--backbone", tmp_path / "vit",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "is not installed" in done.stderr
+    assert "pip install 'veridical[train]'" in done.stderr
+
+
+def test_importing_veridical_wakes_neither_torch_nor_onnxruntime() -> None:
+    code = "import sys, veridical\nprint([m for m in ('torch', 'onnxruntime') if m in sys.modules])"
+    done = base(code)
+    assert (done.returncode, done.stdout.strip()) == (0, "[]")

@@ -1,0 +1,253 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from veridical import artifact
+from veridical.arrays import ndarray
+from veridical.artifact import BACKBONE, CARD, TENSORS, read_model
+from veridical.backbone import OnnxBackbone
+from veridical.detector import Detector
+from veridical.engines import Threads
+from veridical.errors import ModelError, ModelMissing, NotAViT, OneClassOnly, TooFewPhotos
+from veridical.metrics import auroc
+from veridical.report import Decision, Report
+from veridical.samples import Label, Sample
+from veridical.scan import scan
+from veridical.train import make
+from veridical.train.fit import FOLDS
+from veridical.train.make import Trained, train
+from veridical.train.recipes import DEFAULT, REFERENCE
+
+pytest.importorskip("torch")
+pytest.importorskip("scipy")
+
+Painter = Callable[..., ndarray]
+QUICK = replace(DEFAULT, views=2, epochs=8, learning_rate=3e-3, batch=16)
+BRIEF = replace(QUICK, epochs=1)
+SOURCES = 3
+Make = Callable[..., Trained]
+
+
+def paint(painter: Painter, seed: int, label: Label) -> Image.Image:
+    """The colours of generated pictures are turned round."""
+    pixels = painter(96, 96, (16.0, 16.0, 64.0, 64.0), seed=seed)
+    return Image.fromarray(255 - pixels if label == "ai" else pixels)
+
+
+@pytest.fixture(scope="module")
+def samples(painter: Painter, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    folder = tmp_path_factory.mktemp("album")
+    found = []
+    for seed in range(60):
+        label: Label = "ai" if seed % 2 else "real"
+        source = f"{label}-{seed // 2 % SOURCES}"
+        path = folder / f"{seed}.png"
+        paint(painter, seed, label).save(path)
+        generator = source if label == "ai" else ""
+        found.append(
+            Sample(path=path, label=label, source=source, generator=generator, group=str(seed))
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def cache(tiny_export: Callable[[str], Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache in which the tiny ViT is exported already."""
+    folder = tmp_path_factory.mktemp("cache")
+    (folder / "backbones").symlink_to(tiny_export("vit").path.parent)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def make_model(
+    samples: list[Sample], cache: Path, tiny_vit: Callable[[str], Path], tiny_detector: Detector
+) -> Make:
+    """Train on the album, with a finder that sees one face in every picture."""
+
+    def make_model(out: Path, **changes: Any) -> Trained:
+        options: dict[str, Any] = {
+            "samples": samples,
+            "backbone": str(tiny_vit("vit")),
+            "recipe": QUICK,
+            "engine": Threads(2),
+            "cache": cache,
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(make, "FaceFinder", lambda _threads: tiny_detector.finder)
+            given = options | changes
+            return train(given.pop("samples"), out, **given)
+
+    return make_model
+
+
+@pytest.fixture(scope="module")
+def trained(make_model: Make, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return make_model(tmp_path_factory.mktemp("trained") / "model", notes={"licence": "ours"})
+
+
+def loaded(folder: Path, tiny_detector: Detector) -> Detector:
+    return replace(Detector.load(folder, threads=1), finder=tiny_detector.finder)
+
+
+# --- from pictures to verdicts ------------------------------------------------------------------
+
+
+def test_a_trained_model_tells_new_pictures_apart(
+    trained: Trained, tiny_detector: Detector, painter: Painter, tmp_path: Path
+) -> None:
+    detector = loaded(trained.folder.path, tiny_detector)
+    labels: list[Label] = ["ai" if seed % 2 else "real" for seed in range(30)]
+    for seed, label in enumerate(labels):
+        paint(painter, 1000 + seed, label).save(tmp_path / f"{seed:02}.png")
+    reports = list(scan(sorted(tmp_path.iterdir()), detector.inspect, Threads(2)))
+    assert all(isinstance(report, Report) for report in reports)
+    p = np.array([report.p_ai for report in reports if isinstance(report, Report)])
+    truth = np.array([label == "ai" for label in labels])
+    assert auroc(truth, p) > 0.9
+    decided = [
+        (report.decision, label)
+        for report, label in zip(reports, labels, strict=True)
+        if isinstance(report, Report) and report.decision is not Decision.UNDECIDED
+    ]
+    assert decided
+    assert np.mean([decision.value == label for decision, label in decided]) > 0.9
+
+
+def test_the_card_says_what_the_model_is_and_was_trained_on(
+    trained: Trained, samples: list[Sample], tiny_export: Callable[[str], Any]
+) -> None:
+    card = json.loads((trained.folder.path / CARD).read_text())
+    assert card["labels"] == {"positive": "ai", "negative": "real"}
+    assert card["notes"] == {"licence": "ours"}
+    assert card["seed"] == 0
+    told = card["trained_on"]
+    assert (told["pictures"], told["without_a_face"], told["unreadable"]) == (60, 0, 0)
+    assert sum(told["parts"].values()) == 60
+    assert len(told["sources"]) == 2 * SOURCES
+    assert {(one["label"], one["pictures"]) for one in told["sources"]} == {
+        ("ai", 10),
+        ("real", 10),
+    }
+    assert card["recipe"]["name"] == "default"
+    assert card["framing"]["size_px"] == card["backbone"]["image_px"] == 32
+    assert card["files"][BACKBONE] == tiny_export("vit").sha256
+    assert card["calibration"]["real"] == card["calibration"]["ai"] == 30
+    assert card["calibrated_on"] == trained.fitted.calibrated_on
+    assert trained.looks.samples == tuple(samples)
+
+
+def test_the_same_seed_makes_the_same_model_from_the_cache(
+    trained: Trained, make_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blind(*_: object) -> None:
+        raise AssertionError("everything has been looked at already")
+
+    monkeypatch.setattr(OnnxBackbone, "tokens", blind)
+    again = make_model(tmp_path / "again", notes={"licence": "ours"})
+    for name in (TENSORS, BACKBONE):
+        first, second = (one.folder.path / name for one in (trained, again))
+        assert first.read_bytes() == second.read_bytes()
+    assert again.folder.identity == trained.folder.identity
+    other = make_model(tmp_path / "other", seed=1, recipe=BRIEF)
+    assert other.folder.identity != trained.folder.identity
+
+
+# --- the backbone of another model --------------------------------------------------------------
+
+
+def test_the_backbone_of_a_model_is_taken_as_it_is(
+    trained: Trained, make_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(make, "export", None)
+    made = make_model(tmp_path / "second", backbone=str(trained.folder.path), recipe=BRIEF)
+    assert made.folder.backbone.read_bytes() == trained.folder.backbone.read_bytes()
+    for entry in ("backbone", "parity", "framing"):
+        assert made.folder.card[entry] == trained.folder.card[entry]
+
+
+@pytest.mark.parametrize(
+    "other", [{"image_px": 64}, {"precision": "int8"}, {"recipe": REFERENCE}], ids=str
+)
+def test_a_backbone_that_is_not_what_was_asked_for_is_refused(
+    trained: Trained, make_model: Make, tmp_path: Path, other: dict[str, Any]
+) -> None:
+    with pytest.raises(NotAViT, match="ask for another") as caught:
+        make_model(tmp_path / "out", backbone=str(trained.folder.path), **other)
+    assert "exported as needed" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+# --- what stops it ------------------------------------------------------------------------------
+
+
+def stop(*_arguments: object, **_options: object) -> Any:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("at", ["save_tensors", "json.dumps", "Path.replace"])
+@pytest.mark.parametrize("before", [False, True], ids=["fresh", "over an old model"])
+def test_an_interrupted_write_leaves_nothing_that_looks_finished(
+    trained: Trained, make_model: Make, tmp_path: Path, before: bool, at: str
+) -> None:
+    out = tmp_path / "model"
+    if before:
+        copytree(trained.folder.path, out)
+    with pytest.MonkeyPatch.context() as patch:
+        if at == "save_tensors":
+            patch.setattr(artifact, "save_tensors", stop)
+        elif at == "json.dumps":
+            patch.setattr("veridical.artifact.json.dumps", stop)
+        else:
+            patch.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            make_model(out, seed=5, recipe=BRIEF)
+    if before:  # the old one, or a clear refusal: never a mixture
+        try:
+            assert read_model(out).identity == trained.folder.identity
+        except ModelError:
+            assert (out / TENSORS).read_bytes() != (trained.folder.path / TENSORS).read_bytes()
+    else:
+        with pytest.raises(ModelMissing):
+            read_model(out)
+    # The cache has everything: a second attempt is short, and whole.
+    assert make_model(out, seed=5, recipe=BRIEF).folder.identity == read_model(out).identity
+
+
+def test_too_few_pictures_are_counted_with_what_became_of_the_others(
+    make_model: Make, samples: list[Sample], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n")
+    few = [*samples[:41], replace(samples[1], path=broken)]
+    with pytest.raises(TooFewPhotos) as caught:
+        make_model(tmp_path / "out", samples=few[2:])
+    assert "at least 20" in caught.value.message
+    assert "20 real and 19 AI-generated" in caught.value.message
+    assert "40 pictures came; 0 show no face and 1 cannot be read" in caught.value.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_class_alone_is_refused_after_looking(
+    make_model: Make, samples: list[Sample], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.touch()
+    torn = [one if one.label == "real" else replace(one, path=broken) for one in samples]
+    with pytest.raises(OneClassOnly, match="30 are real and 0 are AI-generated"):
+        make_model(tmp_path / "out", samples=torn)
+
+
+def test_what_is_being_done_is_said(make_model: Make, tmp_path: Path) -> None:
+    told: list[str] = []
+    make_model(tmp_path / "out", recipe=BRIEF, say=told.append)
+    assert told[0] == "Preparing the backbone"
+    assert told[-1] == "Writing the model"
+    assert "Fitting the head" in told
+    assert f"Leaving sources out, 1 of {min(FOLDS, 2 * SOURCES)}" in told
