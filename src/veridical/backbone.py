@@ -5,13 +5,16 @@ training and export run the same network in PyTorch (`train/export.py`), and a p
 the two together.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from veridical.arrays import Float32, UInt8, ndarray
+from veridical.engines import cores
 from veridical.errors import ModelDamaged
 from veridical.tokens import Tokens
 
@@ -97,40 +100,24 @@ def unpack(spec: BackboneSpec, states: Float32[ndarray, "layers sequence dim"]) 
 class OnnxBackbone:
     """A backbone on ONNX Runtime. Safe to share between threads.
 
+    One crop gets all the threads; of several, every core gets one at a time, which is faster than
+    a batch on all cores (docs/benchmarks.md). The tokens are the same to the bit in either case.
+
     Args:
         graph: An .onnx file: input `pixels` (batch, 3, size, size), output `tokens`
             (batch, layers, sequence, dim).
         spec: What the network is.
-        threads: Threads of one pass; 0 lets ONNX Runtime choose.
+        threads: Threads in all; 0 takes every core.
 
     Raises:
-        ModelDamaged: If ONNX Runtime cannot read the graph.
+        ModelDamaged: If ONNX Runtime cannot read the graph, or it is not what the spec says.
     """
 
     def __init__(self, graph: Path, spec: BackboneSpec, threads: int = 0) -> None:
-        from onnxruntime import InferenceSession, SessionOptions
-        from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-not-found, unused-ignore]
-            Fail,
-            InvalidArgument,
-            InvalidGraph,
-            InvalidProtobuf,
-            NoSuchFile,
-        )
-
-        options = SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
         self.spec = spec
-        try:
-            self._session: Any = InferenceSession(
-                str(graph), options, providers=["CPUExecutionProvider"]
-            )
-        except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as foreign:
-            raise ModelDamaged(
-                f"{graph} is not a graph that ONNX Runtime can run ({str(foreign)[:200]}).",
-                hint="Export the model again with `veridical train`.",
-            ) from foreign
-
+        self._graph = graph
+        self._threads = threads or cores()
+        self._session = _open(graph, self._threads)
         wanted = [len(spec.layers), spec.prefix + spec.grid**2, spec.dim]
         given = self._session.get_outputs()[0].shape[1:]
         # The exporter may leave a size open; what it fixed must be what the card says.
@@ -142,6 +129,11 @@ class OnnxBackbone:
                 hint="Copy the whole model folder again; never mix files of two models.",
             )
 
+    @cached_property
+    def _narrow(self) -> Any:
+        """The same graph on one thread, to be run on several crops at the same time."""
+        return self._session if self._threads == 1 else _open(self._graph, 1)
+
     def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
         """Look at crops of `spec.image_px` square.
 
@@ -152,5 +144,36 @@ class OnnxBackbone:
             raise ValueError(
                 f"The backbone looks at {self.spec.image_px} px squares; got {crops.shape[1]} px."
             )
-        states = self._session.run(["tokens"], {"pixels": self.spec.scaled(crops)})[0]
-        return tuple(unpack(self.spec, one) for one in states)
+        if len(crops) == 1:
+            return (self._look(self._session, crops),)
+        look = partial(self._look, self._narrow)
+        ones = [crops[i : i + 1] for i in range(len(crops))]
+        if self._threads == 1:
+            return tuple(map(look, ones))
+        with ThreadPoolExecutor(self._threads) as pool:
+            return tuple(pool.map(look, ones))
+
+    def _look(self, session: Any, crop: UInt8[ndarray, "1 size size 3"]) -> Tokens:
+        return unpack(self.spec, session.run(["tokens"], {"pixels": self.spec.scaled(crop)})[0][0])
+
+
+def _open(graph: Path, threads: int) -> Any:
+    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-not-found, unused-ignore]
+        Fail,
+        InvalidArgument,
+        InvalidGraph,
+        InvalidProtobuf,
+        NoSuchFile,
+    )
+
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as foreign:
+        raise ModelDamaged(
+            f"{graph} is not a graph that ONNX Runtime can run ({str(foreign)[:200]}).",
+            hint="Export the model again with `veridical train`.",
+        ) from foreign

@@ -366,10 +366,9 @@ def _share_cores(jobs: int | None, *, many: bool) -> tuple[int, int]:
     """
     if not many:
         return 1, 0
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    return jobs or cores, 1
+    from veridical.engines import cores
+
+    return jobs or cores(), 1
 
 
 def _is_folder(path: Path) -> bool:

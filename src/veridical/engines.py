@@ -5,6 +5,7 @@ how many others there are. An engine keeps the order of its input and holds only
 flight, so that a folder of millions needs no more memory than a folder of ten.
 """
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -64,3 +65,9 @@ class Threads:
             finally:
                 for future in pending:
                     future.cancel()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
