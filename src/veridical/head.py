@@ -84,7 +84,12 @@ class BayesianHead:
         values = ((features - self.centre) / self.spread)[None]
         outputs = []
         for layer, mask in zip(self.layers, self._masks, strict=True):
-            values = (values if mask is None else values * mask) @ layer.weight.T + layer.bias
+            if mask is not None and len(values) == 1:
+                # The same input for every sample: (mask * x) @ W.T = mask @ (W * x).T, and there
+                # are fewer outputs to scale than samples.
+                values = mask @ (layer.weight * values).T + layer.bias
+            else:
+                values = (values if mask is None else values * mask) @ layer.weight.T + layer.bias
             if layer.relu:
                 values = np.maximum(values, 0)
             outputs.append(values)

@@ -86,7 +86,7 @@ def token_map(
     for layer_prefix, layer_patches in zip(tokens.prefix, tokens.patches, strict=True):
         for kind in pooling:
             part = slice(start, start + dim)
-            slope = gradient[part].astype(np.float64)
+            slope = gradient[part]
             base = 0.0 if baseline is None else float(slope @ baseline[part])
             rest += base
             if kind == "cls":
