@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from veridical.calibration import conformal_quantile
-from veridical.head import Layer, sigmoid
+from veridical.head import Layer, summarise
 from veridical.report import Box
 
 WITHOUT = """
@@ -23,7 +23,7 @@ assert sys.modules["jaxtyping"] is None
 
 def test_a_wrong_shape_is_refused() -> None:
     with pytest.raises(Exception, match="Type-check error whilst checking the parameters"):
-        sigmoid(np.zeros((2, 2)))
+        summarise(np.zeros((2, 2)))
 
 
 def test_a_wrong_type_is_refused() -> None:
