@@ -18,7 +18,6 @@ from benchmarks.common import (
     Record,
     Reference,
     Setting,
-    engine,
     grid,
     in_turns,
     model_of,
@@ -30,7 +29,6 @@ from benchmarks.common import (
     target,
     times,
 )
-from veridical.arrays import Float, UInt8, ndarray
 from veridical.detector import Detector
 from veridical.saliency import occlusion
 
@@ -44,7 +42,6 @@ def measure(setting: Setting) -> Record:
     reference.head.eval()
     starts = range(0, _PX - _WINDOW, 2 * _STRIDE if setting.quick else _STRIDE)
     together = {p: Detector.load(model_of(setting, p)) for p in ("int8", "fp32")}
-    alone = {p: Detector.load(model_of(setting, p), threads=1) for p in ("int8", "fp32")}
     size = together["int8"].framing.size_px
     window, stride = size * _WINDOW // _PX, size * _STRIDE // _PX
     stride = window if setting.quick else stride
@@ -54,7 +51,7 @@ def measure(setting: Setting) -> Record:
         explanations = together["int8"].explain(path, trust=False)[1]
         if len(explanations) == 1:
             crops[path] = explanations[0].crop
-        if len(crops) == setting.size(2, 1):
+        if len(crops) == 1:
             break
 
     def ours(score: Callable[[Any], Any], path: Path) -> object:
@@ -64,12 +61,9 @@ def measure(setting: Setting) -> Record:
         "reference": partial(_reference_map, reference, starts)
     }
     for precision in ("int8", "fp32"):
-        works[f"{precision}, one look on all cores"] = partial(ours, together[precision].p_ai)
-        works[f"{precision}, one look per core"] = partial(
-            ours, partial(_per_core, alone[precision])
-        )
+        works[precision] = partial(ours, together[precision].p_ai)
     for path in crops:  # warm
-        for detector in (*together.values(), *alone.values()):
+        for detector in together.values():
             detector.p_ai(crops[path][None])
     taken = in_turns(works, crops)
     count = dict.fromkeys(works, windows) | {"reference": len(starts) ** 2}
@@ -101,13 +95,6 @@ def _reference_map(reference: Reference, starts: Sequence[int], path: Path) -> N
             sensitivity[i : i + _WINDOW, j : j + _WINDOW] = prob[0, 1]
 
 
-def _per_core(
-    detector: Detector, crops: UInt8[ndarray, "batch size size 3"]
-) -> Float[ndarray, " batch"]:
-    """Score windows one per core instead of one after the other on all cores."""
-    return np.concatenate(list(engine().map(detector.p_ai, [crop[None] for crop in crops])))
-
-
 def table(found: Record) -> str:
     """Return times per map and per window."""
     lines = []
@@ -123,7 +110,7 @@ def table(found: Record) -> str:
                 times(found["look_ratio"][name]) if ours else "",
             ]
         )
-    delivered = found["map_ratio"]["int8, one look on all cores"]["median"]
+    delivered = found["map_ratio"]["int8"]["median"]
     return "\n\n".join(
         [
             grid(
@@ -131,8 +118,7 @@ def table(found: Record) -> str:
                 lines,
             ),
             f"{found['pictures']} test pictures; ours covers {found['window_px']} px of the crop "
-            f"in steps of {found['stride_px']} px. `veridical inspect --occlude` is the row "
-            '"int8, one look on all cores".',
+            f"in steps of {found['stride_px']} px.",
             target(f"at least {TARGET:.0f}x per map, as delivered", delivered >= TARGET),
         ]
     )
