@@ -181,7 +181,7 @@ def summary(found: Mapping[str, Evaluation]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
-    parser.add_argument("--work", type=Path, default=ROOT / "work")
+    parser.add_argument("--work", type=Path, default=ROOT / "model-work")
     parser.add_argument("--fresh-backbone", action="store_true")
     parser.add_argument("--splits", nargs="+", default=["val", "test"], help="to measure on")
     asked = parser.parse_args()

@@ -32,7 +32,7 @@ GENERATED = {"cli.md", "json.md"}
 
 # Paths of one machine, addresses of registries, and words of salesmen.
 FORBIDDEN = (
-    r"/work/|/tmp/|/home/\w|/root/|/Users/|\.\./shared|\bC:\\",
+    r"/(?:work|tmp|root)/|/home/\w|/Users/|\.\./shared|\bC:\\",
     r"(?i)pypi\.org|pythonhosted|localhost|127\.0\.0\.1|https?://[^\s)]*:\d+",
     r"(?i)state.of.the.art|cutting.edge|\brevolution|\bseamless|blazing|world.class|\bleverag",
     r"(?i)\b(?:TODO|FIXME|XXX|lorem ipsum)\b",
