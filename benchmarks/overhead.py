@@ -41,15 +41,17 @@ def _one(setting: Setting, precision: str, rounds: int) -> Record:
     crop = _crop(setting, detector)
     tokens = detector.backbone.tokens(crop[None])[0]
     features = pool(tokens, detector.pooling)
-    logits = detector.head.logits(features)
-    gradient, rest = detector.head.gradient(features)
+    forward = detector.head.forward(features)
+    gradient, rest = detector.head.gradient(forward)
     parts: dict[str, Callable[[], object]] = {
         "encoder": lambda: detector.backbone.tokens(crop[None]),
         "pool the tokens": lambda: pool(tokens, detector.pooling),
-        "posterior samples of the logit": lambda: detector.head.logits(features),
-        "sum them up": lambda: summarise(detector.calibration.logits(logits), detector.level),
+        "posterior samples of the logit": lambda: detector.head.forward(features),
+        "sum them up": lambda: summarise(
+            detector.calibration.logits(forward.logits), detector.level
+        ),
         "distance from the training data": lambda: detector.outlier.distance(features),
-        "gradient": lambda: detector.head.gradient(features),
+        "gradient": lambda: detector.head.gradient(forward),
         "two token maps": lambda: [
             token_map(tokens, detector.pooling, gradient, rest, baseline)
             for baseline in (detector.head.centre, None)

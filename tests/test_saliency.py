@@ -77,7 +77,7 @@ def test_nothing_of_the_logit_is_lost_or_made_up(
     seen = tokens(layers, prefix, grid, seed)
     features = pool(seen, pooling)
     judge = head(len(features), seed=seed)
-    gradient, rest = judge.gradient(features)
+    gradient, rest = judge.gradient(judge.forward(features))
     slope, shift = np.float32(1.7), -0.4  # of the calibration
     taken = token_map(
         seen,
@@ -98,7 +98,7 @@ def test_a_patch_adds_what_the_logit_loses_when_it_becomes_average(
 ) -> None:
     seen = tokens(1, 2, 3, seed)
     judge = head(DIM, relu=False, seed=seed)  # linear all over, so that "adds" is exact
-    gradient, rest = judge.gradient(pool(seen, (kind,)))
+    gradient, rest = judge.gradient(judge.forward(pool(seen, (kind,))))
     taken = token_map(seen, (kind,), gradient, rest, judge.centre)
     before = float(judge.logits(pool(seen, (kind,))).mean())
     for patch in range(9):
@@ -112,7 +112,9 @@ def test_an_average_picture_has_an_empty_map() -> None:
     judge = head(DIM)
     average = np.broadcast_to(judge.centre, (1, 9, DIM))
     seen = Tokens(prefix=average[:, :1], patches=average, grid=3, has_cls=True)
-    taken = token_map(seen, ("mean",), *judge.gradient(pool(seen, ("mean",))), judge.centre)
+    taken = token_map(
+        seen, ("mean",), *judge.gradient(judge.forward(pool(seen, ("mean",)))), judge.centre
+    )
     np.testing.assert_allclose(taken.patches, 0, atol=1e-7)
     assert taken.prefix == 0
 
@@ -120,7 +122,7 @@ def test_an_average_picture_has_an_empty_map() -> None:
 def test_the_class_token_belongs_to_no_place() -> None:
     seen = tokens(2, 1, 3, 0)
     judge = head(2 * DIM)
-    taken = token_map(seen, ("cls",), *judge.gradient(pool(seen, ("cls",))))
+    taken = token_map(seen, ("cls",), *judge.gradient(judge.forward(pool(seen, ("cls",)))))
     assert not taken.patches.any()
     assert taken.prefix != 0
 

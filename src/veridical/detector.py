@@ -16,7 +16,7 @@ from veridical.backbone import Backbone, BackboneSpec, OnnxBackbone
 from veridical.calibration import Calibration
 from veridical.errors import ModelDamaged
 from veridical.faces import Face, FaceFinder, Framing, cut, surroundings
-from veridical.head import BayesianHead, Layer, summarise
+from veridical.head import BayesianHead, Forward, Layer, summarise
 from veridical.images import Limits, Photo, Source, read_photo
 from veridical.outlier import OutlierGauge
 from veridical.report import Box, Decision, FaceReport, Reason, Report, Verdict
@@ -254,14 +254,14 @@ class Detector:
             return _face_report(box, face, None, small), None
         crop = cut(photo.pixels, area, self.framing)
         tokens = self.backbone.tokens(crop[None])[0]
-        features = pool(tokens, self.pooling)
-        verdict = self._verdict(features, off_label=face is None and not self.framing.whole)
+        forward = self.head.forward(pool(tokens, self.pooling))
+        verdict = self._verdict(forward, off_label=face is None and not self.framing.whole)
         report = _face_report(box, face, verdict, verdict.reasons)
-        return report, _Seen(report=report, area=area, crop=crop, tokens=tokens, features=features)
+        return report, _Seen(report=report, area=area, crop=crop, tokens=tokens, forward=forward)
 
-    def _verdict(self, features: Float32[ndarray, " features"], off_label: bool) -> Verdict:
-        belief = summarise(self.calibration.logits(self.head.logits(features)), self.level)
-        distance = self.outlier.distance(features)
+    def _verdict(self, forward: Forward, off_label: bool) -> Verdict:
+        belief = summarise(self.calibration.logits(forward.logits), self.level)
+        distance = self.outlier.distance(forward.features)
         plausible = self.calibration.prediction_set(belief.p_ai)
         low, high = belief.interval
         doubts = []
@@ -290,7 +290,7 @@ class Detector:
         self, seen: "_Seen", trust: bool, occlude: tuple[int, int] | None, fill: Fill
     ) -> Explanation:
         slope = np.float32(self.calibration.slope)
-        raw, rest = self.head.gradient(seen.features)
+        raw, rest = self.head.gradient(seen.forward)
         gradient, rest = raw * slope, rest * self.calibration.slope + self.calibration.intercept
         maps = [
             token_map(seen.tokens, self.pooling, gradient, rest, baseline)
@@ -323,7 +323,7 @@ class _Seen:
     area: Box
     crop: UInt8[ndarray, "size size 3"]
     tokens: Tokens
-    features: Float32[ndarray, " features"]
+    forward: Forward
 
 
 def together(

@@ -35,6 +35,21 @@ class Layer:
             raise ValueError(f"Dropout is a probability in [0, 1); got {self.dropout}.")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Forward:
+    """One pass of one picture's features through all samples of the head.
+
+    Attributes:
+        features: What went in.
+        logits: Posterior samples of the logit of P(ai).
+        outputs: What each layer gave; one row where all samples agree.
+    """
+
+    features: Float32[ndarray, " features"]
+    logits: Float32[ndarray, " samples"]
+    outputs: tuple[Float32[ndarray, "_ _"], ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BayesianHead:
     """A small network with dropout, seen as a distribution over networks.
@@ -78,9 +93,15 @@ class BayesianHead:
             for index, layer in enumerate(self.layers)
         )
 
-    def _forward(
-        self, features: Float32[ndarray, " features"]
-    ) -> tuple[Float32[ndarray, " samples"], list[Float32[ndarray, "_ out"]]]:
+    def forward(self, features: Float32[ndarray, " features"]) -> Forward:
+        """Send features through all T samples in one pass.
+
+        Raises:
+            ValueError: If a feature is not finite.
+        """
+        if not np.isfinite(features).all():
+            bad = np.flatnonzero(~np.isfinite(features))
+            raise ValueError(f"Features must be finite; {bad[:5].tolist()} are not.")
         values = ((features - self.centre) / self.spread)[None]
         outputs = []
         for layer, mask in zip(self.layers, self._masks, strict=True):
@@ -93,7 +114,11 @@ class BayesianHead:
             if layer.relu:
                 values = np.maximum(values, 0)
             outputs.append(values)
-        return np.broadcast_to(values[:, 0], self.samples), outputs
+        return Forward(
+            features=features,
+            logits=np.broadcast_to(values[:, 0], self.samples),
+            outputs=tuple(outputs),
+        )
 
     def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
         """Return T posterior samples of the logit of P(ai), in one pass.
@@ -101,27 +126,24 @@ class BayesianHead:
         Raises:
             ValueError: If a feature is not finite.
         """
-        if not np.isfinite(features).all():
-            bad = np.flatnonzero(~np.isfinite(features))
-            raise ValueError(f"Features must be finite; {bad[:5].tolist()} are not.")
-        return self._forward(features)[0]
+        return self.forward(features).logits
 
-    def gradient(
-        self, features: Float32[ndarray, " features"]
-    ) -> tuple[Float32[ndarray, " features"], float]:
-        """Linearise the posterior mean of the logit at `features`; exact, not an approximation.
+    def gradient(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
+        """Linearise the posterior mean of the logit; exact, not an approximation.
 
         The network is piecewise linear, so every sample's logit is g_t . x + c_t on the piece that
         x lies in. The return value is the mean of g_t and of c_t over the samples: their sum
         `gradient @ features + rest` *is* the mean logit (tested to rounding).
 
+        Args:
+            at: The pass whose features the linear pieces are taken at; not computed again.
+
         Returns:
             The gradient of the mean logit by feature, and the rest (logit units) that belongs to
             no feature: biases and centring.
         """
-        samples, outputs = self._forward(features)
         slope: Float32[ndarray, "_ out"] = np.ones((1, 1), dtype=np.float32)
-        steps = list(zip(self.layers, self._masks, outputs, strict=True))
+        steps = list(zip(self.layers, self._masks, at.outputs, strict=True))
         for layer, mask, output in reversed(steps[1:]):
             slope = slope * (output > 0) if layer.relu else slope
             slope = slope @ layer.weight
@@ -136,7 +158,8 @@ class BayesianHead:
             paired = np.broadcast_to(slope, (len(mask), slope.shape[1])).T @ mask
             sums = np.einsum("of,of->f", paired, layer.weight) / len(mask)
         mean = (sums / self.spread).astype(np.float32)
-        return mean, float(samples.mean(dtype=np.float64) - mean.astype(np.float64) @ features)
+        logit = at.logits.mean(dtype=np.float64)
+        return mean, float(logit - mean.astype(np.float64) @ at.features)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
