@@ -21,7 +21,7 @@ from benchmarks.common import (
 )
 from veridical.detector import Detector
 from veridical.head import summarise
-from veridical.saliency import channel_importance, token_map
+from veridical.saliency import channel_importance, relative_map, token_map
 from veridical.tokens import pool
 
 TARGET = 0.05
@@ -52,10 +52,13 @@ def _one(setting: Setting, precision: str, rounds: int) -> Record:
         ),
         "distance from the training data": lambda: detector.outlier.distance(features),
         "gradient": lambda: detector.head.gradient(forward),
-        "two token maps": lambda: [
-            token_map(tokens, detector.pooling, gradient, rest, baseline)
-            for baseline in (detector.head.centre, None)
-        ],
+        "two token maps": lambda: relative_map(
+            token_map(tokens, detector.pooling, gradient, rest),
+            tokens,
+            detector.pooling,
+            gradient,
+            detector.head.centre,
+        ),
         "channel importance": lambda: channel_importance(gradient),
     }
     for work in parts.values():

@@ -14,6 +14,7 @@ from veridical.saliency import (
     channel_importance,
     faithfulness,
     occlusion,
+    relative_map,
     token_map,
 )
 from veridical.tokens import Pooling, Tokens, pool
@@ -79,13 +80,10 @@ def test_nothing_of_the_logit_is_lost_or_made_up(
     judge = head(len(features), seed=seed)
     gradient, rest = judge.gradient(judge.forward(features))
     slope, shift = np.float32(1.7), -0.4  # of the calibration
-    taken = token_map(
-        seen,
-        pooling,
-        gradient * slope,
-        rest * float(slope) + shift,
-        judge.centre if with_baseline else None,
-    )
+    gradient, rest = gradient * slope, rest * float(slope) + shift
+    taken = token_map(seen, pooling, gradient, rest)
+    if with_baseline:
+        taken = relative_map(taken, seen, pooling, gradient, judge.centre)
     logit = float(slope) * float(judge.logits(features).mean()) + shift
     assert taken.logit == pytest.approx(logit, abs=1e-4)
     assert float(taken.patches.sum()) + taken.prefix + taken.rest == taken.logit
@@ -99,7 +97,8 @@ def test_a_patch_adds_what_the_logit_loses_when_it_becomes_average(
     seen = tokens(1, 2, 3, seed)
     judge = head(DIM, relu=False, seed=seed)  # linear all over, so that "adds" is exact
     gradient, rest = judge.gradient(judge.forward(pool(seen, (kind,))))
-    taken = token_map(seen, (kind,), gradient, rest, judge.centre)
+    plain = token_map(seen, (kind,), gradient, rest)
+    taken = relative_map(plain, seen, (kind,), gradient, judge.centre)
     before = float(judge.logits(pool(seen, (kind,))).mean())
     for patch in range(9):
         patches = seen.patches.copy()
@@ -112,9 +111,9 @@ def test_an_average_picture_has_an_empty_map() -> None:
     judge = head(DIM)
     average = np.broadcast_to(judge.centre, (1, 9, DIM))
     seen = Tokens(prefix=average[:, :1], patches=average, grid=3, has_cls=True)
-    taken = token_map(
-        seen, ("mean",), *judge.gradient(judge.forward(pool(seen, ("mean",)))), judge.centre
-    )
+    gradient, rest = judge.gradient(judge.forward(pool(seen, ("mean",))))
+    plain = token_map(seen, ("mean",), gradient, rest)
+    taken = relative_map(plain, seen, ("mean",), gradient, judge.centre)
     np.testing.assert_allclose(taken.patches, 0, atol=1e-7)
     assert taken.prefix == 0
 

@@ -27,6 +27,7 @@ from veridical.saliency import (
     channel_importance,
     faithfulness,
     occlusion,
+    relative_map,
     token_map,
 )
 from veridical.tokens import Pooling, Tokens, pool
@@ -292,18 +293,16 @@ class Detector:
         slope = np.float32(self.calibration.slope)
         raw, rest = self.head.gradient(seen.forward)
         gradient, rest = raw * slope, rest * self.calibration.slope + self.calibration.intercept
-        maps = [
-            token_map(seen.tokens, self.pooling, gradient, rest, baseline)
-            for baseline in (self.head.centre, None)
-        ]
+        plain = token_map(seen.tokens, self.pooling, gradient, rest)
+        relative = relative_map(plain, seen.tokens, self.pooling, gradient, self.head.centre)
         return Explanation(
             face=seen.report,
             area=seen.area,
             crop=seen.crop,
-            contributions=maps[0],
-            gradient_x_token=maps[1],
+            contributions=relative,
+            gradient_x_token=plain,
             channels=channel_importance(gradient),
-            trust=faithfulness(seen.crop, maps[0].patches, self._mean_logit) if trust else None,
+            trust=faithfulness(seen.crop, relative.patches, self._mean_logit) if trust else None,
             occlusion=occlusion(
                 seen.crop, self.p_ai, window=occlude[0], stride=occlude[1], fill=fill
             )

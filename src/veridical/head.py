@@ -14,6 +14,9 @@ import numpy as np
 from veridical.arrays import Float, Float32, ndarray
 
 
+_TINY = np.finfo(np.float64).tiny
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
     """Dropout on the input, a linear map, and a ReLU if asked for, in this order.
@@ -224,6 +227,7 @@ def _mask(
 
 def _entropy(p: Float[ndarray, " n"]) -> Float[ndarray, " n"]:
     """Entropy of a coin, nats; 0 log 0 = 0."""
-    q = np.stack([p, 1 - p])
-    nats: ndarray = -(q * np.log(np.where(q > 0, q, 1))).sum(axis=0)
+    q = 1 - p
+    # The smallest positive number stands for 0: its logarithm is finite, and times 0 it is 0.
+    nats: ndarray = -(p * np.log(np.maximum(p, _TINY)) + q * np.log(np.maximum(q, _TINY)))
     return nats

@@ -4,7 +4,7 @@ Three answers, from cheap to dear: which channels of the features the head leans
 patch token added to the logit, exactly; and how P(ai) changes when a window is covered.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,42 +62,77 @@ def token_map(
     pooling: Sequence[Pooling],
     gradient: Float32[ndarray, " features"],
     rest: float,
-    baseline: Float32[ndarray, " features"] | None = None,
 ) -> TokenMap:
-    """Take the mean logit apart into what every token added.
+    """Take the mean logit apart into what every token added: gradient x token.
 
     Pooling is linear in the tokens and the head is linear around its input
-    (`BayesianHead.gradient`), so token i of a mean over n adds gradient . (token_i - baseline) / n.
-    Without a baseline this is gradient x token (Shrikumar et al., arXiv:1605.01713, applied to
-    tokens); with the training mean as the baseline it is the contribution relative to an average
-    picture, which is the map we draw.
+    (`BayesianHead.gradient`), so token i of a mean over n adds gradient . token_i / n
+    (Shrikumar et al., arXiv:1605.01713, applied to tokens).
 
     Args:
         tokens: Of one crop.
         pooling: How the head's features were pooled from them.
         gradient: Of the mean logit by feature.
         rest: The part of the logit that belongs to no feature.
-        baseline: Pooled features of an average picture; zero if None.
     """
-    dim = tokens.patches.shape[2]
     patches = np.zeros(tokens.patches.shape[1])
     prefix = 0.0
-    start = 0
-    for layer_prefix, layer_patches in zip(tokens.prefix, tokens.patches, strict=True):
-        for kind in pooling:
-            part = slice(start, start + dim)
-            slope = gradient[part]
-            base = 0.0 if baseline is None else float(slope @ baseline[part])
-            rest += base
-            if kind == "cls":
-                prefix += float(slope @ layer_prefix[0]) - base
-            else:
-                others = layer_prefix if kind == "all" else layer_prefix[:0]
-                count = len(layer_patches) + len(others)
-                patches += (layer_patches @ slope - base) / count
-                prefix += float((others @ slope - base).sum()) / count
-            start += dim
+    for layer, kind, part in _parts(tokens, pooling):
+        slope = gradient[part]
+        if kind == "cls":
+            prefix += float(slope @ tokens.prefix[layer, 0])
+            continue
+        count, others = _counts(tokens, kind)
+        patches += (tokens.patches[layer] @ slope) / count
+        prefix += float((tokens.prefix[layer, :others] @ slope).sum()) / count
     return TokenMap(patches=patches.reshape(tokens.grid, tokens.grid), prefix=prefix, rest=rest)
+
+
+def relative_map(
+    plain: TokenMap,
+    tokens: Tokens,
+    pooling: Sequence[Pooling],
+    gradient: Float32[ndarray, " features"],
+    baseline: Float32[ndarray, " features"],
+) -> TokenMap:
+    """Return contributions relative to a picture with the pooled features `baseline`.
+
+    Token i of a mean over n then adds gradient . (token_i - baseline) / n; what the baseline alone
+    says goes to the rest. With the mean of the training pictures this is the map we draw.
+
+    Args:
+        plain: `token_map` of the same tokens, pooling and gradient.
+        tokens: Of one crop.
+        pooling: How the head's features were pooled from them.
+        gradient: Of the mean logit by feature.
+        baseline: Pooled features of an average picture.
+    """
+    shift, prefix, rest = 0.0, plain.prefix, plain.rest
+    for _, kind, part in _parts(tokens, pooling):
+        base = float(gradient[part] @ baseline[part])
+        rest += base
+        if kind == "cls":
+            prefix -= base
+            continue
+        count, others = _counts(tokens, kind)
+        shift += base / count
+        prefix -= base * others / count
+    return TokenMap(patches=plain.patches - shift, prefix=prefix, rest=rest)
+
+
+def _parts(tokens: Tokens, pooling: Sequence[Pooling]) -> Iterator[tuple[int, Pooling, slice]]:
+    """Yield layer, kind of pooling and place in the features, in the order of `pool`."""
+    dim, start = tokens.patches.shape[2], 0
+    for layer in range(len(tokens.patches)):
+        for kind in pooling:
+            yield layer, kind, slice(start, start + dim)
+            start += dim
+
+
+def _counts(tokens: Tokens, kind: Pooling) -> tuple[int, int]:
+    """Return how many tokens a mean is taken over, and how many of them are prefix tokens."""
+    others = tokens.prefix.shape[1] if kind == "all" else 0
+    return tokens.patches.shape[1] + others, others
 
 
 def occlusion(

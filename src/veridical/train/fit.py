@@ -92,6 +92,27 @@ def fit(
     )
 
 
+def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> BayesianHead:
+    """Fit a head alone, on all parts but the one that stops it: for judging what is not in `looks`.
+
+    Args:
+        looks: Features of pictures with a face.
+        recipe: What to fit.
+        seed: Of splits, initial weights, dropout and order.
+
+    Raises:
+        TooFewPhotos: If the groups cannot be shared out.
+    """
+    truth = np.array([sample.label == "ai" for sample in looks.samples], dtype=bool)
+    weights = _weights(looks.samples) if recipe.balance else np.ones(len(truth))
+    parts = _parts(looks, recipe, seed)
+    inner = {
+        "fit": np.sort(np.concatenate([parts["fit"], parts["calibration"]])),
+        "validation": parts["validation"],
+    }
+    return _head(looks.features, truth, weights, inner, recipe, seed)[0]
+
+
 def _parts(looks: Looks, recipe: Recipe, seed: int) -> dict[str, Int[ndarray, " n"]]:
     shares = dict(zip(("fit", "validation", "calibration"), recipe.shares, strict=True))
     split = split_groups(
@@ -322,17 +343,7 @@ def _calibrate(
             "pictures; it needs at least 2 of each.",
             hint="Add pictures; some hundred of each class give useful thresholds.",
         )
-    slope, intercept = 1.0, 0.0
-    if recipe.out_of_source:
-        optimize = need("scipy.optimize", extra="train", to="calibrate")
-
-        def loss(point: Float[ndarray, "2"]) -> float:
-            p = sigmoid(np.exp(point[0]) * logits.astype(np.float64) + point[1]).mean(axis=1)
-            own = np.clip(np.where(truth, p, 1 - p), 1e-12, 1)
-            return float(-(weights * np.log(own)).sum() / weights.sum())
-
-        found = optimize.minimize(loss, np.zeros(2), method="Nelder-Mead").x
-        slope, intercept = float(np.exp(found[0])), float(found[1])
+    slope, intercept = platt(logits, truth, weights) if recipe.out_of_source else (1.0, 0.0)
     p = sigmoid(slope * logits.astype(np.float64) + intercept).mean(axis=1)
     return Calibration(
         slope=slope,
@@ -343,6 +354,32 @@ def _calibrate(
         real=int((~truth).sum()),
         ai=int(truth.sum()),
     )
+
+
+def platt(
+    logits: Float32[ndarray, "m samples"],
+    truth: Bool[ndarray, " m"],
+    weights: Float[ndarray, " m"],
+) -> tuple[float, float]:
+    """Return slope and intercept of the logit that minimise the log loss of the predictive.
+
+    Platt, "Probabilistic Outputs for Support Vector Machines", 1999, with the posterior samples
+    averaged after the sigmoid, as they are at inspection.
+
+    Args:
+        logits: Posterior samples, of pictures that the head was not fitted on.
+        truth: Whether each picture is AI-generated.
+        weights: Of the pictures; not negative.
+    """
+    optimize = need("scipy.optimize", extra="train", to="calibrate")
+
+    def loss(point: Float[ndarray, "2"]) -> float:
+        p = sigmoid(np.exp(point[0]) * logits.astype(np.float64) + point[1]).mean(axis=1)
+        own = np.clip(np.where(truth, p, 1 - p), 1e-12, 1)
+        return float(-(weights * np.log(own)).sum() / weights.sum())
+
+    found = optimize.minimize(loss, np.zeros(2), method="Nelder-Mead").x
+    return float(np.exp(found[0])), float(found[1])
 
 
 def _outlier(

@@ -1,0 +1,408 @@
+"""Does it hold on generators, cameras and copies that it has not seen?
+
+    python -m benchmarks.generalisation DATA/manifest.csv --work DIR [--more TWINS/manifest.csv]
+                                        [--splits val] [--parts holdout laundering] [--quick]
+
+**holdout**: leave one family of generators *and* one family of real sources out of `train`, fit
+the head on the rest, and judge what was left out; for every pair of families. Relatives by group
+stay out with them. The calibration of a pair comes from the other pairs, those that share neither
+its generators nor its real sources.
+
+**laundering**: the model in the package on copies of `val` (or `test`), each made by a step of
+`benchmarks.laundering.GRID`, read, searched for faces and judged from its bytes, as delivered.
+
+Answers are kept in DIR; an interrupted run goes on. Tables are written into docs/accuracy.md.
+"""
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from benchmarks.laundering import GRID, launder
+from veridical import metrics
+from veridical.arrays import Bool, Float, ndarray
+from veridical.detector import Detector
+from veridical.engines import Threads
+from veridical.errors import PhotoError
+from veridical.faces import FaceFinder
+from veridical.folders import read_samples
+from veridical.head import sigmoid
+from veridical.images import read_photo
+from veridical.report import Report
+from veridical.samples import Sample
+from veridical.train.features import Looker, Looks
+from veridical.train.fit import fit_head, platt
+from veridical.train.recipes import DEFAULT, Recipe
+
+PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
+JOBS = 2
+FEWEST = 15  # pictures of a generator below which its row is shown and not averaged
+
+# Who is related to whom. A family is left out as a whole.
+FAMILIES = {
+    "stylegan1": "StyleGAN",
+    "stylegan-undocumented": "StyleGAN",
+    "stylegan2-web-undocumented": "StyleGAN",
+    "stylegan2-like-undocumented": "StyleGAN",
+    "sd2.1": "Stable Diffusion",
+    "sdxl": "Stable Diffusion",
+    "stable-diffusion-or-dall-e": "Stable Diffusion",
+    "gemini-3-pro-image": "2025 assistants",
+    "gpt-4o-or-nano-banana": "2025 assistants",
+    "grok-imagine": "2025 assistants",
+    "z-image-turbo": "2025 assistants",
+}
+REALS = {"kaggle140k-zoya2244": "FFHQ", "faceshq-roeishc": "FFHQ"}  # others stand alone
+HELPERS = ("taef2",)  # pseudo-fakes: for fitting only, never judged
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Held:
+    """What the heads said of pictures that they, their makers and their sources never saw.
+
+    Attributes:
+        family: Of the generators left out.
+        real: Family of real sources left out.
+        samples: The pictures left out.
+        logits: Posterior samples of the logit, by view.
+    """
+
+    family: str
+    real: str
+    samples: tuple[Sample, ...]
+    logits: Float[ndarray, "pictures views samples"]
+
+
+def family(sample: Sample) -> str:
+    """Return the family of a picture's generator, or of its source if it is real."""
+    if sample.label == "ai":
+        return FAMILIES.get(sample.generator, sample.generator)
+    return REALS.get(sample.source, sample.source)
+
+
+def subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
+    """Return the pictures for which `keep` holds."""
+    return replace(
+        looks,
+        samples=tuple(s for s, k in zip(looks.samples, keep, strict=True) if k),
+        features=looks.features[keep],
+        hashes=tuple(h for h, k in zip(looks.hashes, keep, strict=True) if k),
+    )
+
+
+def holdout(looks: Looks, recipe: Recipe, seed: int = 0, *, quick: bool = False) -> list[Held]:
+    """Judge every family of generators beside every family of reals, both unseen."""
+    of = np.array([family(sample) for sample in looks.samples])
+    ai = np.array([sample.label == "ai" for sample in looks.samples])
+    helper = np.array([sample.generator in HELPERS for sample in looks.samples])
+    groups = np.array([sample.group for sample in looks.samples])
+    pairs = list(product(sorted(set(of[ai & ~helper])), sorted(set(of[~ai]))))
+    found = []
+    for made, taken in pairs[:2] if quick else pairs:
+        out = ((of == made) & ai) | ((of == taken) & ~ai)
+        related = np.isin(groups, groups[out])
+        head = fit_head(subset(looks, ~related), recipe, seed=seed)
+        held = subset(looks, out & ~helper)
+        found.append(
+            Held(
+                family=made,
+                real=taken,
+                samples=held.samples,
+                logits=np.stack([[head.logits(v) for v in views] for views in held.features]),
+            )
+        )
+        print(f"{made} beside {taken}: AUROC {auroc_of(found[-1]):.3f}", flush=True)
+    return found
+
+
+def auroc_of(held: Held, view: int = 0) -> float:
+    """Return the AUROC of the mean logit."""
+    truth = np.array([sample.label == "ai" for sample in held.samples])
+    return metrics.auroc(truth, sigmoid(held.logits[:, view].mean(axis=1)))
+
+
+def judged(found: Sequence[Held]) -> dict[str, list[dict[str, Any]]]:
+    """Calibrate each pair on the others, and measure generator by generator."""
+    rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for held in found:
+        others = [o for o in found if o.family != held.family and o.real != held.real]
+        if not others:
+            continue
+        logits = np.concatenate([o.logits[:, 0] for o in others])
+        truth = np.array([s.label == "ai" for o in others for s in o.samples])
+        # Each class counts alike, and so does each pair within its class.
+        weights = np.concatenate([_evenly(o.samples) for o in others])
+        slope, intercept = platt(logits, truth, weights)
+        p = sigmoid(slope * held.logits.astype(np.float64) + intercept).mean(axis=2)
+        ai = np.array([s.label == "ai" for s in held.samples])
+        for name in sorted({s.generator for s in held.samples if s.label == "ai"}):
+            mine = ~ai | np.array([s.generator == name for s in held.samples])
+            rows[name].append(
+                {
+                    "real": held.real,
+                    "n_ai": int((mine & ai).sum()),
+                    "n_real": int((~ai).sum()),
+                    "auroc": metrics.auroc(ai[mine], p[mine, 0]),
+                    "auroc_views": float(
+                        np.mean([metrics.auroc(ai[mine], p[mine, v]) for v in range(1, p.shape[1])])
+                    )
+                    if p.shape[1] > 1
+                    else None,
+                    "balanced_accuracy": metrics.balanced_accuracy(ai[mine], p[mine, 0]),
+                    "tpr_at_1pct_fpr": metrics.tpr_at_fpr(ai[mine], p[mine, 0], 0.01),
+                    "tpr_at_5pct_fpr": metrics.tpr_at_fpr(ai[mine], p[mine, 0], 0.05),
+                    "ece": metrics.expected_calibration_error(ai[mine], p[mine, 0]),
+                }
+            )
+    return dict(rows)
+
+
+def _evenly(samples: Sequence[Sample]) -> Float[ndarray, " n"]:
+    ai = np.array([sample.label == "ai" for sample in samples])
+    return np.where(ai, 0.5 / max(1, ai.sum()), 0.5 / max(1, (~ai).sum()))
+
+
+# ------------------------------------------------------------------------------- laundering
+
+
+def laundered(
+    samples: Sequence[Sample], detector: Detector, kept: Path, steps: Sequence[str]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Judge every picture and its copies; return step -> path -> answer. Goes on where it was."""
+    known: dict[tuple[str, str], dict[str, Any]] = {}
+    if kept.is_file():
+        for line in kept.read_text(encoding="utf-8").splitlines():
+            told = json.loads(line)
+            known[told["step"], told["path"]] = told
+    todo = [(s, step) for step in steps for s in samples if (step, str(s.path)) not in known]
+
+    def work(one: tuple[Sample, str]) -> dict[str, Any]:
+        sample, step = one
+        report: Report | None
+        try:
+            photo = read_photo(sample.path)
+            data = photo if step == AS_DELIVERED else launder(photo.pixels, step)
+            report = detector.inspect(data)
+        except PhotoError:
+            report = None
+        return {
+            "step": step,
+            "path": str(sample.path),
+            "p_ai": report.p_ai if report else None,
+            "decision": report.decision.value if report else None,
+        }
+
+    with kept.open("a", encoding="utf-8") as stream:
+        for number, told in enumerate(Threads(JOBS).map(work, todo)):
+            stream.write(json.dumps(told) + "\n")
+            stream.flush()
+            known[told["step"], told["path"]] = told
+            if number % 200 == 0:
+                print(f"Copies: {number} of {len(todo)}", flush=True)
+    return {step: {str(s.path): known[step, str(s.path)] for s in samples} for step in steps}
+
+
+AS_DELIVERED = "as delivered"
+
+
+def copies(
+    samples: Sequence[Sample], answers: Mapping[str, Mapping[str, Mapping[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Measure step by step: the score against the truth, and what was decided."""
+    rows = []
+    first = answers[AS_DELIVERED]
+    for step, told in answers.items():
+        scored = [s for s in samples if told[str(s.path)]["p_ai"] is not None]
+        ai = np.array([s.label == "ai" for s in scored])
+        p = np.array([told[str(s.path)]["p_ai"] for s in scored])
+        decided = np.array([told[str(s.path)]["decision"] for s in scored])
+        makers = [s.generator for s in scored]
+        each = [
+            metrics.auroc(ai[mine], p[mine])
+            for name in sorted({m for m in makers if makers.count(m) >= FEWEST and m})
+            for mine in [~ai | np.array([m == name for m in makers])]
+        ]
+        flips = [
+            {first[str(s.path)]["decision"], told[str(s.path)]["decision"]} == {"real", "ai"}
+            for s in samples
+        ]
+        measured = metrics.bootstrap(ai, p, groups=[s.group for s in scored])
+        rows.append(
+            {
+                "step": step,
+                "auroc": measured["auroc"],
+                "mean_auroc": float(np.mean(each)),
+                "tpr_at_1pct_fpr": measured["tpr_at_1pct_fpr"],
+                "real_called_ai": metrics.wilson(
+                    int((decided[~ai] == "ai").sum()), int((~ai).sum())
+                ),
+                "ai_called_real": metrics.wilson(int((decided[ai] == "real").sum()), int(ai.sum())),
+                "decided": float((decided != "undecided").mean()),
+                "contradictions": float(np.mean(flips)),
+                "without_score": len(samples) - len(scored),
+            }
+        )
+    return rows
+
+
+# ------------------------------------------------------------------------------- the page
+
+
+def number(measured: metrics.Measured | None) -> str:
+    if measured is None:
+        return "–"
+    return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def holdout_page(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Return the table by generator: means over the families of reals, and the spread."""
+    lines, means = [], []
+    for name, cells in rows.items():
+        auroc = np.array([cell["auroc"] for cell in cells])
+        few = cells[0]["n_ai"] < FEWEST
+        average = {
+            key: float(np.mean([cell[key] for cell in cells]))
+            for key in ("balanced_accuracy", "tpr_at_1pct_fpr", "tpr_at_5pct_fpr", "ece")
+        }
+        views = [cell["auroc_views"] for cell in cells if cell["auroc_views"] is not None]
+        worst = min(cells, key=lambda cell: float(cell["auroc"]))
+        lines.append(
+            (
+                f"{name}{' (few)' if few else ''}",
+                cells[0]["n_ai"],
+                f"{auroc.mean():.3f}",
+                f"{auroc.min():.3f} ({worst['real']})",
+                f"{np.mean(views):.3f}" if views else "–",
+                *(f"{value:.3f}" for value in average.values()),
+            )
+        )
+        if not few:
+            means.append((auroc.mean(), np.mean(views) if views else np.nan, *average.values()))
+    if means:
+        mean = np.mean(means, axis=0)
+        lines.append(
+            ("**mean**", "", f"**{mean[0]:.3f}**", "", *(f"**{value:.3f}**" for value in mean[1:]))
+        )
+    header = (
+        "generator, unseen",
+        "pictures",
+        "AUROC",
+        "lowest (beside)",
+        "AUROC, shrunk and re-encoded",
+        "balanced accuracy",
+        "TPR at 1 % FPR",
+        "TPR at 5 % FPR",
+        "ECE",
+    )
+    return table(header, lines)
+
+
+def copies_page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the table by step."""
+    header = (
+        "copy",
+        "AUROC",
+        "mean over generators",
+        "TPR at 1 % FPR",
+        "decided",
+        "real called `ai`",
+        "AI called `real`",
+        "contradicts the original",
+        "no score",
+    )
+    return table(
+        header,
+        (
+            (
+                row["step"],
+                number(row["auroc"]),
+                f"{row['mean_auroc']:.3f}",
+                number(row["tpr_at_1pct_fpr"]),
+                f"{row['decided']:.2f}",
+                number(row["real_called_ai"]),
+                number(row["ai_called_real"]),
+                f"{row['contradictions']:.3f}",
+                row["without_score"],
+            )
+            for row in rows
+        ),
+    )
+
+
+def between(text: str, name: str, inside: str) -> str:
+    start, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    head, found, rest = text.partition(start)
+    if not found:
+        raise SystemExit(f"{PAGE} has no place for {name}: {start} ... {end}")
+    return f"{head}{start}\n{inside}\n{end}{rest.partition(end)[2]}"
+
+
+# ------------------------------------------------------------------------------- main
+
+
+def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
+    for done, item in enumerate(items):
+        if done % 200 == 0:
+            print(f"{what}: {done} of {total}", flush=True)
+        yield item
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
+    parser.add_argument("--splits", nargs="+", default=["val"])
+    parser.add_argument("--parts", nargs="+", default=["holdout", "laundering"])
+    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
+    asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    text = PAGE.read_text(encoding="utf-8")
+    detector = Detector.load(threads=1)
+    if "holdout" in asked.parts:
+        samples = [s for m in (asked.manifest, *asked.more) for s in read_samples(m, split="train")]
+        looker = Looker(
+            finder=FaceFinder(1),
+            backbone=detector.backbone,
+            backbone_hash=detector.card["files"]["backbone.onnx"],
+            framing=detector.framing,
+            pooling=detector.pooling,
+            views=DEFAULT.views,
+            cache=asked.work / "cache",
+        )
+        looks = looker.look(samples[::40] if asked.quick else samples, Threads(JOBS), track)
+        rows = judged(holdout(looks, DEFAULT, quick=asked.quick))
+        (asked.work / "holdout.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+        text = between(text, "holdout", holdout_page(rows))
+    if "laundering" in asked.parts:
+        steps = [AS_DELIVERED, *GRID]
+        pages = []
+        for split in asked.splits:
+            pictures = read_samples(asked.manifest, split=split)
+            pictures = pictures[::20] if asked.quick else pictures
+            kept = asked.work / f"copies-{split}-{detector.model}.jsonl"
+            answers = laundered(pictures, detector, kept, steps[:2] if asked.quick else steps)
+            pages.append(f"On `{split}`:\n\n{copies_page(copies(pictures, answers))}")
+        text = between(text, "laundering", "\n\n".join(pages))
+    if not asked.quick:
+        PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
