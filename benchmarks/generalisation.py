@@ -168,7 +168,8 @@ def judged(found: Sequence[Held]) -> dict[str, list[dict[str, Any]]]:
 
 def _evenly(samples: Sequence[Sample]) -> Float[ndarray, " n"]:
     ai = np.array([sample.label == "ai" for sample in samples])
-    return np.where(ai, 0.5 / max(1, ai.sum()), 0.5 / max(1, (~ai).sum()))
+    weights: ndarray = np.where(ai, 0.5 / max(1, ai.sum()), 0.5 / max(1, (~ai).sum()))
+    return weights
 
 
 # ------------------------------------------------------------------------------- laundering

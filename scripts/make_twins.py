@@ -60,6 +60,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Add what the convolutions see, and clip at 0."""
         if self.pool is not None:
             x = x + self.pool(x)
         out: torch.Tensor = nn.functional.relu(self.conv(x) + x)
@@ -70,6 +71,7 @@ class Squash(nn.Module):
     """tanh(x / 3) * 3: latents are clipped softly."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Squash what lies beyond 3."""
         return torch.tanh(x / 3) * 3
 
 
@@ -77,6 +79,7 @@ class Double(nn.Module):
     """Nearest-neighbour upsampling by two."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Repeat every row and column."""
         return interpolate(x, scale_factor=2.0, mode="nearest")
 
 
@@ -111,7 +114,7 @@ def chosen(samples: list[Sample], count: int, seed: int) -> list[Sample]:
     for sample in samples:
         queues[sample.source].append(sample)
     for queue in queues.values():
-        draw.shuffle(queue)  # type: ignore[arg-type]
+        draw.shuffle(queue)
     picked: list[Sample] = []
     while len(picked) < count and any(queues.values()):
         for queue in queues.values():

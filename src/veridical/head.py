@@ -13,7 +13,6 @@ import numpy as np
 
 from veridical.arrays import Float, Float32, ndarray
 
-
 _TINY = np.finfo(np.float64).tiny
 
 
