@@ -15,7 +15,14 @@ from veridical.artifact import BACKBONE, CARD, TENSORS, read_model
 from veridical.backbone import OnnxBackbone
 from veridical.detector import Detector
 from veridical.engines import Threads
-from veridical.errors import ModelError, ModelMissing, NotAViT, OneClassOnly, TooFewPhotos
+from veridical.errors import (
+    ModelDamaged,
+    ModelError,
+    ModelMissing,
+    NotAViT,
+    OneClassOnly,
+    TooFewPhotos,
+)
 from veridical.metrics import auroc
 from veridical.report import Decision, Report
 from veridical.samples import Label, Sample
@@ -181,6 +188,31 @@ def test_a_backbone_that_is_not_what_was_asked_for_is_refused(
     with pytest.raises(NotAViT, match="ask for another") as caught:
         make_model(tmp_path / "out", backbone=str(trained.folder.path), **other)
     assert "exported as needed" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda card: card.pop("parity"),
+        lambda card: card["parity"].pop("torch_onnx"),
+        lambda card: card["parity"].pop("agreement_with_fp32"),
+        lambda card: card.update(parity=[1]),
+        lambda card: card.pop("backbone"),
+        lambda card: card["backbone"].update(colour="red"),
+    ],
+)
+def test_a_card_that_does_not_describe_its_backbone_is_damaged(
+    trained: Trained, make_model: Make, tmp_path: Path, harm: Callable[[dict[str, Any]], None]
+) -> None:
+    other = tmp_path / "other"
+    copytree(trained.folder.path, other)
+    card = json.loads((other / CARD).read_text(encoding="utf-8"))
+    harm(card)
+    (other / CARD).write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ModelDamaged, match="does not say what its backbone is") as caught:
+        make_model(tmp_path / "out", backbone=str(other))
+    assert str(other) in caught.value.message
     assert not (tmp_path / "out").exists()
 
 

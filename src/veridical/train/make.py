@@ -13,7 +13,7 @@ from veridical.artifact import BACKBONE, CARD, ModelFolder, read_model, write_mo
 from veridical.backbone import OnnxBackbone
 from veridical.detector import default_model, head_to, spec_from
 from veridical.engines import Engine
-from veridical.errors import NotAViT, OneClassOnly, TooFewPhotos
+from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.faces import FaceFinder, Framing
 from veridical.samples import Sample
 from veridical.train.export import Export, export
@@ -135,7 +135,16 @@ def _backbone(
             precision=precision or "fp32",
         )
     folder = read_model(path)
-    spec = spec_from(folder.card)
+    try:
+        spec = spec_from(folder.card)
+        parity = folder.card["parity"]
+        measured = parity["torch_onnx"], parity["agreement_with_fp32"]
+    except (AttributeError, KeyError, TypeError, ValueError) as foreign:
+        raise ModelDamaged(
+            f"The card in {path} does not say what its backbone is and how it was checked "
+            f"({foreign!r}).",
+            hint="Copy the whole folder again, or name a Hugging Face model with --backbone.",
+        ) from foreign
     other_size = image_px not in (None, spec.image_px)
     other_precision = precision not in (None, spec.precision)
     if spec.final_norm == bool(recipe.layers) or other_size or other_precision:
@@ -147,8 +156,8 @@ def _backbone(
     return Export(
         path=folder.backbone,
         spec=spec,
-        parity=folder.card["parity"]["torch_onnx"],
-        agreement=folder.card["parity"]["agreement_with_fp32"],
+        parity=measured[0],
+        agreement=measured[1],
         sha256=folder.card["files"][BACKBONE],
     )
 
