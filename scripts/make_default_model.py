@@ -210,7 +210,7 @@ def main() -> None:
     }
     folder = read_model(MODEL)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
-    write_model(MODEL, {**card, "measured": measured}, folder.tensors)
+    write_model(MODEL, {**card, "measured": measured}, folder.tensors, folder.backbone)
     text = PAGE.read_text(encoding="utf-8")
     chapters = "\n\n".join(chapter(split, evaluation) for split, evaluation in found.items())
     text = between(text, "results", chapters)

@@ -1,6 +1,5 @@
 """Labelled pictures in, a model folder out."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -59,7 +58,8 @@ def train(
 
     Args:
         samples: Labelled pictures.
-        out: Folder to write; an old model in it is replaced at the very end.
+        out: Folder to write; an old model in it is replaced at the very end, and other files
+            stay.
         backbone: Hugging Face name or local folder of a ViT; or a model folder, whose backbone is
             taken as it is; None for the model in the package.
         recipe: What to fit.
@@ -92,8 +92,6 @@ def train(
     _refuse_few(looks, len(samples))
     fitted = fit(looks, recipe, seed=seed, say=say)
     say("Writing the model")
-    out.mkdir(parents=True, exist_ok=True)
-    _place(made.path, out / BACKBONE)
     head_card, tensors = head_to(fitted.head)
     tensors |= {
         "outlier.basis": fitted.outlier.basis,
@@ -119,7 +117,7 @@ def train(
         "trained_on": _tally(looks, fitted),
         "notes": dict(notes or {}),
     }
-    return Trained(folder=write_model(out, card, tensors), looks=looks, fitted=fitted)
+    return Trained(folder=write_model(out, card, tensors, made.path), looks=looks, fitted=fitted)
 
 
 def _backbone(
@@ -180,13 +178,6 @@ def _refuse_few(looks: Looks, given: int) -> None:
             f"{counts['real']} real and {counts['ai']} AI-generated ones ({lost}).",
             hint="Add pictures. A useful model takes hundreds per class, from many sources.",
         )
-
-
-def _place(source: Path, target: Path) -> None:
-    """Copy beside the target first, so that an interrupted copy replaces nothing."""
-    draft = target.with_suffix(".part")
-    shutil.copyfile(source, draft)
-    draft.replace(target)
 
 
 def _tally(looks: Looks, fitted: Fitted) -> dict[str, Any]:
