@@ -137,11 +137,6 @@ def inspect(
         else:
             terminal.show(outcome, console, verbose=verbose)
         said["failed" if isinstance(outcome, Failure) else str(outcome.decision)] += 1
-    if not said:
-        raise VeridicalError(
-            f"There are no pictures in {', '.join(map(str, photos))}.",
-            hint="Name picture files, or a folder that holds some.",
-        )
     if not as_json and said.total() > 1:
         counts = {name: said[name] for name in ("real", "ai", "undecided", "failed")}
         terminal.summary(console, **counts)
