@@ -226,7 +226,10 @@ def training(card: Mapping[str, object]) -> str:
     rows = (
         (s["label"], s["source"], s["generator"] or "–", s["pictures"]) for s in told["sources"]
     )
-    left = f"{told['without_a_face']} show no face and {told['unreadable']} cannot be read"
+    left = (
+        f"{told['without_a_face']} show no face, {told['with_too_small_a_face']} only faces too "
+        f"small to judge, and {told['unreadable']} cannot be read"
+    )
     return "\n\n".join(
         [
             table(("label", "source", "generator", "pictures"), rows),

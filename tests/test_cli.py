@@ -622,10 +622,12 @@ def test_what_is_trained_can_inspect_and_be_measured(
     data = album(real=24, ai=24)
     broken = data / "ai" / "a\x1b[31m.png"
     broken.write_bytes(b"")
+    Image.new("RGB", (50, 50)).save(data / "real" / "small.png")
     made = train(data, "--jobs", 2)
     assert made.exit_code == 0, made.output
     assert "calibrated on" in made.stdout
     assert rf"left out: {data}/ai/a\x1b[31m.png: zero bytes came." in made.stderr
+    assert f"left out: {data}/real/small.png: the face is under 40 px" in made.stderr
     out = tmp_path / "out"
     (entry,) = answers(invoke("inspect", "--json", "--model", out, data / "real" / "0.png"))
     assert entry["p_ai"] is not None

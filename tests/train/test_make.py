@@ -133,7 +133,8 @@ def test_the_card_says_what_the_model_is_and_was_trained_on(
     assert card["notes"] == {"licence": "ours"}
     assert card["seed"] == 0
     told = card["trained_on"]
-    assert (told["pictures"], told["without_a_face"], told["unreadable"]) == (60, 0, 0)
+    left_out = ("without_a_face", "with_too_small_a_face", "unreadable")
+    assert [told[name] for name in ("pictures", *left_out)] == [60, 0, 0, 0]
     assert sum(told["parts"].values()) == 60
     assert len(told["sources"]) == 2 * SOURCES
     assert {(one["label"], one["pictures"]) for one in told["sources"]} == {
@@ -256,7 +257,8 @@ def test_too_few_pictures_are_counted_with_what_became_of_the_others(
         make_model(tmp_path / "out", samples=few[2:])
     assert "at least 20" in caught.value.message
     assert "20 real and 19 AI-generated" in caught.value.message
-    assert "40 pictures came; 0 show no face and 1 cannot be read" in caught.value.message
+    assert "40 pictures came; 0 show no face, 0 only faces under 40 px" in caught.value.message
+    assert "and 1 cannot be read" in caught.value.message
     assert not (tmp_path / "out").exists()
 
 

@@ -20,6 +20,7 @@ from veridical.train.features import Looker, Looks, Track, untracked
 from veridical.train.fit import Fitted, fit
 from veridical.train.recipes import Recipe
 
+_MIN_FACE_PX = 40  # smaller faces are neither learnt from nor judged
 _FEWEST = 20  # pictures with a face per class: below, not even the splits make sense
 
 
@@ -86,6 +87,7 @@ def train(
         framing=framing,
         pooling=recipe.pooling,
         views=recipe.views,
+        min_face_px=float(_MIN_FACE_PX),
         cache=cache,
     )
     looks = looker.look(samples, engine, track)
@@ -107,7 +109,7 @@ def train(
         },
         "framing": asdict(framing),
         "pooling": list(recipe.pooling),
-        "min_face_px": 40,
+        "min_face_px": _MIN_FACE_PX,
         "head": head_card,
         "calibration": asdict(fitted.calibration),
         "calibrated_on": fitted.calibrated_on,
@@ -163,8 +165,8 @@ def _backbone(
 def _refuse_few(looks: Looks, given: int) -> None:
     counts = Counter(sample.label for sample in looks.samples)
     lost = (
-        f"{given} pictures came; {len(looks.faceless)} show no face and "
-        f"{len(looks.unreadable)} cannot be read"
+        f"{given} pictures came; {len(looks.faceless)} show no face, {len(looks.too_small)} only "
+        f"faces under {_MIN_FACE_PX} px, and {len(looks.unreadable)} cannot be read"
     )
     if not (counts["ai"] and counts["real"]):
         raise OneClassOnly(
@@ -185,6 +187,7 @@ def _tally(looks: Looks, fitted: Fitted) -> dict[str, Any]:
     return {
         "pictures": len(looks.samples),
         "without_a_face": len(looks.faceless),
+        "with_too_small_a_face": len(looks.too_small),
         "unreadable": len(looks.unreadable),
         "parts": dict(fitted.counts),
         "sources": [
