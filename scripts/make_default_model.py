@@ -21,7 +21,7 @@ from veridical.artifact import CARD, read_model, write_model
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.folders import read_samples
-from veridical.metrics import Measured
+from veridical.intervals import Measured
 from veridical.scan import scan
 from veridical.train.evaluate import Evaluation, Outcome, Scorecard, evaluate
 from veridical.train.evaluation_files import write
