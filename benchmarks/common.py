@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 from importlib import util
 from importlib.metadata import version
 from pathlib import Path
-from shutil import copyfile
 from typing import Any, TypeVar
 
-from veridical.artifact import BACKBONE, CARD, read_model, write_model
+from veridical.artifact import CARD, read_model, write_model
 from veridical.detector import spec_from
 from veridical.engines import Engine, Serial, Threads
 from veridical.train.export import export
@@ -146,11 +145,9 @@ def model_of(setting: Setting, precision: str) -> Path:
         raise SystemExit(
             f"The model's backbone is {spec.name}; --backbone names another one, {made.spec.name}."
         )
-    copy.mkdir(parents=True, exist_ok=True)
-    copyfile(made.path, copy / BACKBONE)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
     card["backbone"] = dict(card["backbone"]) | {"precision": precision}
-    write_model(copy, card, folder.tensors)
+    write_model(copy, card, folder.tensors, made.path)
     return copy
 
 

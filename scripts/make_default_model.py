@@ -21,7 +21,7 @@ from veridical.artifact import CARD, read_model, write_model
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.folders import read_samples
-from veridical.metrics import Measured
+from veridical.intervals import Measured
 from veridical.scan import scan
 from veridical.train.evaluate import Evaluation, Outcome, Scorecard, evaluate
 from veridical.train.evaluation_files import write
@@ -210,7 +210,7 @@ def main() -> None:
     }
     folder = read_model(MODEL)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
-    write_model(MODEL, {**card, "measured": measured}, folder.tensors)
+    write_model(MODEL, {**card, "measured": measured}, folder.tensors, folder.backbone)
     text = PAGE.read_text(encoding="utf-8")
     chapters = "\n\n".join(chapter(split, evaluation) for split, evaluation in found.items())
     text = between(text, "results", chapters)
@@ -226,7 +226,10 @@ def training(card: Mapping[str, object]) -> str:
     rows = (
         (s["label"], s["source"], s["generator"] or "–", s["pictures"]) for s in told["sources"]
     )
-    left = f"{told['without_a_face']} show no face and {told['unreadable']} cannot be read"
+    left = (
+        f"{told['without_a_face']} show no face, {told['with_too_small_a_face']} only faces too "
+        f"small to judge, and {told['unreadable']} cannot be read"
+    )
     return "\n\n".join(
         [
             table(("label", "source", "generator", "pictures"), rows),

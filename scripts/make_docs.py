@@ -27,9 +27,9 @@ _COLUMNS = 88  # of the help texts
 
 _STATUSES = {
     "0": "the work was done; for `inspect`: every picture was judged, `undecided` included",
-    "1": "something stopped the work: no model, no pictures, unusable data, an extra is missing",
+    "1": "something stopped the work: no model, unusable data, an extra is missing",
     "2": "a wrong command line",
-    "3": "`inspect` only: some pictures could not be read",
+    "3": "`inspect` only: some pictures could not be read; a folder without any counts as one",
     "4": "`inspect` only: no picture could be read",
 }
 

@@ -21,7 +21,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from shutil import copyfile
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,7 +29,7 @@ from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from veridical.arrays import UInt8, ndarray
-from veridical.artifact import BACKBONE, write_model
+from veridical.artifact import write_model
 from veridical.backbone import OnnxBackbone
 from veridical.calibration import Calibration
 from veridical.detector import Detector, head_to
@@ -335,7 +334,6 @@ def tiny_model(
 ) -> Path:
     """The parts of `tiny_detector` as a model folder, for `Detector.load`. Copy before changing."""
     path = tmp_path_factory.mktemp("model")
-    copyfile(tiny_export("vit").path, path / BACKBONE)
     entry, tensors = head_to(tiny_detector.head)
     gauge = tiny_detector.outlier
     card = {
@@ -348,5 +346,5 @@ def tiny_model(
         "min_face_px": tiny_detector.min_face_px,
     }
     tensors |= {"outlier.basis": gauge.basis, "outlier.variance": gauge.variance}
-    write_model(path, card, tensors)
+    write_model(path, card, tensors, tiny_export("vit").path)
     return path

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -22,13 +24,14 @@ FILES = [CARD, TENSORS, BACKBONE]
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A complete folder; what the graph holds is no matter to the folder."""
-    (tmp_path / BACKBONE).write_bytes(b"the network" * 100)
+    graph = tmp_path / "graph.onnx"
+    graph.write_bytes(b"the network" * 100)
     tensors: dict[str, ndarray] = {
         "head.centre": np.arange(6, dtype=np.float32),
         "steps": np.eye(3),
     }
-    write_model(tmp_path, {"trained_on": "Gesichter", "auroc": 0.9}, tensors)
-    return tmp_path
+    write_model(tmp_path / "model", {"trained_on": "Gesichter", "auroc": 0.9}, tensors, graph)
+    return tmp_path / "model"
 
 
 def rewrite_card(model: Path, **changes: Any) -> None:
@@ -70,7 +73,7 @@ def test_what_is_written_is_read(
     path = tmp_path_factory.mktemp("model")
     (path / BACKBONE).write_bytes(b"graph")
     card = {"extra": extra}
-    written = write_model(path, card, tensors)
+    written = write_model(path, card, tensors, path / BACKBONE)
     back = read_model(path)
     assert back.card["extra"] == extra
     assert back.identity == written.identity
@@ -82,7 +85,7 @@ def test_what_is_written_is_read(
 def test_views_are_written_as_what_they_show(model: Path) -> None:
     whole = np.arange(24, dtype=np.float32).reshape(4, 6)
     shown = {"columns": whole[:, ::2], "turned": whole.T, "row": np.broadcast_to(whole[0], (3, 6))}
-    back = write_model(model, {}, shown).tensors
+    back = write_model(model, {}, shown, model / BACKBONE).tensors
     for name, value in shown.items():
         np.testing.assert_array_equal(back[name], value)
 
@@ -106,7 +109,7 @@ def test_the_same_parts_have_the_same_name_and_others_another(
     def identity(graph: bytes, value: float) -> str:
         path = tmp_path_factory.mktemp("model")
         (path / BACKBONE).write_bytes(graph)
-        return write_model(path, {}, {"x": np.array([value])}).identity
+        return write_model(path, {}, {"x": np.array([value])}, path / BACKBONE).identity
 
     assert identity(b"a", 1.0) == identity(b"a", 1.0)
     assert len({identity(b"a", 1.0), identity(b"b", 1.0), identity(b"a", 2.0)}) == 3
@@ -257,9 +260,20 @@ def test_tensors_of_a_type_that_numpy_has_not_are_refused(model: Path, kind: str
 # --- a write that is interrupted ---------------------------------------------------------------
 
 
+def rewrite(model: Path) -> str:
+    """Write another model over an old one, or where there is none, and return its name."""
+    graph = model.parent / "other.onnx"
+    graph.write_bytes(b"another network")
+    return write_model(model, {}, {"x": np.ones(3)}, graph).identity
+
+
+def inside(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
+
+
 def test_there_is_no_model_without_a_backbone(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissing, match=r"no backbone\.onnx"):
-        write_model(tmp_path, {}, {})
+    with pytest.raises(ModelMissing, match=r"no backbone at .*backbone\.onnx"):
+        write_model(tmp_path / "model", {}, {}, tmp_path / BACKBONE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -267,37 +281,117 @@ class PowerCut(BaseException):
     pass
 
 
-@pytest.mark.parametrize("method", ["write_bytes", "write_text", "replace"])
+CUTS = {
+    "backbone": ("copyfile", 1),
+    "tensors": ("write_bytes", 1),
+    "card": ("write_text", 1),
+    "old aside": ("rename", 1),
+    "new in its place": ("rename", 2),
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
 @pytest.mark.parametrize("after", [False, True], ids=["before", "halfway"])
-def test_an_interrupted_write_leaves_nothing_that_looks_finished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str, after: bool
+@pytest.mark.parametrize("fresh", [True, False], ids=["fresh", "over an old model"])
+def test_an_interrupted_write_leaves_the_old_model_or_none(
+    model: Path, monkeypatch: pytest.MonkeyPatch, cut: str, after: bool, fresh: bool
 ) -> None:
-    (tmp_path / BACKBONE).write_bytes(b"graph")
-    original = getattr(Path, method)
+    method, which = CUTS[cut]
+    place = model.with_name("fresh") if fresh else model
+    owner: Any = shutil if method == "copyfile" else Path
+    original, calls = getattr(owner, method), 0
 
-    def cut(self: Path, content: Any, *args: Any, **options: Any) -> None:
-        if after and method != "replace":
-            original(self, content[: len(content) // 2], *args, **options)
+    def stop(*args: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls != which:
+            return original(*args, **options)
+        if after:
+            content = args[1][: len(args[1]) // 2] if method.startswith("write") else args[1]
+            original(args[0], content, *args[2:], **options)
         raise PowerCut
 
+    before = None if fresh else read_model(model).identity
+    (model / "notes.txt").write_text("mine")
+    finished = cut == "new in its place" and after
     with monkeypatch.context() as patch:
-        patch.setattr(Path, method, cut)
+        patch.setattr(owner, method, stop)
         with pytest.raises(PowerCut):
-            write_model(tmp_path, {}, {"x": np.zeros(3)})
-    refusal(tmp_path, ModelMissing)
+            rewrite(place)
+    if finished:  # stopped between the last step and the cleaning up
+        assert read_model(place).identity != before
+    elif fresh:
+        refusal(place, ModelMissing)
+    else:
+        assert read_model(place).identity == before
+        assert (place / "notes.txt").read_text() == "mine"
+    assert rewrite(place) == read_model(place).identity
+    assert inside(place) == sorted(FILES if fresh else [*FILES, "notes.txt"])
+    assert [path.name for path in model.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_an_interrupted_overwrite_is_never_taken_for_the_old_model(
-    model: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_was_killed_between_two_renames_costs_nothing(model: Path) -> None:
+    (model / "notes.txt").write_text("mine")
+    model.rename(model.with_name(".model.veridical-old"))
+    draft = model.with_name(".model.veridical-new")
+    draft.mkdir()
+    (draft / CARD).touch()
+    identity = rewrite(model)
+    assert read_model(model).identity == identity
+    assert inside(model) == sorted([*FILES, "notes.txt"])
+    assert inside(model.parent) == sorted(
+        ["graph.onnx", "model", "other.onnx", *(f"model/{one}" for one in inside(model))]
+    )
+
+
+def test_what_else_lies_in_an_old_model_stays_there(model: Path) -> None:
+    (model / "results").mkdir()
+    (model / "results" / "evaluation.md").write_text("0.9")
+    (model / ".hidden").write_text("too")
+    (model / "gone").symlink_to(model / "nowhere")
+    rewrite(model)
+    assert inside(model) == sorted([*FILES, ".hidden", "gone", "results", "results/evaluation.md"])
+    assert (model / "results" / "evaluation.md").read_text() == "0.9"
+    assert (model / "gone").is_symlink()
+
+
+def test_the_folder_that_a_link_leads_to_is_replaced_and_keeps_its_permissions(
+    model: Path, tmp_path: Path
 ) -> None:
-    def cut(self: Path, target: Path) -> None:
-        raise PowerCut
+    model.chmod(0o750)
+    link = tmp_path / "link"
+    link.symlink_to(model)
+    identity = rewrite(link)
+    assert link.is_symlink()
+    assert read_model(model).identity == identity
+    assert model.stat().st_mode & 0o777 == 0o750
 
+
+@pytest.mark.parametrize("why", ["where we are", "a mount", "a closed parent"])
+def test_a_folder_that_cannot_be_renamed_is_written_all_the_same(
+    model: Path, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    (model / "notes.txt").write_text("mine")
+    before = model.stat().st_ino
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", cut)
-        with pytest.raises(PowerCut):
-            write_model(model, {}, {"x": np.ones(3)})
-    assert "not the file the card describes" in refusal(model, ModelDamaged)
+        if why == "where we are":
+            patch.chdir(model)
+        elif why == "a mount":
+            patch.setattr(Path, "is_mount", lambda _path: True)
+        else:
+            patch.setattr(os, "access", lambda *_asked: False)
+        identity = rewrite(model)
+    assert read_model(model).identity == identity
+    assert model.stat().st_ino == before
+    assert inside(model) == sorted([*FILES, "notes.txt"])
+
+
+def test_a_file_is_not_replaced_by_a_model(model: Path) -> None:
+    path = model.with_name("a file")
+    path.write_text("mine")
+    with pytest.raises(FileExistsError):
+        rewrite(path)
+    assert path.read_text() == "mine"
 
 
 def test_safetensors_that_any_program_made_are_read(model: Path) -> None:

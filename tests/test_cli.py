@@ -274,10 +274,24 @@ def test_a_name_no_system_takes_is_a_failure(run: Run) -> None:
         assert "bug" not in entry
 
 
-def test_no_pictures_at_all_stops_the_work(run: Run, tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    clean_error(run(tmp_path / "empty"), "no pictures in", "empty")
-    clean_error(run("--json", tmp_path / "empty"), "no pictures in")
+def test_a_folder_without_pictures_is_named_beside_the_others_and_alone(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    empty, plain = tmp_path / "empty", picture(tmp_path / "plain.jpg")
+    empty.mkdir()
+    beside = run("--json", empty, plain)
+    assert beside.exit_code == 3
+    failure, judged = answers(beside)
+    assert failure["schema"] == records.FAILURE
+    assert failure["path"] == str(empty)
+    assert failure["error"] == f"{empty}: is a folder that holds no pictures."
+    assert judged["schema"] == records.REPORT
+    alone = run("--json", empty)
+    assert alone.exit_code == 4
+    assert answers(alone) == [failure]
+    told = run(empty)
+    assert told.exit_code == 4
+    assert "Is a folder that holds no pictures." in told.stdout
 
 
 HOSTILE = [
@@ -608,10 +622,12 @@ def test_what_is_trained_can_inspect_and_be_measured(
     data = album(real=24, ai=24)
     broken = data / "ai" / "a\x1b[31m.png"
     broken.write_bytes(b"")
+    Image.new("RGB", (50, 50)).save(data / "real" / "small.png")
     made = train(data, "--jobs", 2)
     assert made.exit_code == 0, made.output
     assert "calibrated on" in made.stdout
     assert rf"left out: {data}/ai/a\x1b[31m.png: zero bytes came." in made.stderr
+    assert f"left out: {data}/real/small.png: the face is under 40 px" in made.stderr
     out = tmp_path / "out"
     (entry,) = answers(invoke("inspect", "--json", "--model", out, data / "real" / "0.png"))
     assert entry["p_ai"] is not None

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as oracle
 
 from veridical import metrics
 from veridical.arrays import ndarray
-from veridical.metrics import Measured
+from veridical.intervals import wilson
 
 
 def bare(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -199,38 +199,6 @@ def test_tpr_at_fpr_never_reads_between_two_corners() -> None:
 # --- intervals ---------------------------------------------------------------------------------
 
 
-def test_wilsons_interval_is_as_published() -> None:
-    # R. Newcombe, Statistics in Medicine 17, 1998, table I, method 3: 15 of 148; 0 of 20.
-    some, none = metrics.wilson(15, 148), metrics.wilson(0, 20)
-    ends = [some.low, some.high, none.low, none.high]
-    assert ends == pytest.approx([0.0624, 0.1605, 0, 0.1611], abs=5e-5)
-
-
-def coverage(*, per_group: int, told: bool, trials: int = 250) -> float:
-    """How often the interval holds the true accuracy, 0.8, if a group is right or wrong as one."""
-    rng, held = np.random.default_rng(0), 0
-    for trial in range(trials):
-        truth = np.repeat(np.arange(120) % 2, per_group)
-        right = np.repeat(rng.random(120) < 0.8, per_group)
-        groups = [str(i // per_group) for i in range(len(truth))] if told else None
-        shares = {"accuracy": (right, np.ones(len(right), dtype=bool))}
-        measured = metrics.bootstrap_shares(
-            shares, truth, groups=groups, resamples=300, seed=trial
-        )["accuracy"]
-        assert measured is not None
-        held += measured.low <= 0.8 <= measured.high
-    return held / trials
-
-
-def test_the_interval_holds_a_known_accuracy_as_often_as_it_says() -> None:
-    assert 0.91 <= coverage(per_group=1, told=False) <= 0.985
-
-
-def test_groups_move_together_and_not_knowing_them_is_costly() -> None:
-    assert 0.91 <= coverage(per_group=4, told=True) <= 0.985
-    assert coverage(per_group=4, told=False) < 0.8
-
-
 def test_a_group_of_its_own_for_each_picture_changes_nothing_but_the_draws() -> None:
     truth, p = simulated(300)
     alone = metrics.bootstrap(truth, p, groups=[str(i) for i in range(300)])["auroc"]
@@ -238,20 +206,6 @@ def test_a_group_of_its_own_for_each_picture_changes_nothing_but_the_draws() -> 
     assert alone is not None
     assert free is not None
     assert (alone.low, alone.high) == pytest.approx((free.low, free.high), abs=0.01)
-
-
-@given(answers(), st.lists(st.sampled_from("abc"), min_size=42, max_size=42))
-@settings(max_examples=50)
-def test_every_resample_holds_every_class_and_whole_groups(
-    data: tuple[ndarray, ndarray], names: list[str]
-) -> None:
-    truth, _ = data
-    plan = metrics._Plan.of(truth, names[: len(truth)])
-    for weights in plan.resamples(20, 0):
-        assert (weights @ truth > 0).all()
-        assert (weights @ ~truth > 0).all()
-        for unit in np.unique(plan.unit):
-            assert np.ptp(weights[:, plan.unit == unit], axis=1).max() == 0
 
 
 def test_a_lone_group_is_drawn_picture_by_picture() -> None:
@@ -264,13 +218,13 @@ def test_a_lone_group_is_drawn_picture_by_picture() -> None:
 def test_no_error_among_few_is_not_certainty() -> None:
     truth, p = np.array([0, 0, 1, 1] * 5), np.array([0.1, 0.2, 0.8, 0.9] * 5)
     measured = metrics.bootstrap(truth, p)
-    assert measured["accuracy"] == metrics.wilson(20, 20)
-    assert measured["fpr"] == metrics.wilson(0, 10)
+    assert measured["accuracy"] == wilson(20, 20)
+    assert measured["fpr"] == wilson(0, 10)
     balanced = measured["balanced_accuracy"]
     assert balanced is not None
     assert 0.6 < balanced.low < balanced.value == balanced.high == 1
     grouped = metrics.bootstrap(truth, p, groups=[str(i // 4) for i in range(20)])
-    assert grouped["accuracy"] == metrics.wilson(5, 5)
+    assert grouped["accuracy"] == wilson(5, 5)
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
@@ -287,12 +241,6 @@ def test_with_one_class_what_needs_two_is_none_and_never_zero(label: int) -> Non
     rate = ("fpr", "tpr")[label]
     assert set(defined) == {"accuracy", "brier", "nll", rate}
     assert defined[rate] == 0.5
-
-
-def test_a_share_of_nothing_is_none() -> None:
-    none, truth = np.zeros(4, dtype=bool), np.array([0, 0, 1, 1])
-    measured = metrics.bootstrap_shares({"a": (~none, none), "b": (none, ~none)}, truth)
-    assert measured == {"a": None, "b": metrics.wilson(0, 4)}
 
 
 # --- what is refused ---------------------------------------------------------------------------
@@ -343,11 +291,6 @@ def test_a_probability_over_one_is_refused(metric: Callable[..., Any]) -> None:
         metric(np.array([0, 1]), np.array([0.5, 1.5]))
 
 
-def test_a_number_outside_its_interval_is_refused() -> None:
-    with pytest.raises(ValueError, match="lies within its interval"):
-        Measured(0.5, 0.6, 0.7)
-
-
 def test_odd_arguments_are_refused() -> None:
     truth, p = np.array([0, 1]), np.array([0.2, 0.8])
     with pytest.raises(ValueError, match=r"lies in \[0, 1\]; got 2"):
@@ -358,10 +301,6 @@ def test_odd_arguments_are_refused() -> None:
         metrics.bootstrap(truth, p, groups=["a"])
     with pytest.raises(ValueError, match="got 0"):
         metrics.reliability_bins(truth, p, bins=0)
-    with pytest.raises(ValueError, match="got 3 of 2"):
-        metrics.wilson(3, 2)
-    with pytest.raises(ValueError, match="each of the 2 pictures; got 1 and 2"):
-        bare(metrics.bootstrap_shares)({"a": (np.ones(1, bool), np.ones(2, bool))}, truth)
 
 
 def test_the_base_install_is_enough() -> None:

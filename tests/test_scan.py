@@ -35,6 +35,13 @@ def test_every_path_has_one_outcome_in_the_order_asked(engine: Engine, report: R
     assert [type(outcome) for outcome in outcomes] == [Report, Failure, Failure] * 5
 
 
+@engines
+def test_what_failed_before_keeps_its_place(engine: Engine, report: Report) -> None:
+    failure = Failure(path="empty", error="empty: no pictures.", hint="Name another.")
+    outcomes = list(scan([Path("a.jpg"), failure, Path("b.jpg")], lambda _: report, engine))
+    assert outcomes == [report, failure, report]
+
+
 def test_a_fault_of_the_file_is_told_in_its_own_words() -> None:
     def judge(path: Path) -> Report:
         raise PhotoMissing(f"{path}: no such file.", hint="Check the path.")

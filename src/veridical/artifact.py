@@ -10,6 +10,8 @@ without its `measured` entry: measuring a model does not make it another one.
 """
 
 import json
+import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
@@ -26,6 +28,7 @@ from veridical.errors import ModelDamaged, ModelMissing
 
 SCHEMA = "veridical.model/1"
 CARD, TENSORS, BACKBONE = "card.json", "model.safetensors", "backbone.onnx"
+FILES = (BACKBONE, TENSORS, CARD)  # the card last: without it there is no model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,25 +53,94 @@ class ModelFolder:
         return self.path / BACKBONE
 
 
-def write_model(path: Path, card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> ModelFolder:
-    """Write model.safetensors and card.json beside a backbone.onnx that is already there.
+def write_model(
+    path: Path, card: Mapping[str, Any], tensors: Mapping[str, ndarray], backbone: Path
+) -> ModelFolder:
+    """Write a model folder; one that is there already is replaced at the very end.
 
-    The card is written last and replaces an old one in one step, so an interrupted run leaves no
-    folder that looks finished.
+    The new folder is made beside `path` and takes its place by renaming once it is whole, so a run
+    that is stopped leaves the old model as it was, or none. What else lies in the old folder moves
+    into the new one. Where a folder cannot be renamed (a mount, the one we are in, one in a folder
+    that is closed to us), the three files change places one after the other instead.
+
+    Args:
+        path: The folder to write. A link stays, and the folder that it leads to is replaced.
+        card: All of the card but `schema` and `files`.
+        tensors: The arrays of model.safetensors by name.
+        backbone: The graph to copy; it may lie in `path`.
 
     Raises:
-        ModelMissing: If backbone.onnx is not there.
+        ModelMissing: If there is no file at `backbone`.
     """
-    if not (path / BACKBONE).is_file():
-        raise ModelMissing(f"{path} has no {BACKBONE}.", hint="Export the backbone there first.")
-    packed = save_tensors({name: np.asarray(value, order="C") for name, value in tensors.items()})
-    (path / TENSORS).write_bytes(packed)
-    files = {TENSORS: sha256(packed).hexdigest(), BACKBONE: _hash(path / BACKBONE)}
-    text = json.dumps({"schema": SCHEMA, **card, "files": files}, indent=2, ensure_ascii=False)
-    draft = path / f"{CARD}.part"
-    draft.write_text(text + "\n", encoding="utf-8")
-    draft.replace(path / CARD)
+    if not backbone.is_file():
+        raise ModelMissing(f"There is no backbone at {backbone}.", hint="Export it there first.")
+    path.mkdir(parents=True, exist_ok=True)
+    place = path.resolve()
+    renamed = _can_be_renamed(place)
+    draft, old = (
+        place.with_name(f".{place.name}{what}") if renamed else place / what
+        for what in (".veridical-new", ".veridical-old")
+    )
+    _bring_back(old, place)
+    shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
+    draft.mkdir()
+    try:
+        _fill(draft, card, tensors, backbone)
+        if renamed:
+            shutil.copymode(place, draft)
+            _swap(draft, place, old)
+        else:
+            for name in FILES:
+                (draft / name).replace(place / name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return read_model(path)
+
+
+def _can_be_renamed(place: Path) -> bool:
+    return (
+        os.access(place.parent, os.W_OK | os.X_OK)
+        and not place.is_mount()
+        and not Path.cwd().is_relative_to(place)
+    )
+
+
+def _fill(
+    draft: Path, card: Mapping[str, Any], tensors: Mapping[str, ndarray], backbone: Path
+) -> None:
+    shutil.copyfile(backbone, draft / BACKBONE)
+    packed = save_tensors({name: np.asarray(value, order="C") for name, value in tensors.items()})
+    (draft / TENSORS).write_bytes(packed)
+    files = {TENSORS: sha256(packed).hexdigest(), BACKBONE: _hash(draft / BACKBONE)}
+    text = json.dumps({"schema": SCHEMA, **card, "files": files}, indent=2, ensure_ascii=False)
+    (draft / CARD).write_text(text + "\n", encoding="utf-8")
+
+
+def _swap(draft: Path, place: Path, old: Path) -> None:
+    try:
+        place.rename(old)
+        draft.rename(place)
+    except BaseException:
+        if old.is_dir() and not place.exists():
+            old.rename(place)
+        raise
+    _bring_back(old, place)
+
+
+def _bring_back(old: Path, place: Path) -> None:
+    """Empty a folder that was set aside: all that `place` lacks goes there, an old model goes.
+
+    A run that was killed between two renames left the old model there; one that was killed later,
+    what else was beside it.
+    """
+    if not old.is_dir():
+        return
+    for one in old.iterdir():
+        if not os.path.lexists(place / one.name):
+            one.rename(place / one.name)
+    for name in FILES:
+        (old / name).unlink(missing_ok=True)
+    old.rmdir()
 
 
 def read_model(path: Path) -> ModelFolder:

@@ -137,11 +137,6 @@ def inspect(
         else:
             terminal.show(outcome, console, verbose=verbose)
         said["failed" if isinstance(outcome, Failure) else str(outcome.decision)] += 1
-    if not said:
-        raise VeridicalError(
-            f"There are no pictures in {', '.join(map(str, photos))}.",
-            hint="Name picture files, or a folder that holds some.",
-        )
     if not as_json and said.total() > 1:
         counts = {name: said[name] for name in ("real", "ai", "undecided", "failed")}
         terminal.summary(console, **counts)
@@ -262,6 +257,9 @@ def train(
         click.secho(
             f"left out: {len(looks.faceless)} pictures without a face", fg="yellow", err=True
         )
+    for sample in looks.too_small:
+        reason = f"the face is under {trained.folder.card['min_face_px']:g} px"
+        click.secho(printable(f"left out: {sample.path}: {reason}"), fg="yellow", err=True)
     click.echo(
         f"{out}: fitted on {fitted.counts['fit']} pictures in {len(fitted.history)} epochs, "
         f"calibrated on {fitted.calibration.real} real and {fitted.calibration.ai} AI-generated "

@@ -20,6 +20,7 @@ from veridical.errors import (
     OneClassOnly,
     TooFewPhotos,
 )
+from veridical.report import Failure
 from veridical.samples import Label, Sample
 
 
@@ -31,12 +32,16 @@ SUFFIXES = _set(
     ".jpg .jpeg .jpe .jfif .png .apng .webp .bmp .dib .gif .tif .tiff .heic .heif .hif .avif"
 )
 
+_ENDINGS = f"Pictures end in {' '.join(sorted(SUFFIXES))}."
+
 
 # --- walking ---------------------------------------------------------------------------------
 
 
-def photos(paths: Iterable[Path]) -> Iterator[Path]:
+def photos(paths: Iterable[Path]) -> Iterator[Path | Failure]:
     """Yield files as given, and the pictures below folders in the order of their names.
+
+    A folder that holds no pictures is a `Failure` that names it, which `scan` passes on.
 
     In a folder a picture is a regular file with one of `SUFFIXES`. Hidden files and folders and
     `__MACOSX` are passed over, broken links too; a folder that links reach twice is entered once,
@@ -44,10 +49,16 @@ def photos(paths: Iterable[Path]) -> Iterator[Path]:
     system will not open is yielded itself: in a batch the failure then has a name.
     """
     for path in paths:
-        if _asks(path.is_dir):
-            yield from _walk(path)
-        else:
+        if not _asks(path.is_dir):
             yield path
+            continue
+        inside = _walk(path)
+        if first := next(inside, None):
+            yield first
+            yield from inside
+        else:
+            error = f"{path}: is a folder that holds no pictures."
+            yield Failure(path=str(path), error=error, hint=_ENDINGS)
 
 
 def _walk(root: Path) -> Iterator[Path]:
@@ -272,7 +283,7 @@ def read_samples(
     if not samples:
         raise TooFewPhotos(
             f"{data}: no pictures; both classes need some.",
-            hint=f"Pictures end in {' '.join(sorted(SUFFIXES))}.",
+            hint=_ENDINGS,
         )
     if len(counts) == 1 and not one_class:
         raise OneClassOnly(
@@ -313,14 +324,14 @@ def _read_folder(
     return tuple(
         _place(path, data, name, label)
         for name, label in labels.items()
-        for path in photos([data / name])
+        for path in _walk(data / name)
     )
 
 
 def _subfolders(folder: Path) -> list[str]:
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if _shown(entry) and _asks(entry.is_dir))
-    return [name for name in names if next(photos([folder / name]), None) is not None]
+    return [name for name in names if next(_walk(folder / name), None)]
 
 
 def _holds_classes(folder: Path, real: str | None, ai: str | None) -> bool:

@@ -17,7 +17,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
@@ -27,7 +26,6 @@ from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
     Image,
-    ImageCms,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -38,6 +36,7 @@ from PIL import (
 
 from veridical._optional import need
 from veridical.arrays import UInt8, ndarray
+from veridical.colour import BYTE_OF, eight_bits, to_srgb
 from veridical.errors import (
     FormatNotInstalled,
     MissingExtra,
@@ -439,7 +438,7 @@ def _from_array(array: ndarray, limits: Limits) -> Photo:
     _check_size("The array", (array.shape[1], array.shape[0]), limits)
     steps: list[str] = []
     if array.dtype == np.uint16:
-        array = _BYTE_OF[array]
+        array = BYTE_OF[array]
         steps.append("16-bit scaled to 8-bit")
     elif array.dtype.kind == "f":
         if not (array.min() >= 0 and array.max() <= 1):  # a NaN fails both
@@ -457,7 +456,7 @@ def _from_array(array: ndarray, limits: Limits) -> Photo:
         )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
-    pixels = np.asarray(_to_srgb(Image.fromarray(array), steps))
+    pixels = np.asarray(to_srgb(Image.fromarray(array), steps))
     digest = fingerprint(pixels)
     return Photo(pixels=pixels, sha256=digest, path=None, format=None, steps=tuple(steps))
 
@@ -473,7 +472,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_BYTE_OF = ((np.arange(65536) + 128) // 257).astype(np.uint8)  # 16 bits to 8, to the nearest
 
 
 def _pixels(image: Image.Image, name: str, steps: list[str]) -> UInt8[ndarray, "height width 3"]:
@@ -485,7 +483,7 @@ def _pixels(image: Image.Image, name: str, steps: list[str]) -> UInt8[ndarray, "
         steps.append("first frame of several taken")
     if 2 <= turned <= 8:
         steps.append(f"EXIF orientation {turned} applied")
-    upright = _to_srgb(_eight_bits(image, name, inverted, steps), steps)
+    upright = to_srgb(eight_bits(image, name, inverted, steps), steps)
     orientation = _orientation(image.info.get("exif") or b"")  # HEIC without EXIF has None
     if orientation in _TURNS and turned == 1:
         upright = upright.transpose(_TURNS[orientation])
@@ -520,102 +518,3 @@ def _orientation(exif: bytes) -> int:
     except struct.error:  # it breaks off, or is not EXIF at all (order is None)
         pass
     return 1
-
-
-def _eight_bits(image: Image.Image, name: str, inverted: bool, steps: list[str]) -> Image.Image:
-    """Scale greyscale of more than 8 bits to mode L; return all else as it is."""
-    if not image.mode.startswith(("I", "F")):
-        return image
-    values = np.asarray(image)
-    low, high = values.min(), values.max()
-    if image.mode == "F":
-        top = next((top for top in (1, 255, 65535) if high <= top), None)
-        if top is None or not low >= 0:  # a NaN is neither
-            raise NotAPhoto(
-                f"{name}: has float values from {low:g} to {high:g}; a picture in [0, 1] was "
-                "wanted.",
-                hint="Scale it to [0, 1], or save it with 8 bits.",
-            )
-        depth, scaled = "float", np.rint(values * (255 / top)).astype(np.uint8)
-    elif low >= 0 and high <= 65535:
-        depth, scaled = "16-bit", _BYTE_OF[values]
-    else:
-        depth, scaled = "32-bit", (values.view(np.uint32) >> 24).astype(np.uint8)
-    steps.append(f"{depth} scaled to 8-bit")
-    grey = Image.fromarray(~scaled if inverted else scaled)  # Pillow inverts 8-bit TIFF only
-    # The profile and no more: a "transparency" of 16 bits would be misread in 8.
-    grey.info["icc_profile"] = image.info.get("icc_profile")
-    return grey
-
-
-def _to_srgb(image: Image.Image, steps: list[str]) -> Image.Image:
-    """Return the picture as RGB in sRGB, over white where it is transparent."""
-    profile = image.info.get("icc_profile")
-    colour, alpha = _split(image)
-    if isinstance(profile, bytes) and profile:
-        colour = _through_profile(colour, profile, steps)
-    if colour.mode == "CMYK":
-        steps.append("CMYK converted without a profile")
-    colour = colour if colour.mode == "RGB" else colour.convert("RGB")
-    if alpha is None:
-        return colour
-    steps.append("transparency laid over white")
-    white = Image.new("RGB", colour.size, "white")
-    white.paste(colour, mask=alpha)
-    return white
-
-
-def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Return the colour, as RGB, L or CMYK, and the alpha if any of it is less than opaque."""
-    if image.mode in ("La", "RGBa", "PA") or (
-        "transparency" in image.info and image.mode in ("1", "L", "RGB", "P")
-    ):
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    if alpha is not None and alpha.getextrema()[0] == 255:
-        alpha = None
-    if image.mode in ("1", "LA"):
-        return image.convert("L"), alpha
-    return image if image.mode in ("RGB", "L", "CMYK") else image.convert("RGB"), alpha
-
-
-def _through_profile(colour: Image.Image, profile: bytes, steps: list[str]) -> Image.Image:
-    try:
-        mode, name, transform = _transform(profile)
-        if (mode, colour.mode) == ("RGB", "L"):
-            colour = colour.convert("RGB")
-        if mode != colour.mode:
-            steps.append(f"colour profile ignored: it is for {mode}, the picture is {colour.mode}")
-        elif transform is not None:
-            colour = ImageCms.applyTransform(colour, transform) or colour
-            steps.append(f"colour profile {name!r} converted to sRGB")
-    except (ImageCms.PyCMSError, LookupError, OSError, TypeError, ValueError):
-        steps.append("broken colour profile ignored")
-    return colour
-
-
-@lru_cache(maxsize=8)  # most pictures carry one of a few profiles
-def _transform(profile: bytes) -> tuple[str, str, ImageCms.ImageCmsTransform | None]:
-    """Return the mode a profile is for, its name, and the way to sRGB (None if it is sRGB).
-
-    Relative colorimetric with black point compensation, as photo editors do by default. sRGB is
-    told by what the profile does, not by its name: no colour of a grid moves by more than two
-    levels of 255, about what rounding costs.
-    """
-    opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    mode = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}[opened.profile.xcolor_space.strip()]
-    name = "".join(c for c in ImageCms.getProfileDescription(opened) if c.isprintable())[:60]
-    transform = ImageCms.buildTransform(
-        opened,
-        ImageCms.createProfile("sRGB"),
-        mode,
-        "RGB",
-        ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        ImageCms.Flags.BLACKPOINTCOMPENSATION,
-    )
-    if mode == "RGB":
-        grid = np.indices((17, 17, 17), np.uint8).reshape(3, 17, 289).transpose(1, 2, 0) * 15
-        moved = np.asarray(ImageCms.applyTransform(Image.fromarray(grid), transform))
-        if np.abs(moved.astype(int) - grid).max() <= 2:
-            return mode, name, None
-    return mode, name, transform

@@ -14,19 +14,28 @@ below names what is refused beyond that.
 Only numpy is needed: the base install has neither scipy nor scikit-learn.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 
-from veridical.arrays import Bool, Float, Int, ndarray
+from veridical.arrays import Float, Int, ndarray
+from veridical.intervals import (
+    Draws,
+    Labels,
+    Mask,
+    Measured,
+    Resampling,
+    Weights,
+    bootstrap_shares,
+    holding,
+    labels_of,
+    percentiles,
+    wilson,
+)
 
-Mask: TypeAlias = Bool[ndarray, " pictures"]
-Labels: TypeAlias = Mask | Int[ndarray, " pictures"]
 Scores: TypeAlias = Float[ndarray, " pictures"]
-Weights: TypeAlias = Float[ndarray, "resamples pictures"]
-Draws: TypeAlias = Float[ndarray, " resamples"]
 
 METRICS = (
     "accuracy",
@@ -45,30 +54,6 @@ METRICS = (
 """What `bootstrap` measures, in this order. `tpr` and `fpr` are those at the threshold."""
 
 _NLL_FLOOR = 1e-12
-_CELLS = 50_000  # resamples x pictures held at a time: few enough for a processor's cache
-_Z = 1.959963984540054  # the normal's 97.5 % point
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """A number and how far to trust it.
-
-    Attributes:
-        value: Of the pictures as they are.
-        low: Lower end of the 95 % interval; never above `value`.
-        high: Upper end of the 95 % interval; never below `value`.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        if not self.low <= self.value <= self.high:
-            raise ValueError(
-                "A measured value lies within its interval; "
-                f"got {self.value} and [{self.low}, {self.high}]."
-            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,25 +299,6 @@ def reliability_bins(
 # ---------------------------------------------------------------------------- intervals
 
 
-def wilson(hits: int, total: int) -> Measured:
-    """Return the share `hits / total` with its 95 % score interval, for independent pictures.
-
-    References:
-        E. Wilson, "Probable inference, the law of succession, and statistical inference",
-        Journal of the American Statistical Association 22(158), 1927.
-
-    Raises:
-        ValueError: If `total` is not positive, or `hits` not within 0 and `total`.
-    """
-    if not 0 <= hits <= total or total == 0:
-        raise ValueError(f"A share needs 0 <= hits <= total and total > 0; got {hits} of {total}.")
-    share = hits / total
-    middle = (share + _Z**2 / (2 * total)) / (1 + _Z**2 / total)
-    spread = share * (1 - share) / total + _Z**2 / (4 * total**2)
-    half = _Z / (1 + _Z**2 / total) * spread**0.5
-    return _holding(share, max(0.0, middle - half), min(1.0, middle + half))
-
-
 def bootstrap(
     truth: Labels,
     p_ai: Scores,
@@ -345,10 +311,7 @@ def bootstrap(
 ) -> dict[str, Measured | None]:
     """Measure all METRICS, each with a 95 % percentile interval. What is undefined is None.
 
-    Whole groups are drawn, with replacement, so pictures of one person move together. They are
-    drawn apart from groups that hold only real pictures, only AI pictures, and both: no resample
-    is without a class that the data has. Where there is one such group only, its pictures are
-    drawn one by one, class by class; the interval then speaks of that group alone.
+    Whole groups are drawn; see `intervals.Resampling`.
 
     Three departures. An interval always holds its value: the calibration errors are biased
     upwards once more in every resample, so that the percentiles may miss it. A share without
@@ -367,11 +330,6 @@ def bootstrap(
     Returns:
         One entry per name in METRICS. With one class only, all but accuracy, Brier score, negative
         log likelihood, and that class's rate are None.
-
-    References:
-        B. Efron, R. Tibshirani, "An introduction to the bootstrap", 1993, chapter 13. C. Field,
-        A. Welsh, "Bootstrapping clustered data", Journal of the Royal Statistical Society B
-        69(3), 2007 (their "cluster bootstrap").
 
     Raises:
         ValueError: If `resamples` or `bins` is not positive, or not every picture has a group.
@@ -392,64 +350,12 @@ def bootstrap(
     )
     kernel = _kernel(is_ai, p, called, bins=bins)
     values = kernel(np.ones((1, len(p))))
-    plan = _Plan.of(is_ai, groups)
+    plan = Resampling.of(is_ai, groups)
     drawn = [kernel(weights) for weights in plan.resamples(resamples, seed)]
     for name, value in values.items():
         draws = np.concatenate([part[name] for part in drawn])
-        measured[name] = _percentiles(float(value[0]), draws)
+        measured[name] = percentiles(float(value[0]), draws)
     measured["balanced_accuracy"] = _at_least_its_rates(measured)
-    return measured
-
-
-def bootstrap_shares(
-    shares: Mapping[str, tuple[Mask, Mask]],
-    truth: Labels,
-    *,
-    groups: Sequence[str] | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Measured | None]:
-    """Measure named shares of pictures, with intervals as in `bootstrap`.
-
-    Args:
-        shares: For each name, which pictures are hits, and among which pictures they are counted.
-        truth: 1 for AI-generated pictures; what the draws are stratified by.
-        groups: See `bootstrap`.
-        resamples: How many.
-        seed: Equal seeds and data, equal intervals.
-
-    Returns:
-        For each name the share; None if there is no picture to count among. Resamples without any
-        such picture are left out of its interval.
-
-    Raises:
-        ValueError: If `resamples` is not positive, or the lengths differ.
-    """
-    is_ai = _labels(truth)
-    for name, (event, among) in shares.items():
-        if not len(event) == len(among) == len(is_ai):
-            raise ValueError(
-                f"The share {name!r} must have an entry for each of the {len(is_ai)} pictures; "
-                f"got {len(event)} and {len(among)}."
-            )
-    if not shares:
-        return {}
-    plan = _Plan.of(is_ai, groups)
-    among_ = np.column_stack([among for _, among in shares.values()]).astype(float)
-    hits_ = np.column_stack([event & among for event, among in shares.values()]).astype(float)
-    drawn = [(w @ hits_, w @ among_) for w in plan.resamples(resamples, seed)]
-    hits, totals = (np.concatenate(part) for part in zip(*drawn, strict=True))
-    measured: dict[str, Measured | None] = {}
-    for column, (name, (_, among)) in enumerate(shares.items()):
-        hit, count = float(hits_[:, column].sum()), float(among_[:, column].sum())
-        if not count:
-            measured[name] = None
-        elif hit in (0, count):
-            units = len(np.unique(plan.unit[among]))
-            measured[name] = wilson(units if hit else 0, units)
-        else:
-            some = totals[:, column] > 0
-            measured[name] = _percentiles(hit / count, hits[some, column] / totals[some, column])
     return measured
 
 
@@ -459,65 +365,7 @@ def _at_least_its_rates(measured: Mapping[str, Measured | None]) -> Measured | N
     if not (whole and tpr and fpr) or not {tpr.value, fpr.value} <= {0, 1}:
         return whole
     low, high = (tpr.low + 1 - fpr.high) / 2, (tpr.high + 1 - fpr.low) / 2
-    return _holding(whole.value, low, high)
-
-
-def _percentiles(value: float, draws: Draws) -> Measured:
-    low, high = np.quantile(draws, (0.025, 0.975)).tolist()
-    return _holding(value, low, high)
-
-
-def _holding(value: float, low: float, high: float) -> Measured:
-    """The interval, stretched to the value where it lies outside."""
-    return Measured(value, min(low, value), max(high, value))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Plan:
-    """What is drawn together, and apart from what.
-
-    Attributes:
-        unit: For each picture, the number of what it is drawn with.
-        strata: For each stratum its pictures, and their units counted from 0 within it.
-    """
-
-    unit: Int[ndarray, " pictures"]
-    strata: tuple[tuple[Int[ndarray, " _"], Int[ndarray, " _"]], ...]
-
-    @classmethod
-    def of(cls, is_ai: Mask, groups: Sequence[str] | None) -> "_Plan":
-        count = len(is_ai)
-        if groups is None:
-            unit = np.arange(count)
-        elif len(groups) == count:
-            unit = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)[1]
-        else:
-            raise ValueError(f"Each picture needs a group; got {len(groups)} for {count} pictures.")
-        ai = np.bincount(unit, weights=is_ai) > 0
-        real = np.bincount(unit, weights=~is_ai) > 0
-        kind = (real + 2 * ai)[unit]
-        alone = np.array([len(np.unique(unit[kind == k])) == 1 for k in range(4)])[kind]
-        unit = np.where(alone, unit.max() + 1 + np.arange(count), unit)
-        kind = np.where(alone, 1 + is_ai, kind) + 4 * alone
-        members = [np.flatnonzero(kind == k) for k in np.unique(kind)]
-        strata = tuple((m, np.unique(unit[m], return_inverse=True)[1]) for m in members)
-        return cls(unit=unit, strata=strata)
-
-    def resamples(self, count: int, seed: int) -> Iterator[Weights]:
-        """Yield how often each picture was drawn, some resamples at a time, `count` in all."""
-        if count < 1:
-            raise ValueError(f"A bootstrap needs at least one resample; got {count}.")
-        rng = np.random.default_rng(seed)
-        step = max(1, _CELLS // len(self.unit))
-        for done in range(0, count, step):
-            rows = min(step, count - done)
-            weights = np.empty((rows, len(self.unit)))
-            for members, unit in self.strata:
-                size = int(unit.max()) + 1
-                picks = rng.integers(size, size=(rows, size)) + size * np.arange(rows)[:, None]
-                drawn = np.bincount(picks.ravel(), minlength=rows * size).reshape(rows, size)
-                weights[:, members] = drawn[:, unit]
-            yield weights
+    return holding(whole.value, low, high)
 
 
 # ---------------------------------------------------------------------------- kernels
@@ -630,18 +478,8 @@ def _bin_index(p: Scores, bins: int, *, adaptive: bool) -> Int[ndarray, " pictur
 # ---------------------------------------------------------------------------- what came in
 
 
-def _labels(truth: ndarray) -> Mask:
-    labels = np.asarray(truth)
-    if labels.ndim != 1 or not len(labels):
-        raise ValueError(f"Labels must be a list of at least one; got the shape {labels.shape}.")
-    strange = labels[(labels != 0) & (labels != 1)]
-    if strange.size:
-        raise ValueError(f"Labels are 1 for ai and 0 for real; got {np.unique(strange)[:5]}.")
-    return np.asarray(labels == 1)
-
-
 def _scored(truth: ndarray, score: ndarray) -> tuple[Mask, Scores]:
-    is_ai, s = _labels(truth), np.asarray(score, dtype=float)
+    is_ai, s = labels_of(truth), np.asarray(score, dtype=float)
     if s.shape != is_ai.shape:
         raise ValueError(f"Each label needs one score; got {is_ai.shape} and {s.shape}.")
     bad = np.flatnonzero(~np.isfinite(s))

@@ -11,14 +11,19 @@ from veridical.report import Failure, Report
 
 
 def scan(
-    paths: Iterable[Path], judge: Callable[[Path], Report], engine: Engine
+    paths: Iterable[Path | Failure], judge: Callable[[Path], Report], engine: Engine
 ) -> Iterator[Report | Failure]:
-    """Judge every path on `engine`, lazily. A picture that fails is an outcome like any other."""
+    """Judge every path on `engine`, lazily. A picture that fails is an outcome like any other.
+
+    So is what failed before it could be judged: it keeps its place among the others.
+    """
     return engine.map(partial(judged, judge), paths)
 
 
-def judged(judge: Callable[[Path], Report], path: Path) -> Report | Failure:
+def judged(judge: Callable[[Path], Report], path: Path | Failure) -> Report | Failure:
     """Judge one path; what goes wrong with it becomes a `Failure` that names it."""
+    if isinstance(path, Failure):
+        return path
     try:
         return judge(path)
     except VeridicalError as error:  # raised on purpose: the file's fault

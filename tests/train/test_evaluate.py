@@ -10,6 +10,7 @@ from PIL import Image
 
 from veridical import metrics
 from veridical.errors import DataError, TooFewPhotos
+from veridical.intervals import Measured
 from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
 from veridical.samples import Sample
 from veridical.train.evaluate import SHARES, Answers, Evaluation, Outcome, evaluate
@@ -126,7 +127,7 @@ def evaluation(people: list[Outcome]) -> Evaluation:
     return evaluate(people, resamples=100)
 
 
-def value(found: metrics.Measured | None) -> float:
+def value(found: Measured | None) -> float:
     assert found is not None
     return found.value
 

@@ -60,6 +60,7 @@ def looker(counting: Counting, fake_finder: Callable[..., Finder], tmp_path: Pat
         framing=Framing(size_px=counting.spec.image_px),
         pooling=("mean",),
         views=3,
+        min_face_px=40.0,
         cache=tmp_path / "cache",
     )
 
@@ -186,6 +187,47 @@ def test_a_picture_without_a_face_is_named_and_remembered(
         assert (looks.samples, looks.hashes, looks.unreadable) == ((), (), ())
         assert looks.features.shape == (0, 3, 0)
     assert (counting.passes, finder.asked) == (0, 5)
+
+
+def test_a_face_that_is_too_small_to_judge_is_named_and_not_learnt_from(
+    looker: Looker, counting: Counting, samples: list[Sample]
+) -> None:
+    all_of_them = looker.look(samples, Serial())
+    strict = replace(looker, min_face_px=40.5)  # FACE is of 40 px
+    for looks in (strict.look(samples, Serial()), strict.look(samples, Serial())):
+        assert looks.too_small == tuple(samples)
+        assert (looks.samples, looks.faceless, looks.unreadable) == ((), (), ())
+        assert looks.features.shape == (0, 3, 0)
+    assert counting.passes == 5
+    assert strict.fingerprint == looker.fingerprint
+    assert all_of_them.too_small == ()
+    assert same(looker.look(samples, Serial()), all_of_them)
+
+
+def test_a_small_face_costs_the_others_nothing(
+    looker: Looker, samples: list[Sample], painter: Painter, tmp_path: Path, tiny_detector: Detector
+) -> None:
+    path = tmp_path / "small.png"
+    Image.fromarray(painter(50, 60)).save(path)
+    sized = replace(looker, finder=tiny_detector.finder, min_face_px=37.0)  # three fifths: 36 px
+    looks = sized.look([samples[0], sample(path), *samples[1:]], Serial())
+    assert looks.too_small == (sample(path),)
+    assert looks.samples == tuple(samples)
+    alone = replace(sized, cache=tmp_path / "other").look(samples, Serial())
+    assert same(looks, alone)
+
+
+def test_a_cache_that_does_not_know_the_size_of_faces_is_still_good(
+    looker: Looker, counting: Counting, samples: list[Sample]
+) -> None:
+    first = looker.look(samples, Serial())
+    store = sqlite3.connect(looker.cache / f"features-{looker.fingerprint}.sqlite")
+    store.execute("DROP TABLE faces")
+    store.commit()
+    store.close()
+    looks = replace(looker, min_face_px=100.0).look(samples, Serial())
+    assert counting.passes == 5
+    assert same(looks, first)
 
 
 # --- every look is kept -------------------------------------------------------------------------

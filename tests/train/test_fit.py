@@ -57,6 +57,7 @@ def made(
         features=(3 * features + 5).astype(np.float32),
         hashes=tuple(int(value) for value in hashes),
         faceless=(),
+        too_small=(),
         unreadable=(),
     )
 

@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from veridical import artifact
 from veridical.arrays import ndarray
 from veridical.artifact import BACKBONE, CARD, TENSORS, read_model
 from veridical.backbone import OnnxBackbone
 from veridical.detector import Detector
 from veridical.engines import Threads
-from veridical.errors import ModelError, ModelMissing, NotAViT, OneClassOnly, TooFewPhotos
+from veridical.errors import (
+    ModelDamaged,
+    ModelMissing,
+    NotAViT,
+    OneClassOnly,
+    TooFewPhotos,
+)
 from veridical.metrics import auroc
 from veridical.report import Decision, Report
 from veridical.samples import Label, Sample
@@ -128,7 +133,8 @@ def test_the_card_says_what_the_model_is_and_was_trained_on(
     assert card["notes"] == {"licence": "ours"}
     assert card["seed"] == 0
     told = card["trained_on"]
-    assert (told["pictures"], told["without_a_face"], told["unreadable"]) == (60, 0, 0)
+    left_out = ("without_a_face", "with_too_small_a_face", "unreadable")
+    assert [told[name] for name in ("pictures", *left_out)] == [60, 0, 0, 0]
     assert sum(told["parts"].values()) == 60
     assert len(told["sources"]) == 2 * SOURCES
     assert {(one["label"], one["pictures"]) for one in told["sources"]} == {
@@ -184,6 +190,31 @@ def test_a_backbone_that_is_not_what_was_asked_for_is_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda card: card.pop("parity"),
+        lambda card: card["parity"].pop("torch_onnx"),
+        lambda card: card["parity"].pop("agreement_with_fp32"),
+        lambda card: card.update(parity=[1]),
+        lambda card: card.pop("backbone"),
+        lambda card: card["backbone"].update(colour="red"),
+    ],
+)
+def test_a_card_that_does_not_describe_its_backbone_is_damaged(
+    trained: Trained, make_model: Make, tmp_path: Path, harm: Callable[[dict[str, Any]], None]
+) -> None:
+    other = tmp_path / "other"
+    copytree(trained.folder.path, other)
+    card = json.loads((other / CARD).read_text(encoding="utf-8"))
+    harm(card)
+    (other / CARD).write_text(json.dumps(card), encoding="utf-8")
+    with pytest.raises(ModelDamaged, match="does not say what its backbone is") as caught:
+        make_model(tmp_path / "out", backbone=str(other))
+    assert str(other) in caught.value.message
+    assert not (tmp_path / "out").exists()
+
+
 # --- what stops it ------------------------------------------------------------------------------
 
 
@@ -191,33 +222,29 @@ def stop(*_arguments: object, **_options: object) -> Any:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("at", ["save_tensors", "json.dumps", "Path.replace"])
+@pytest.mark.parametrize("at", ["save_tensors", "json.dumps", "shutil.copyfile", "Path.rename"])
 @pytest.mark.parametrize("before", [False, True], ids=["fresh", "over an old model"])
-def test_an_interrupted_write_leaves_nothing_that_looks_finished(
+def test_an_interrupted_write_leaves_the_old_model_or_none(
     trained: Trained, make_model: Make, tmp_path: Path, before: bool, at: str
 ) -> None:
     out = tmp_path / "model"
     if before:
         copytree(trained.folder.path, out)
     with pytest.MonkeyPatch.context() as patch:
-        if at == "save_tensors":
-            patch.setattr(artifact, "save_tensors", stop)
-        elif at == "json.dumps":
-            patch.setattr("veridical.artifact.json.dumps", stop)
+        if at == "Path.rename":
+            patch.setattr(Path, "rename", stop)
         else:
-            patch.setattr(Path, "replace", stop)
+            patch.setattr(f"veridical.artifact.{at}", stop)
         with pytest.raises(KeyboardInterrupt):
             make_model(out, seed=5, recipe=BRIEF)
-    if before:  # the old one, or a clear refusal: never a mixture
-        try:
-            assert read_model(out).identity == trained.folder.identity
-        except ModelError:
-            assert (out / TENSORS).read_bytes() != (trained.folder.path / TENSORS).read_bytes()
+    if before:
+        assert read_model(out).identity == trained.folder.identity
     else:
         with pytest.raises(ModelMissing):
             read_model(out)
     # The cache has everything: a second attempt is short, and whole.
     assert make_model(out, seed=5, recipe=BRIEF).folder.identity == read_model(out).identity
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_too_few_pictures_are_counted_with_what_became_of_the_others(
@@ -230,7 +257,8 @@ def test_too_few_pictures_are_counted_with_what_became_of_the_others(
         make_model(tmp_path / "out", samples=few[2:])
     assert "at least 20" in caught.value.message
     assert "20 real and 19 AI-generated" in caught.value.message
-    assert "40 pictures came; 0 show no face and 1 cannot be read" in caught.value.message
+    assert "40 pictures came; 0 show no face, 0 only faces under 40 px" in caught.value.message
+    assert "and 1 cannot be read" in caught.value.message
     assert not (tmp_path / "out").exists()
 
 

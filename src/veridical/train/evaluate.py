@@ -16,7 +16,8 @@ import numpy as np
 from veridical import metrics
 from veridical.arrays import Bool, Float, ndarray
 from veridical.errors import DataError, TooFewPhotos
-from veridical.metrics import Confusion, Measured, ReliabilityBin
+from veridical.intervals import Measured, bootstrap_shares
+from veridical.metrics import Confusion, ReliabilityBin
 from veridical.report import Decision, Failure, Report, Verdict
 from veridical.samples import Sample
 
@@ -323,7 +324,7 @@ def _card(
             resamples=resamples,
             seed=seed,
         )
-        measured |= metrics.bootstrap_shares(
+        measured |= bootstrap_shares(
             scored.shares(), scored.is_ai, groups=groups, resamples=resamples, seed=seed
         )
     return Scorecard(

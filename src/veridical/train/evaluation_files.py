@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.metrics import METRICS, Measured
+from veridical.intervals import Measured
+from veridical.metrics import METRICS
 from veridical.report import Failure, Report
 from veridical.train import plots
 from veridical.train.evaluate import SMALLEST_GROUP, Evaluation, Outcome, Scorecard

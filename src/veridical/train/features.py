@@ -2,7 +2,9 @@
 
 The cache is one SQLite file per way of looking (backbone graph, framing, pooling, views), its rows
 keyed by the SHA-256 of the picture's bytes. A row is written as soon as it is known, so that an
-interrupted run goes on where it stopped, and renaming or copying pictures costs nothing.
+interrupted run goes on where it stopped, and renaming or copying pictures costs nothing. How large
+the face is has a table of its own, which caches of earlier versions lack; what they hold is taken
+to be large enough.
 """
 
 import sqlite3
@@ -44,10 +46,11 @@ class Looks:
     """What the backbone saw of a set of pictures.
 
     Attributes:
-        samples: Pictures with a face, in the order given.
+        samples: Pictures with a face that is large enough, in the order given.
         features: Their features, one row per view.
         hashes: Their 64-bit perceptual hashes, for near-duplicates.
         faceless: Pictures in which no face was found; they are left out.
+        too_small: Pictures whose largest face is smaller than is judged; they are left out.
         unreadable: Pictures that could not be decoded, and why; they are left out.
     """
 
@@ -55,6 +58,7 @@ class Looks:
     features: Float32[ndarray, "pictures views features"]
     hashes: tuple[int, ...]
     faceless: tuple[Sample, ...]
+    too_small: tuple[Sample, ...]
     unreadable: tuple[tuple[Sample, str], ...]
 
 
@@ -69,6 +73,7 @@ class Looker:
         framing: How the face is cut out.
         pooling: How tokens become features.
         views: Views per picture, the one as delivered included.
+        min_face_px: Longer side of the smallest face that is learnt from, px. A cache serves any.
         cache: Folder of the cache.
         limits: On what is decoded.
     """
@@ -79,6 +84,7 @@ class Looker:
     framing: Framing
     pooling: tuple[Pooling, ...]
     views: int
+    min_face_px: float
     cache: Path
     limits: Limits = Limits()
 
@@ -101,8 +107,8 @@ class Looker:
     ) -> Looks:
         """Look at every picture that is not in the cache yet, and return all of them.
 
-        Pictures that cannot be decoded, or show no face, are named in the result, not dropped in
-        silence.
+        Pictures that cannot be decoded, or show no face that is large enough, are named in the
+        result, not dropped in silence.
         """
         self.cache.mkdir(parents=True, exist_ok=True)
         path = self.cache / f"features-{self.fingerprint}.sqlite"
@@ -110,6 +116,7 @@ class Looker:
         try:
             store.execute("PRAGMA journal_mode=WAL")
             store.execute("CREATE TABLE IF NOT EXISTS looks (sha256 PRIMARY KEY, hash, features)")
+            store.execute("CREATE TABLE IF NOT EXISTS faces (sha256 PRIMARY KEY, px)")
             return self._collect(samples, store, engine, track)
         except sqlite3.DatabaseError as foreign:
             raise DataError(
@@ -126,7 +133,7 @@ class Looker:
         engine: Engine,
         track: Track[Sample],
     ) -> Looks:
-        found: dict[Path, tuple[int, bytes | None]] = {}
+        found: dict[Path, _Row] = {}
         missed: dict[Path, str] = {}
         known = {row[0] for row in store.execute("SELECT sha256 FROM looks")}
 
@@ -148,15 +155,20 @@ class Looker:
                 continue
             if look.hash is None:
                 row = store.execute(
-                    "SELECT hash, features FROM looks WHERE sha256 = ?", [look.sha256]
+                    "SELECT hash, features, px FROM looks LEFT JOIN faces USING (sha256) "
+                    "WHERE sha256 = ?",
+                    [look.sha256],
                 )
                 found[sample.path] = row.fetchone()
             else:
                 packed = None if look.features is None else look.features.tobytes()
-                found[sample.path] = (look.hash, packed)
+                found[sample.path] = (look.hash, packed, look.face_px)
                 store.execute(
                     "INSERT OR REPLACE INTO looks VALUES (?, ?, ?)",
                     [look.sha256, look.hash, packed],
+                )
+                store.execute(
+                    "INSERT OR REPLACE INTO faces VALUES (?, ?)", [look.sha256, look.face_px]
                 )
                 store.commit()
         return self._gather(samples, found, missed)
@@ -164,16 +176,19 @@ class Looker:
     def _gather(
         self,
         samples: Sequence[Sample],
-        found: dict[Path, tuple[int, bytes | None]],
+        found: dict[Path, "_Row"],
         missed: dict[Path, str],
     ) -> Looks:
-        kept, rows, hashes, faceless = [], [], [], []
+        kept, rows, hashes, faceless, too_small = [], [], [], [], []
         for sample in samples:
             if sample.path in missed:
                 continue
-            number, packed = found[sample.path]
+            number, packed, face_px = found[sample.path]
             if packed is None:
                 faceless.append(sample)
+                continue
+            if face_px is not None and face_px < self.min_face_px:
+                too_small.append(sample)
                 continue
             kept.append(sample)
             hashes.append(number & (2**64 - 1))
@@ -183,6 +198,7 @@ class Looker:
             features=np.stack(rows) if rows else np.zeros((0, self.views, 0), dtype=np.float32),
             hashes=tuple(hashes),
             faceless=tuple(faceless),
+            too_small=tuple(too_small),
             unreadable=tuple((s, missed[s.path]) for s in samples if s.path in missed),
         )
 
@@ -195,7 +211,12 @@ class Looker:
             [view(photo.pixels, box, self.framing, digest, number) for number in range(self.views)]
         )
         features = [pool(tokens, self.pooling) for tokens in self.backbone.tokens(crops)]
-        return _Look(digest, _perceptual_hash(photo), np.stack(features).astype(np.float32))
+        return _Look(
+            digest,
+            _perceptual_hash(photo),
+            np.stack(features).astype(np.float32),
+            max(box.width, box.height),
+        )
 
     def _box(self, photo: Photo) -> Box | None:
         if self.framing.whole:
@@ -212,6 +233,10 @@ class _Look:
     sha256: str
     hash: int | None = None
     features: Float32[ndarray, "views features"] | None = None
+    face_px: float | None = None
+
+
+_Row = tuple[int, bytes | None, float | None]  # perceptual hash, features, longer side of the face
 
 
 def _perceptual_hash(photo: Photo) -> int:

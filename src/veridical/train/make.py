@@ -1,6 +1,5 @@
 """Labelled pictures in, a model folder out."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from veridical.artifact import BACKBONE, CARD, ModelFolder, read_model, write_mo
 from veridical.backbone import OnnxBackbone
 from veridical.detector import default_model, head_to, spec_from
 from veridical.engines import Engine
-from veridical.errors import NotAViT, OneClassOnly, TooFewPhotos
+from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.faces import FaceFinder, Framing
 from veridical.samples import Sample
 from veridical.train.export import Export, export
@@ -21,6 +20,7 @@ from veridical.train.features import Looker, Looks, Track, untracked
 from veridical.train.fit import Fitted, fit
 from veridical.train.recipes import Recipe
 
+_MIN_FACE_PX = 40  # smaller faces are neither learnt from nor judged
 _FEWEST = 20  # pictures with a face per class: below, not even the splits make sense
 
 
@@ -59,7 +59,8 @@ def train(
 
     Args:
         samples: Labelled pictures.
-        out: Folder to write; an old model in it is replaced at the very end.
+        out: Folder to write; an old model in it is replaced at the very end, and other files
+            stay.
         backbone: Hugging Face name or local folder of a ViT; or a model folder, whose backbone is
             taken as it is; None for the model in the package.
         recipe: What to fit.
@@ -86,14 +87,13 @@ def train(
         framing=framing,
         pooling=recipe.pooling,
         views=recipe.views,
+        min_face_px=float(_MIN_FACE_PX),
         cache=cache,
     )
     looks = looker.look(samples, engine, track)
     _refuse_few(looks, len(samples))
     fitted = fit(looks, recipe, seed=seed, say=say)
     say("Writing the model")
-    out.mkdir(parents=True, exist_ok=True)
-    _place(made.path, out / BACKBONE)
     head_card, tensors = head_to(fitted.head)
     tensors |= {
         "outlier.basis": fitted.outlier.basis,
@@ -109,7 +109,7 @@ def train(
         },
         "framing": asdict(framing),
         "pooling": list(recipe.pooling),
-        "min_face_px": 40,
+        "min_face_px": _MIN_FACE_PX,
         "head": head_card,
         "calibration": asdict(fitted.calibration),
         "calibrated_on": fitted.calibrated_on,
@@ -119,7 +119,7 @@ def train(
         "trained_on": _tally(looks, fitted),
         "notes": dict(notes or {}),
     }
-    return Trained(folder=write_model(out, card, tensors), looks=looks, fitted=fitted)
+    return Trained(folder=write_model(out, card, tensors, made.path), looks=looks, fitted=fitted)
 
 
 def _backbone(
@@ -135,7 +135,16 @@ def _backbone(
             precision=precision or "fp32",
         )
     folder = read_model(path)
-    spec = spec_from(folder.card)
+    try:
+        spec = spec_from(folder.card)
+        parity = folder.card["parity"]
+        measured = parity["torch_onnx"], parity["agreement_with_fp32"]
+    except (AttributeError, KeyError, TypeError, ValueError) as foreign:
+        raise ModelDamaged(
+            f"The card in {path} does not say what its backbone is and how it was checked "
+            f"({foreign!r}).",
+            hint="Copy the whole folder again, or name a Hugging Face model with --backbone.",
+        ) from foreign
     other_size = image_px not in (None, spec.image_px)
     other_precision = precision not in (None, spec.precision)
     if spec.final_norm == bool(recipe.layers) or other_size or other_precision:
@@ -147,8 +156,8 @@ def _backbone(
     return Export(
         path=folder.backbone,
         spec=spec,
-        parity=folder.card["parity"]["torch_onnx"],
-        agreement=folder.card["parity"]["agreement_with_fp32"],
+        parity=measured[0],
+        agreement=measured[1],
         sha256=folder.card["files"][BACKBONE],
     )
 
@@ -156,8 +165,8 @@ def _backbone(
 def _refuse_few(looks: Looks, given: int) -> None:
     counts = Counter(sample.label for sample in looks.samples)
     lost = (
-        f"{given} pictures came; {len(looks.faceless)} show no face and "
-        f"{len(looks.unreadable)} cannot be read"
+        f"{given} pictures came; {len(looks.faceless)} show no face, {len(looks.too_small)} only "
+        f"faces under {_MIN_FACE_PX} px, and {len(looks.unreadable)} cannot be read"
     )
     if not (counts["ai"] and counts["real"]):
         raise OneClassOnly(
@@ -173,18 +182,12 @@ def _refuse_few(looks: Looks, given: int) -> None:
         )
 
 
-def _place(source: Path, target: Path) -> None:
-    """Copy beside the target first, so that an interrupted copy replaces nothing."""
-    draft = target.with_suffix(".part")
-    shutil.copyfile(source, draft)
-    draft.replace(target)
-
-
 def _tally(looks: Looks, fitted: Fitted) -> dict[str, Any]:
     cells = Counter((s.label, s.source, s.generator) for s in looks.samples)
     return {
         "pictures": len(looks.samples),
         "without_a_face": len(looks.faceless),
+        "with_too_small_a_face": len(looks.too_small),
         "unreadable": len(looks.unreadable),
         "parts": dict(fitted.counts),
         "sources": [
