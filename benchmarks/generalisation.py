@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from benchmarks.laundering import GRID, launder
-from veridical import metrics
+from veridical import intervals, metrics
 from veridical.arrays import Bool, Float, ndarray
 from veridical.detector import Detector
 from veridical.engines import Threads
@@ -243,10 +243,12 @@ def copies(
                 "auroc": measured["auroc"],
                 "mean_auroc": float(np.mean(each)),
                 "tpr_at_1pct_fpr": measured["tpr_at_1pct_fpr"],
-                "real_called_ai": metrics.wilson(
+                "real_called_ai": intervals.wilson(
                     int((decided[~ai] == "ai").sum()), int((~ai).sum())
                 ),
-                "ai_called_real": metrics.wilson(int((decided[ai] == "real").sum()), int(ai.sum())),
+                "ai_called_real": intervals.wilson(
+                    int((decided[ai] == "real").sum()), int(ai.sum())
+                ),
                 "decided": float((decided != "undecided").mean()),
                 "contradictions": float(np.mean(flips)),
                 "without_score": len(samples) - len(scored),
@@ -258,7 +260,7 @@ def copies(
 # ------------------------------------------------------------------------------- the page
 
 
-def number(measured: metrics.Measured | None) -> str:
+def number(measured: intervals.Measured | None) -> str:
     if measured is None:
         return "–"
     return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
@@ -385,6 +387,7 @@ def main() -> None:
             framing=detector.framing,
             pooling=detector.pooling,
             views=DEFAULT.views,
+            min_face_px=detector.min_face_px,
             cache=asked.work / "cache",
         )
         looks = looker.look(samples[::40] if asked.quick else samples, Threads(JOBS), track)
