@@ -1,12 +1,15 @@
 """Train the model that ships in the package, measure it, and write docs/accuracy.md.
 
-    python scripts/make_default_model.py DATA/manifest.csv [--work DIR] [--fresh-backbone]
+    python scripts/make_default_model.py DATA/manifest.csv [--more TWINS/manifest.csv]
+        [--work DIR] [--fresh-backbone] [--quick --out DIR]
 
 DATA is a manifest (path, label, source, generator, group, split) with the splits `train`, `val`
-and `test`. The head is fitted by the same function as `veridical train` runs, on the frozen
-backbone that is in the repository already, so that retraining replaces small files only;
+and `test`; `--more` names manifests that add to `train` alone, such as the pseudo-fakes of
+scripts/make_twins.py. The head is fitted by the same function as `veridical train` runs, on the
+frozen backbone that is in the repository already, so that retraining replaces small files only;
 `--fresh-backbone` makes that file anew (scripts/make_backbone.py). Interrupt it when you like: it
-goes on where it stopped. Needs `veridical[train]`; about an hour on two cores.
+goes on where it stopped. Needs `veridical[train]`; about an hour on two cores. `--quick` goes
+through all of it on a few pictures and writes neither pages nor the package: a smoke test.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,6 +26,7 @@ from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.folders import read_samples
 from veridical.intervals import Measured
+from veridical.samples import Sample
 from veridical.scan import scan
 from veridical.train.evaluate import Evaluation, Outcome, Scorecard, evaluate
 from veridical.train.evaluation_files import write
@@ -32,6 +37,7 @@ ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "src" / "veridical" / "models" / "default"
 PAGE, README = ROOT / "docs" / "accuracy.md", ROOT / "README.md"
 JOBS = 2
+QUICK = replace(DEFAULT, name="quick", views=2, epochs=2)
 NOTES = {
     "pictures": "Public face collections, real and AI-generated. Their licences are mostly for "
     "research, or not stated, so no picture of them is part of this package; the model's weights "
@@ -64,9 +70,8 @@ def backbone(work: Path, fresh: bool) -> str:
     return str(folder)
 
 
-def measure(manifest: Path, split: str, work: Path) -> Evaluation:
-    samples = read_samples(manifest, split=split)
-    detector = Detector.load(MODEL, threads=1)
+def measure(model: Path, samples: Sequence[Sample], split: str, work: Path) -> Evaluation:
+    detector = Detector.load(model, threads=1)
     answers = scan((sample.path for sample in samples), detector.inspect, Threads(JOBS))
     outcomes = [
         Outcome(sample=sample, answer=answer)
@@ -179,19 +184,26 @@ def summary(found: Mapping[str, Evaluation]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("manifest", type=Path)
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="added to `train`")
     parser.add_argument("--work", type=Path, default=ROOT / "model-work")
+    parser.add_argument("--out", type=Path, default=MODEL, help="the model's folder")
     parser.add_argument("--fresh-backbone", action="store_true")
     parser.add_argument("--splits", nargs="+", default=["val", "test"], help="to measure on")
+    parser.add_argument("--quick", action="store_true", help="a smoke test, not a model")
     asked = parser.parse_args()
+    if asked.quick and asked.out == MODEL:
+        parser.error("--quick makes no model worth keeping: name another folder with --out")
     name = backbone(asked.work, asked.fresh_backbone)
     ours = name == str(MODEL)
     trained = train(
-        read_samples(asked.manifest, split="train"),
-        MODEL,
+        [s for m in (asked.manifest, *asked.more) for s in read_samples(m, split="train")],
+        asked.out,
         backbone=name,
-        recipe=DEFAULT,
+        recipe=QUICK if asked.quick else DEFAULT,
         engine=Threads(JOBS),
         cache=asked.work / "cache",
         precision=None if ours else "int8",
@@ -200,7 +212,10 @@ def main() -> None:
         say=print,
         notes=NOTES,
     )
-    found = {split: measure(asked.manifest, split, asked.work) for split in asked.splits}
+    found = {
+        split: measure(asked.out, read_samples(asked.manifest, split=split), split, asked.work)
+        for split in asked.splits
+    }
     measured = {
         split: {
             key: None if value is None else [value.value, value.low, value.high]
@@ -208,16 +223,21 @@ def main() -> None:
         }
         for split, evaluation in found.items()
     }
-    folder = read_model(MODEL)
+    folder = read_model(asked.out)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
-    write_model(MODEL, {**card, "measured": measured}, folder.tensors, folder.backbone)
+    write_model(asked.out, {**card, "measured": measured}, folder.tensors, folder.backbone)
+    print(json.dumps(measured, indent=1))
+    if asked.out == MODEL:
+        publish(trained.folder.card, found)
+
+
+def publish(card: Mapping[str, object], found: Mapping[str, Evaluation]) -> None:
     text = PAGE.read_text(encoding="utf-8")
     chapters = "\n\n".join(chapter(split, evaluation) for split, evaluation in found.items())
     text = between(text, "results", chapters)
-    PAGE.write_text(between(text, "training", training(trained.folder.card)), encoding="utf-8")
+    PAGE.write_text(between(text, "training", training(card)), encoding="utf-8")
     readme = README.read_text(encoding="utf-8")
     README.write_text(between(readme, "accuracy-summary", summary(found)), encoding="utf-8")
-    print(json.dumps(measured, indent=1))
 
 
 def training(card: Mapping[str, object]) -> str:

@@ -1,0 +1,93 @@
+"""What rebuilds the model and its figures runs from end to end, on a handful of pictures."""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from veridical.detector import Detector, default_model
+from veridical.report import Report
+
+pytest.importorskip("torch")
+pytest.importorskip("scipy")
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.*"))
+COLUMNS = ("path", "split", "label", "source", "generator", "group")
+
+
+def variants(path: Path) -> Iterator[Image.Image]:
+    """Yield pictures that are unlike enough to count as different ones: 20 of each example."""
+    with Image.open(path) as opened:
+        image = opened.convert("RGB")
+    image.thumbnail((320, 320))
+    for turn in range(20):
+        draw = np.random.default_rng(turn)
+        width, height = image.size
+        cut = tuple((draw.uniform(0, 0.08, 4) * (width, height, width, height)).astype(int))
+        one = image.crop((cut[0], cut[1], width - cut[2], height - cut[3]))
+        one = ImageOps.mirror(one) if turn % 2 else one
+        yield Image.fromarray((np.asarray(one) * draw.uniform(0.6, 1)).astype(np.uint8))
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest over variants of the example pictures, split by example."""
+    folder = tmp_path_factory.mktemp("album")
+    rows = []
+    for path in EXAMPLES:
+        if path.suffix not in (".jpg", ".png"):
+            continue
+        label = "ai" if path.name.startswith("ai") else "real"
+        generator = "stylegan1" if label == "ai" else ""
+        for number, picture in enumerate(variants(path)):
+            name = f"{path.stem}-{number}.png"
+            picture.save(folder / name)
+            split = "val" if number < 2 else "train"
+            # Group by group of four: enough independent ones for every part of a fit.
+            group = f"{path.stem}-{number // 4}"
+            rows.append((name, split, label, path.stem, generator, group))
+    manifest = folder / "manifest.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([COLUMNS, *rows])
+    return manifest
+
+
+def run(*arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, *map(str, arguments)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not default_model().is_dir(), reason="there is no default model")
+def test_the_default_model_can_be_rebuilt_and_measured(album: Path, tmp_path: Path) -> None:
+    model, work = tmp_path / "model", tmp_path / "work"
+    before = (default_model() / "card.json").read_bytes()
+    quick = ("--work", work, "--splits", "val", "--quick")
+    run("scripts/make_default_model.py", album, "--out", model, *quick)
+    answer = Detector.load(model).inspect(EXAMPLES[0])
+    assert isinstance(answer, Report)
+    assert "auroc" in json.loads((model / "card.json").read_text())["measured"]["val"]
+    # Every picture is in the cache now, and a second run looks at none.
+    run("scripts/make_default_model.py", album, "--out", model, *quick)
+    assert (default_model() / "card.json").read_bytes() == before
+
+
+def test_a_smoke_test_is_never_written_into_the_package(album: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "scripts/make_default_model.py", str(album), "--quick"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "--out" in done.stderr
