@@ -6,7 +6,8 @@
 **holdout**: leave one family of generators *and* one family of real sources out of `train`, fit
 the head on the rest, and judge what was left out; for every pair of families. Relatives by group
 stay out with them. The calibration of a pair comes from the other pairs, those that share neither
-its generators nor its real sources.
+its generators nor its real sources. Once more with single generators left out, whose relatives
+stay.
 
 **laundering**: the model in the package on copies of `val` (or `test`), each made by a step of
 `benchmarks.laundering.GRID`, read, searched for faces and judged from its bytes, as delivered.
@@ -99,13 +100,26 @@ def subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
     )
 
 
-def holdout(looks: Looks, recipe: Recipe, seed: int = 0, *, quick: bool = False) -> list[Held]:
-    """Judge every family of generators beside every family of reals, both unseen."""
-    of = np.array([family(sample) for sample in looks.samples])
+def holdout(
+    looks: Looks, recipe: Recipe, seed: int = 0, *, kin: bool = True, quick: bool = False
+) -> list[Held]:
+    """Judge generators beside a family of reals, both unseen.
+
+    Args:
+        looks: Features of all pictures.
+        recipe: What to fit.
+        seed: Of the fits.
+        kin: Leave families of generators out, or single generators.
+        quick: The first two pairs only.
+    """
+    of = np.array([family(s) if kin or s.label == "real" else s.generator for s in looks.samples])
     ai = np.array([sample.label == "ai" for sample in looks.samples])
     helper = np.array([sample.generator in HELPERS for sample in looks.samples])
     groups = np.array([sample.group for sample in looks.samples])
-    pairs = list(product(sorted(set(of[ai & ~helper])), sorted(set(of[~ai]))))
+    enough = [
+        made for made in sorted(set(of[ai & ~helper])) if kin or ((of == made) & ai).sum() >= FEWEST
+    ]
+    pairs = list(product(enough, sorted(set(of[~ai]))))
     found = []
     for made, taken in pairs[:2] if quick else pairs:
         out = ((of == made) & ai) | ((of == taken) & ~ai)
@@ -379,7 +393,11 @@ def main() -> None:
     text = PAGE.read_text(encoding="utf-8")
     detector = Detector.load(threads=1)
     if "holdout" in asked.parts:
-        samples = [s for m in (asked.manifest, *asked.more) for s in read_samples(m, split="train")]
+        samples = [
+            s
+            for m in (asked.manifest, *asked.more)
+            for s in read_samples(m, split="train", one_class=m in asked.more)
+        ]
         looker = Looker(
             finder=FaceFinder(1),
             backbone=detector.backbone,
@@ -391,9 +409,10 @@ def main() -> None:
             cache=asked.work / "cache",
         )
         looks = looker.look(samples[::40] if asked.quick else samples, Threads(JOBS), track)
-        rows = judged(holdout(looks, DEFAULT, quick=asked.quick))
-        (asked.work / "holdout.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
-        text = between(text, "holdout", holdout_page(rows))
+        for kin, name in ((True, "holdout"), (False, "holdout-single")):
+            rows = judged(holdout(looks, DEFAULT, kin=kin, quick=asked.quick))
+            (asked.work / f"{name}.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            text = between(text, name, holdout_page(rows))
     if "laundering" in asked.parts:
         steps = [AS_DELIVERED, *GRID]
         pages = []

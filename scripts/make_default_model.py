@@ -200,7 +200,11 @@ def main() -> None:
     name = backbone(asked.work, asked.fresh_backbone)
     ours = name == str(MODEL)
     trained = train(
-        [s for m in (asked.manifest, *asked.more) for s in read_samples(m, split="train")],
+        [
+            s
+            for m in (asked.manifest, *asked.more)
+            for s in read_samples(m, split="train", one_class=m in asked.more)
+        ],
         asked.out,
         backbone=name,
         recipe=QUICK if asked.quick else DEFAULT,

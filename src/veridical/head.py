@@ -155,7 +155,7 @@ class BayesianHead:
         # At the input only the mean over the samples is wanted: mean_t(slope_t @ W * mask_t), with
         # the sum over t taken first, so that no array of samples x features is ever made.
         if mask is None:
-            sums = (slope @ layer.weight).mean(axis=0)
+            sums = slope.mean(axis=0) @ layer.weight
         else:
             paired = np.broadcast_to(slope, (len(mask), slope.shape[1])).T @ mask
             sums = np.einsum("of,of->f", paired, layer.weight) / len(mask)

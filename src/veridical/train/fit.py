@@ -16,6 +16,7 @@ from veridical.head import BayesianHead, Layer, sigmoid
 from veridical.outlier import OutlierGauge
 from veridical.samples import Sample
 from veridical.splits import clusters, split_groups
+from veridical.train.discriminant import discriminant
 from veridical.train.features import Looks
 from veridical.train.recipes import Recipe
 
@@ -34,7 +35,9 @@ class Fitted:
         outlier: Fitted on what the head saw, its limit on what it did not.
         calibrated_on: In words, for the card.
         history: Loss per epoch on the fitting and the validation part.
-        counts: Pictures in each part.
+        counts: Pictures that the head was fitted on, that stopped it (the discriminant is fitted
+            on these, too), and that calibrated it; the last may overlap with the others where
+            they were left out in turn.
     """
 
     head: BayesianHead
@@ -76,8 +79,11 @@ def fit(
     parts = _parts(looks, recipe, seed)
     weights = _weights(samples) if recipe.balance else np.ones(len(samples))
     say("Fitting the head")
-    head, history = _head(looks.features, truth, weights, parts, recipe, seed)
-    held_out, on = _held_out(looks, truth, weights, parts, head, recipe, seed, say)
+    folds = _source_folds(samples, _judged(samples, recipe), seed) if recipe.out_of_source else []
+    # Where whole sources are left out to calibrate, no part has to be kept from the head for it.
+    used = _joined(parts) if folds else parts
+    head, history = _head(looks, truth, weights, used, recipe, seed)
+    held_out, on = _held_out(looks, truth, weights, parts, folds, head, recipe, seed, say)
     calibration = _calibrate(*held_out, recipe)
     say("Measuring distances")
     rest = np.concatenate([parts["validation"], parts["calibration"]])
@@ -88,7 +94,11 @@ def fit(
         outlier=outlier,
         calibrated_on=on,
         history=history,
-        counts={name: len(part) for name, part in parts.items()},
+        counts={
+            "fit": len(used["fit"]),
+            "validation": len(used["validation"]),
+            "calibration": calibration.real + calibration.ai,
+        },
     )
 
 
@@ -106,11 +116,13 @@ def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> BayesianHead:
     truth = np.array([sample.label == "ai" for sample in looks.samples], dtype=bool)
     weights = _weights(looks.samples) if recipe.balance else np.ones(len(truth))
     parts = _parts(looks, recipe, seed)
-    inner = {
-        "fit": np.sort(np.concatenate([parts["fit"], parts["calibration"]])),
-        "validation": parts["validation"],
-    }
-    return _head(looks.features, truth, weights, inner, recipe, seed)[0]
+    return _head(looks, truth, weights, _joined(parts), recipe, seed)[0]
+
+
+def _joined(parts: Mapping[str, Int[ndarray, " _"]]) -> dict[str, Int[ndarray, " _"]]:
+    """Give the head what was set aside for calibration, too."""
+    both = np.sort(np.concatenate([parts["fit"], parts["calibration"]]))
+    return {"fit": both, "validation": parts["validation"]}
 
 
 def _parts(looks: Looks, recipe: Recipe, seed: int) -> dict[str, Int[ndarray, " n"]]:
@@ -151,17 +163,22 @@ def _weights(samples: Sequence[Sample]) -> Float[ndarray, " n"]:
 
 
 def _head(
-    features: Float32[ndarray, "n views features"],
+    looks: Looks,
     truth: Bool[ndarray, " n"],
     weights: Float[ndarray, " n"],
-    parts: Mapping[str, Int[ndarray, " m"]],
+    parts: Mapping[str, Int[ndarray, " _"]],
     recipe: Recipe,
     seed: int,
 ) -> tuple[BayesianHead, tuple[tuple[float, float], ...]]:
-    """Train by gradient descent on the weighted cross-entropy; keep the best epoch."""
+    """Fit a head on the parts `fit` and `validation`; also return its history, if it has one."""
+    if recipe.method == "discriminant":
+        # In closed form there is nothing to stop early: both parts are for fitting.
+        chosen = np.sort(np.concatenate([parts["fit"], parts["validation"]]))
+        cells = [(s.label, s.source, s.generator) for s in (looks.samples[i] for i in chosen)]
+        return discriminant(looks.features[chosen], cells, recipe, seed), ()
     torch = need("torch", extra="train", to="train a head")
     with _one_thread(torch):
-        return _descend(torch, features, truth, weights, parts, recipe, seed)
+        return _descend(torch, looks.features, truth, weights, parts, recipe, seed)
 
 
 @contextmanager
@@ -277,15 +294,15 @@ def _held_out(
     truth: Bool[ndarray, " n"],
     weights: Float[ndarray, " n"],
     parts: Mapping[str, Int[ndarray, " _"]],
+    folds: Sequence[Int[ndarray, " _"]],
     head: BayesianHead,
     recipe: Recipe,
     seed: int,
     say: Callable[[str], None],
 ) -> tuple[tuple[Float32[ndarray, "m samples"], Bool[ndarray, " m"], Float[ndarray, " m"]], str]:
     """Return logits, truth and weights of pictures that the head giving the logits never saw."""
-    folds = _source_folds(looks.samples, seed) if recipe.out_of_source else []
     if not folds:
-        chosen = parts["calibration"]
+        chosen = parts["calibration"][_judged(looks.samples, recipe)[parts["calibration"]]]
         logits = np.stack([head.logits(looks.features[i, 0]) for i in chosen])
         return (logits, truth[chosen], weights[chosen]), "groups the head was not fitted on"
     everything = np.concatenate([parts[name] for name in ("fit", "validation", "calibration")])
@@ -296,11 +313,8 @@ def _held_out(
         # Relatives of what is left out (same person, near-duplicate) stay out too, wherever they
         # were found.
         left = everything[~np.isin(kin[everything], kin[fold])]
-        inner = {
-            "fit": np.intersect1d(left, np.concatenate([parts["fit"], parts["calibration"]])),
-            "validation": np.intersect1d(left, parts["validation"]),
-        }
-        other, _ = _head(looks.features, truth, weights, inner, recipe, seed)
+        inner = {name: np.intersect1d(left, part) for name, part in _joined(parts).items()}
+        other, _ = _head(looks, truth, weights, inner, recipe, seed)
         for i in fold:
             logits[i] = other.logits(looks.features[i, 0])
     chosen = np.concatenate(folds)
@@ -309,17 +323,30 @@ def _held_out(
     )
 
 
-def _source_folds(samples: Sequence[Sample], seed: int) -> list[Int[ndarray, " n"]]:
+def _judged(samples: Sequence[Sample], recipe: Recipe) -> Bool[ndarray, " n"]:
+    """Return which pictures may calibrate: all but pseudo-fakes, where there are others."""
+    pseudo = np.array([s.generator in recipe.pseudo and s.label == "ai" for s in samples])
+    ai = np.array([s.label == "ai" for s in samples])
+    return ~pseudo if (ai & ~pseudo).any() else np.ones(len(samples), dtype=bool)
+
+
+def _source_folds(
+    samples: Sequence[Sample], judged: Bool[ndarray, " n"], seed: int
+) -> list[Int[ndarray, " _"]]:
     """Share the sources out over folds; [] if some rest would lack a class."""
-    sources = sorted({sample.source for sample in samples})
-    sides = {source: {s.label for s in samples if s.source == source} for source in sources}
+    own = [sample for sample, counts in zip(samples, judged, strict=True) if counts]
+    sources = sorted({sample.source for sample in own})
+    sides = {source: {s.label for s in own if s.source == source} for source in sources}
     if min(sum(label in kinds for kinds in sides.values()) for label in ("real", "ai")) < 3:
         return []
     shuffled = [sources[i] for i in np.random.default_rng(seed).permutation(len(sources))]
     # Dealt out class by class, so that every fold has sources of both where there are enough.
     dealt = sorted(shuffled, key=lambda source: sorted(sides[source]))
     folds = [
-        np.array([i for i, s in enumerate(samples) if s.source in dealt[n::FOLDS]], dtype=np.int64)
+        np.array(
+            [i for i, s in enumerate(samples) if judged[i] and s.source in dealt[n::FOLDS]],
+            dtype=np.int64,
+        )
         for n in range(min(FOLDS, len(dealt)))
     ]
     labels = {label for s in samples for label in [s.label]}

@@ -1,6 +1,7 @@
 """What to train: every choice that makes one model differ from another, in one value."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from veridical.tokens import Pooling
 
@@ -18,8 +19,16 @@ class Recipe:
         whole: Judge whole frames instead of faces.
         through_px: Shrink the crop to this side before the backbone's own size; None for not.
         views: Views of each picture, the one as delivered included.
-        hidden: Widths of the hidden layers, with whether a ReLU follows each.
-        dropout: On the input of every layer but the last, then of the last.
+        method: How the head is fitted: "discriminant" in closed form, or "descent" on the loss.
+        shrinkage: Discriminant: added to the scatter, as a share of its mean eigenvalue.
+        shares_of_evidence: Discriminant: parts of the logit that dropout acts on.
+        pseudo: Generators whose pictures help to fit and are not what is to be found: they count
+            `pseudo_weight`, and never calibrate.
+        pseudo_weight: Of a pseudo-fake, where a picture of a generator counts 1.
+        hidden: Widths of the hidden layers, with whether a ReLU follows each. Descent, as what
+            follows up to `batch`.
+        dropout: On the input of every layer but the last, then of the last; the discriminant has
+            one layer with dropout, and takes the latter.
         optimiser: "adam" or "adamw".
         learning_rate: Of the optimiser.
         weight_decay: Decoupled, of AdamW.
@@ -40,8 +49,13 @@ class Recipe:
     whole: bool = False
     through_px: int | None = None
     views: int = 4
+    method: Literal["discriminant", "descent"] = "discriminant"
+    shrinkage: float = 0.1
+    shares_of_evidence: int = 256
+    pseudo: tuple[str, ...] = ("taef2",)
+    pseudo_weight: float = 0.1
     hidden: tuple[tuple[int, bool], ...] = ((64, True),)
-    dropout: tuple[float, float] = (0.7, 0.3)
+    dropout: tuple[float, float] = (0.7, 0.2)
     optimiser: str = "adamw"
     learning_rate: float = 2e-4
     weight_decay: float = 0.1
@@ -68,6 +82,7 @@ REFERENCE = Recipe(
     whole=True,
     through_px=128,
     views=1,
+    method="descent",
     hidden=((128, True), (64, False)),
     dropout=(0.3, 0.0),
     optimiser="adam",
