@@ -612,7 +612,7 @@ def audit(tiny_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> Run:
 def test_a_confound_is_named_by_audit_and_refused_by_train_unless_allowed(
     audit: Run, train: Run, album: Album
 ) -> None:
-    data = album(real=32, ai=32)
+    data = album(real=48, ai=48)  # some are near-duplicates
     for path in (data / "real").iterdir():
         Image.open(path).save(path.with_suffix(".jpg"))
         path.unlink()
@@ -622,7 +622,7 @@ def test_a_confound_is_named_by_audit_and_refused_by_train_unless_allowed(
     assert named in told.stdout
     assert "stops training" in told.stdout
     entry = json.loads(audit(data, "--json").stdout)
-    assert (entry["schema"], entry["real"], entry["ai"]) == ("veridical.audit/1", 32, 32)
+    assert (entry["schema"], entry["real"], entry["ai"]) == ("veridical.audit/1", 48, 48)
     assert entry["findings"][0]["refuses"]
     clean_error(train(data), "without looking at a face", named)
     made = train(data, "--allow-confounds")
