@@ -99,6 +99,17 @@ def test_what_needs_an_extra_says_which(tiny_model: Path, portrait: Path, tmp_pa
     assert "pip install 'veridical[train]'" in done.stderr
 
 
+def test_audit_says_which_extra_it_needs(portrait: Path, tmp_path: Path) -> None:
+    for label in ("real", "ai"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        (tmp_path / "data" / label / "1.jpg").write_bytes(portrait.read_bytes())
+    done = base(CLI, "audit", tmp_path / "data")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "'sklearn' is needed to audit pictures" in done.stderr
+    assert "pip install 'veridical[train]'" in done.stderr
+
+
 def test_importing_veridical_wakes_neither_torch_nor_onnxruntime() -> None:
     code = "import sys, veridical\nprint([m for m in ('torch', 'onnxruntime') if m in sys.modules])"
     done = base(code)

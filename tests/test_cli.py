@@ -616,6 +616,46 @@ def test_a_backbone_that_is_no_vision_transformer_is_refused(
     clean_error(train(data, backbone=no_vit(kind, tmp_path / kind)), says, kind)
 
 
+@pytest.fixture
+def audit(tiny_detector: Detector, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `audit` with a finder that sees one face in every picture."""
+    monkeypatch.setattr("veridical.faces.FaceFinder", lambda _threads: tiny_detector.finder)
+    return lambda *arguments: invoke("audit", *arguments)
+
+
+def test_a_confound_is_named_by_audit_and_refused_by_train_unless_allowed(
+    audit: Run, train: Run, album: Album
+) -> None:
+    data = album(real=48, ai=48)  # some are near-duplicates
+    for path in (data / "real").iterdir():
+        Image.open(path).save(path.with_suffix(".jpg"))
+        path.unlink()
+    named = "AI pictures are PNG (100 %), real ones JPEG (100 %): re-encode both classes alike"
+    told = audit(data)
+    assert told.exit_code == 0
+    assert named in told.stdout
+    assert "stops training" in told.stdout
+    entry = json.loads(audit(data, "--json").stdout)
+    assert (entry["schema"], entry["real"], entry["ai"]) == ("veridical.audit/1", 48, 48)
+    assert entry["findings"][0]["refuses"]
+    clean_error(train(data), "without looking at a face", named)
+    made = train(data, "--allow-confounds")
+    assert made.exit_code == 0, made.output
+    assert "audit: the file as it came tells the classes apart with an AUROC of 1.00" in made.stderr
+
+
+@pytest.mark.parametrize(("recipe", "stages"), [("default", 3), ("reference", 2)])
+def test_audit_looks_at_so_many_and_says_what_it_did_not_ask(
+    audit: Run, album: Album, recipe: str, stages: int
+) -> None:
+    data = album(real=6, ai=4)
+    told = audit(data, "--recipe", recipe, "--most", 8, "--jobs", 2)
+    assert told.exit_code == 0
+    assert "4 real and 4 AI-generated pictures, drawn with seed 0 from 10" in told.stdout
+    assert told.stdout.count("too few to audit") == 3 * stages
+    clean_error(audit(data / "real"), "no sub-folders")
+
+
 def test_what_is_trained_can_inspect_and_be_measured(
     train: Run, album: Album, run: Run, tmp_path: Path
 ) -> None:
@@ -626,6 +666,7 @@ def test_what_is_trained_can_inspect_and_be_measured(
     made = train(data, "--jobs", 2)
     assert made.exit_code == 0, made.output
     assert "calibrated on" in made.stdout
+    assert "audit: too few to audit" in made.stderr
     assert rf"left out: {data}/ai/a\x1b[31m.png: zero bytes came." in made.stderr
     assert f"left out: {data}/real/small.png: the face is under 40 px" in made.stderr
     out = tmp_path / "out"

@@ -22,7 +22,7 @@ from veridical.detector import Detector
 from veridical.errors import VeridicalError
 from veridical.render import overlay, records, terminal
 from veridical.report import Decision, Reason
-from veridical.train import export, fit, make, recipes
+from veridical.train import audit, audit_files, export, facts, fit, make, recipes
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -210,7 +210,7 @@ def test_the_decisions_that_the_code_refers_to_are_there() -> None:
             assert f"\n**{number}. " in page
 
 
-def facts() -> dict[str, list[str]]:
+def numbers() -> dict[str, list[str]]:
     """What the pages say in numbers, said again by the code."""
     limits, defaults = images.Limits(), Detector.__dataclass_fields__
     samples = head.BayesianHead.__dataclass_fields__["samples"].default
@@ -246,7 +246,18 @@ def facts() -> dict[str, list[str]]:
             f"the {overlay._CHANNELS} largest",
             f"`{overlay.EXPLANATION}`",
         ],
+        "audit.md": [
+            f"At most {audit.MOST} pictures",
+            f"Above {audit.WARN},",
+            f"is above {audit.REFUSE} with its whole interval",
+            f"Fewer than {audit.FEWEST} independent groups",
+            f"less than {facts.LEAST_SHOWN} of the frame",
+            f"a copy of {facts.THUMBNAIL_PX} x {facts.THUMBNAIL_PX} px",
+            f"a JPEG of quality {facts._QUALITY}",
+            f"schema `{audit_files.AUDIT}`",
+        ],
         "training.md": [
+            f"Up to {audit.MOST} pictures",
             f"At least {make._FEWEST} pictures",
             f"above {export.PARITY:.0e}".replace("e-0", "e-"),
         ],
@@ -254,11 +265,11 @@ def facts() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "page", ["using.md", "faces.md", "numbers.md", "explanations.md", "training.md"]
+    "page", ["using.md", "faces.md", "numbers.md", "explanations.md", "audit.md", "training.md"]
 )
 def test_numbers_in_the_text_are_those_in_the_code(page: str) -> None:
     said = " ".join(text(page).split())
-    assert not [fact for fact in facts()[page] if fact not in said]
+    assert not [fact for fact in numbers()[page] if fact not in said]
 
 
 def test_the_sources_of_the_formulas_are_named() -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from veridical import images
 from veridical.arrays import ndarray
@@ -27,7 +27,7 @@ from veridical.errors import (
     PhotoTooLarge,
     PhotoUnreadable,
 )
-from veridical.images import Limits, read_photo
+from veridical.images import Limits, read_header, read_photo
 
 RED, GREEN, BLUE, GREY = (200, 30, 40), (20, 160, 60), (30, 60, 190), (120, 120, 120)
 
@@ -379,3 +379,50 @@ def test_threads_agree_and_leave_the_warning_filters_alone() -> None:
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(read, [data] * 16))) == 1
     assert list(warnings.filters) == before
+
+
+# --- headers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("code", "says"), [(0, "4:4:4"), (1, "4:2:2"), (2, "4:2:0")])
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_jpeg_says_how_it_was_encoded(code: int, says: str, progressive: bool) -> None:
+    data = saved(painted(), "JPEG", quality=80, subsampling=code, progressive=progressive)
+    header = read_header(data)
+    assert (header.format, header.mode, header.subsampling) == ("JPEG", "RGB", says)
+    assert header.progressive is progressive
+    assert [len(table) for table in header.tables] == [64, 64]
+    with Image.open(io.BytesIO(data)) as pillow:
+        assert list(map(list, header.tables)) == list(vars(pillow)["quantization"].values())
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_header_says_what_comes_beside_the_pixels(kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "maker"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    plain = read_header(saved(painted(), kind))
+    full = read_header(saved(painted(), kind, exif=exif, icc_profile=profile))
+    assert (plain.format, plain.exif, plain.profile) == (kind, False, False)
+    assert (full.format, full.exif, full.profile) == (kind, True, True)
+
+
+def test_what_is_no_jpeg_has_no_tables_and_a_grey_one_no_subsampling() -> None:
+    png = read_header(saved(painted("RGBA"), "PNG"))
+    assert (png.mode, png.tables, png.subsampling, png.progressive) == ("RGBA", (), None, False)
+    grey = read_header(saved(painted("L"), "JPEG"))
+    assert (grey.mode, grey.subsampling, len(grey.tables)) == ("L", None, 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [(b"", PhotoEmpty), (b"words", NotAPhoto), (b"\xff\xd8\xff\xe0", PhotoDamaged)],
+)
+def test_a_header_of_no_picture_is_an_error_of_ours(data: bytes, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        read_header(data)
+
+
+def test_a_header_is_read_within_limits() -> None:
+    with pytest.raises(PhotoTooLarge):
+        read_header(saved(painted(), "PNG"), Limits(max_side=40))

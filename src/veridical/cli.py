@@ -198,6 +198,11 @@ def _with_data(command: Callable[..., None]) -> Callable[..., None]:
     envvar="VERIDICAL_CACHE",
     help="For exported backbones and features.  [default: ~/.cache/veridical]",
 )
+@click.option(
+    "--allow-confounds",
+    is_flag=True,
+    help="Train even if the class can be guessed without looking at a face.",
+)
 def train(
     data: Path,
     out: Path,
@@ -213,10 +218,11 @@ def train(
     seed: int,
     jobs: int | None,
     cache: Path | None,
+    allow_confounds: bool,
 ) -> None:
     """Train a model on DATA: a folder with one sub-folder per class, or a manifest CSV.
 
-    Stop it when you like: run again, it goes on where it was.
+    The pictures are audited first. Stop it when you like: run again, it goes on where it was.
 
     \b
     Example:
@@ -227,6 +233,7 @@ def train(
 
     from veridical.folders import read_samples
     from veridical.render.terminal import printable
+    from veridical.train.audit import told
     from veridical.train.make import train as make
     from veridical.train.recipes import RECIPES
 
@@ -248,6 +255,7 @@ def train(
         threads=threads,
         track=_track,
         say=_say,
+        allow_confounds=allow_confounds,
     )
     looks, fitted = trained.looks, trained.fitted
     for sample, why in looks.unreadable:
@@ -260,12 +268,86 @@ def train(
     for sample in looks.too_small:
         reason = f"the face is under {trained.folder.card['min_face_px']:g} px"
         click.secho(printable(f"left out: {sample.path}: {reason}"), fg="yellow", err=True)
+    epochs = f" in {len(fitted.history)} epochs" if fitted.history else ""
+    if not trained.audit.findings:
+        click.secho(f"audit: {trained.audit.silences[0].because}", fg="yellow", err=True)
+    for finding in trained.audit.findings:
+        if finding.warns:
+            click.secho(f"audit: {told(finding)}", fg="yellow", err=True)
     click.echo(
-        f"{out}: fitted on {fitted.counts['fit']} pictures in {len(fitted.history)} epochs, "
+        f"{out}: fitted on {fitted.counts['fit']} pictures{epochs}, "
         f"calibrated on {fitted.calibration.real} real and {fitted.calibration.ai} AI-generated "
         f"ones ({fitted.calibrated_on})"
     )
     click.echo(f"Measure it: veridical evaluate {out} DATA")
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@_with_data
+@click.option(
+    "--recipe",
+    type=click.Choice(["default", "reference"]),
+    default="default",
+    show_default=True,
+    help="How training would cut the pictures out.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, at full precision.")
+@click.option(
+    "--most",
+    type=click.IntRange(min=2),
+    default=1000,
+    show_default=True,
+    help="Pictures to look at, at most; half of each class.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of everything random.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
+def audit(
+    data: Path,
+    real: str | None,
+    ai: str | None,
+    split: str | None,
+    recipe: str,
+    as_json: bool,
+    most: int,
+    seed: int,
+    jobs: int | None,
+) -> None:
+    """Ask whether the class can be guessed in DATA without looking at a face.
+
+    Three probes try: from the file alone, from the framing alone, from the background alone; on
+    the pictures as they came, and on what training would make of them.
+
+    \b
+    Example:
+        veridical audit faces/
+        veridical audit manifest.csv --split train --json > audit.json
+    """
+    import json
+
+    from veridical.faces import FaceFinder, Framing
+    from veridical.folders import read_samples
+    from veridical.train import audit_files
+    from veridical.train.audit import audit as ask
+    from veridical.train.recipes import RECIPES
+
+    samples = read_samples(data, real=real, ai=ai, split=split)
+    chosen = RECIPES[recipe]
+    jobs, threads = _share_cores(jobs, many=True)
+    found = ask(
+        samples,
+        finder=FaceFinder(threads),
+        framing=Framing(size_px=224, through_px=chosen.through_px, whole=chosen.whole),
+        views=chosen.views,
+        engine=_engine(jobs),
+        seed=seed,
+        most=most,
+        track=_track,
+    )
+    if as_json:
+        click.echo(json.dumps(audit_files.record(found), allow_nan=False))
+    else:
+        click.echo(audit_files.markdown(found), nl=False)
 
 
 @main.command()

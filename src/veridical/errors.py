@@ -14,6 +14,7 @@
     │   ├── ClassNamesUnclear      which class is real, which is AI-generated?
     │   ├── OneClassOnly           both are needed
     │   ├── TooFewPhotos           not enough to fit or to measure
+    │   ├── Confounded             the classes can be told apart without looking at a face
     │   └── ManifestError          a CSV that does not say what it must
     ├── ModelError                 a model folder or a backbone cannot be used
     │   ├── ModelMissing           no such folder, or a file of it is absent
@@ -98,6 +99,10 @@ class OneClassOnly(DataError):
 
 class TooFewPhotos(DataError):
     """There are not enough pictures to fit or to measure."""
+
+
+class Confounded(DataError):
+    """The classes can be told apart without looking at a face."""
 
 
 class ManifestError(DataError):

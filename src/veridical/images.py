@@ -144,6 +144,60 @@ def read_photo(source: Source, limits: Limits = Limits()) -> Photo:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a file says of itself before any pixel is decoded.
+
+    Attributes:
+        format: By content, as in `Photo`.
+        mode: Pillow's name for the channels as stored: RGB, RGBA, L, P, CMYK, ...
+        exif: Whether EXIF comes before the pixels.
+        profile: Whether a colour profile comes before the pixels.
+        tables: Quantisation tables of a JPEG, luminance first; none for other formats.
+        subsampling: Of a JPEG's chroma, such as "4:2:0"; None for other formats and grey JPEGs.
+        progressive: Whether a JPEG is.
+    """
+
+    format: str
+    mode: str
+    exif: bool
+    profile: bool
+    tables: tuple[tuple[int, ...], ...]
+    subsampling: str | None
+    progressive: bool
+
+
+_SUBSAMPLINGS = {0: "4:4:4", 1: "4:2:2", 2: "4:2:0"}  # Pillow's numbers
+
+
+def read_header(data: bytes, limits: Limits = Limits()) -> Header:
+    """Read the header of a picture's file, within the same limits as `read_photo`.
+
+    Raises:
+        PhotoError: As `read_photo`.
+    """
+    kind = _known(data, "The picture")
+    with _photo_errors_only("The picture", kind):
+        image = _decoder(kind)(_Clock(data, "The picture", limits.max_seconds))
+        _check_size("The picture", image.size, limits)
+        tables: tuple[tuple[int, ...], ...] = ()
+        subsampling = None
+        if isinstance(image, JpegImagePlugin.JpegImageFile):
+            tables = tuple(tuple(table) for _, table in sorted(image.quantization.items()))
+            if image.mode != "L":
+                found = JpegImagePlugin.get_sampling(image)
+                subsampling = _SUBSAMPLINGS.get(found, "of another kind")
+        return Header(
+            format=kind,
+            mode=image.mode,
+            exif=bool(image.info.get("exif")),
+            profile=bool(image.info.get("icc_profile")),
+            tables=tables,
+            subsampling=subsampling,
+            progressive=kind == "JPEG" and bool(image.info.get("progressive")),
+        )
+
+
 def fingerprint(pixels: UInt8[ndarray, "height width 3"]) -> str:
     """SHA-256 of height and width ("480x640 ") followed by the raw pixels, row by row."""
     height, width, _ = pixels.shape
@@ -368,14 +422,7 @@ def _said(error: BaseException) -> str:
 
 def _from_bytes(data: bytes, path: str | None, limits: Limits) -> Photo:
     name = path or "The picture"
-    if not data:
-        raise PhotoEmpty(f"{name}: zero bytes came.", hint="Get the file again.")
-    kind = _sniff(data)
-    if kind is None:
-        raise NotAPhoto(
-            f"{name}: is {_describe(data)}; a picture was wanted.",
-            hint="Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file.",
-        )
+    kind = _known(data, name)
     steps = []
     suffix = Path(path).suffix.lower() if path else ""
     if _SUFFIXES.get(suffix, kind) != kind:
@@ -388,6 +435,19 @@ def _from_bytes(data: bytes, path: str | None, limits: Limits) -> Photo:
     _check_size(name, (width, height), limits)  # HEIC may turn out larger than its header says
     digest = hashlib.sha256(data).hexdigest()
     return Photo(pixels=pixels, sha256=digest, path=path, format=kind, steps=tuple(steps))
+
+
+def _known(data: bytes, name: str) -> str:
+    """Return the format of a picture's bytes; what is none is an error."""
+    if not data:
+        raise PhotoEmpty(f"{name}: zero bytes came.", hint="Get the file again.")
+    kind = _sniff(data)
+    if kind is None:
+        raise NotAPhoto(
+            f"{name}: is {_describe(data)}; a picture was wanted.",
+            hint="Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file.",
+        )
+    return kind
 
 
 def _decoder(kind: str) -> type[ImageFile.ImageFile]:

@@ -308,7 +308,7 @@ def test_who_is_left_out_has_no_relative_among_those_that_are_fitted_on(
     monkeypatch.setattr(fitting, "_head", spy)
     fitted = fit(looks, replace(QUICK, epochs=1), seed=2)
     assert "sources the head was not fitted on" in fitted.calibrated_on
-    folds = fitting._source_folds(looks.samples, 2)
+    folds = fitting._source_folds(looks.samples, np.ones(120, dtype=bool), 2)
     assert len(folds) == len(heads) - 1 == fitting.FOLDS
     assert sorted(np.concatenate(folds)) == list(range(120))
     families = kin(looks)

@@ -15,6 +15,7 @@ from veridical.backbone import OnnxBackbone
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.errors import (
+    Confounded,
     ModelDamaged,
     ModelMissing,
     NotAViT,
@@ -26,6 +27,7 @@ from veridical.report import Decision, Report
 from veridical.samples import Label, Sample
 from veridical.scan import scan
 from veridical.train import make
+from veridical.train.audit_files import record
 from veridical.train.fit import FOLDS
 from veridical.train.make import Trained, train
 from veridical.train.recipes import DEFAULT, REFERENCE
@@ -147,6 +149,8 @@ def test_the_card_says_what_the_model_is_and_was_trained_on(
     assert card["calibration"]["real"] == card["calibration"]["ai"] == 30
     assert card["calibrated_on"] == trained.fitted.calibrated_on
     assert trained.looks.samples == tuple(samples)
+    assert card["audit"] == json.loads(json.dumps(record(trained.audit)))
+    assert (card["audit"]["real"], card["audit"]["ai"]) == (30, 30)
 
 
 def test_the_same_seed_makes_the_same_model_from_the_cache(
@@ -270,6 +274,31 @@ def test_one_class_alone_is_refused_after_looking(
     torn = [one if one.label == "real" else replace(one, path=broken) for one in samples]
     with pytest.raises(OneClassOnly, match="30 are real and 0 are AI-generated"):
         make_model(tmp_path / "out", samples=torn)
+
+
+def test_confounded_pictures_are_refused_before_the_backbone_looks_unless_allowed(
+    make_model: Make,
+    samples: list[Sample],
+    painter: Painter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mixed = []
+    for seed in range(90):  # more than in the album: some of that are near-duplicates
+        one = samples[seed % 2]
+        path = tmp_path / f"{seed}{'.jpg' if one.label == 'ai' else '.png'}"
+        paint(painter, seed, one.label).save(path)
+        mixed.append(replace(one, path=path, group=str(seed)))
+    with monkeypatch.context() as patch:
+        patch.setattr(OnnxBackbone, "tokens", stop)
+        with pytest.raises(Confounded) as caught:
+            make_model(tmp_path / "out", samples=mixed)
+    assert "AI pictures are JPEG (100 %), real ones PNG (100 %)" in caught.value.message
+    assert "--allow-confounds" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+    made = make_model(tmp_path / "out", samples=mixed, recipe=BRIEF, allow_confounds=True)
+    (file, *_) = made.folder.card["audit"]["findings"]
+    assert (file["probe"], file["stage"], file["refuses"]) == ("file", "raw", True)
 
 
 def test_what_is_being_done_is_said(make_model: Make, tmp_path: Path) -> None:

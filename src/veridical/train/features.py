@@ -206,14 +206,14 @@ class Looker:
         photo = read_photo(data, self.limits)
         box = self._box(photo)
         if box is None:
-            return _Look(digest, _perceptual_hash(photo))
+            return _Look(digest, _signed(perceptual_hash(photo)))
         crops = np.stack(
             [view(photo.pixels, box, self.framing, digest, number) for number in range(self.views)]
         )
         features = [pool(tokens, self.pooling) for tokens in self.backbone.tokens(crops)]
         return _Look(
             digest,
-            _perceptual_hash(photo),
+            _signed(perceptual_hash(photo)),
             np.stack(features).astype(np.float32),
             max(box.width, box.height),
         )
@@ -239,9 +239,13 @@ class _Look:
 _Row = tuple[int, bytes | None, float | None]  # perceptual hash, features, longer side of the face
 
 
-def _perceptual_hash(photo: Photo) -> int:
-    """64 bits that survive resizing and re-encoding (a DCT hash), as SQLite's signed integer."""
+def perceptual_hash(photo: Photo) -> int:
+    """Return 64 bits that survive resizing and re-encoding (a DCT hash)."""
     imagehash = need("imagehash", extra="train", to="find near-duplicates")
     bits = imagehash.phash(Image.fromarray(photo.pixels)).hash.ravel()
-    number = int("".join("1" if bit else "0" for bit in bits), 2)
-    return number - 2**64 if number >= 2**63 else number
+    return int("".join("1" if bit else "0" for bit in bits), 2)
+
+
+def _signed(bits: int) -> int:
+    """SQLite's integers have a sign."""
+    return bits - 2**64 if bits >= 2**63 else bits

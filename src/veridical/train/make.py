@@ -15,6 +15,8 @@ from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.faces import FaceFinder, Framing
 from veridical.samples import Sample
+from veridical.train.audit import Audit, audit, refuse_confounded
+from veridical.train.audit_files import record
 from veridical.train.export import Export, export
 from veridical.train.features import Looker, Looks, Track, untracked
 from veridical.train.fit import Fitted, fit
@@ -32,11 +34,13 @@ class Trained:
         folder: The model.
         looks: What the backbone saw; names the pictures that were left out.
         fitted: The learnt parts.
+        audit: How well the class can be guessed without looking at the face.
     """
 
     folder: ModelFolder
     looks: Looks
     fitted: Fitted
+    audit: Audit
 
 
 def train(
@@ -54,8 +58,12 @@ def train(
     track: Track[Sample] = untracked,
     say: Callable[[str], None] = lambda _: None,
     notes: Mapping[str, Any] | None = None,
+    allow_confounds: bool = False,
 ) -> Trained:
     """Train a model on labelled pictures and write its folder.
+
+    The pictures are audited first. What the audit finds goes into the card; where it refuses, no
+    picture is looked at.
 
     Args:
         samples: Labelled pictures.
@@ -73,15 +81,30 @@ def train(
         track: Shows progress.
         say: Told what is being done.
         notes: Put into the card as they are (where the pictures came from, under which licence).
+        allow_confounds: Train on pictures that the audit refuses.
 
     Raises:
+        Confounded: If the class can be guessed without looking at a face.
         VeridicalError: If the backbone or the data cannot be used; see the errors' tree.
     """
     say("Preparing the backbone")
     made = _backbone(backbone, cache, recipe, image_px, precision)
     framing = Framing(size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole)
+    finder = FaceFinder(threads)
+    audited = audit(
+        # Pseudo-fakes are real pictures, sent through a decoder and saved anew by ourselves.
+        [sample for sample in samples if sample.generator not in recipe.pseudo],
+        finder=finder,
+        framing=framing,
+        views=recipe.views,
+        engine=engine,
+        seed=seed,
+        track=track,
+    )
+    if not allow_confounds:
+        refuse_confounded(audited)
     looker = Looker(
-        finder=FaceFinder(threads),
+        finder=finder,
         backbone=OnnxBackbone(made.path, made.spec, threads),
         backbone_hash=made.sha256,
         framing=framing,
@@ -117,9 +140,11 @@ def train(
         "recipe": asdict(recipe),
         "seed": seed,
         "trained_on": _tally(looks, fitted),
+        "audit": record(audited),
         "notes": dict(notes or {}),
     }
-    return Trained(folder=write_model(out, card, tensors, made.path), looks=looks, fitted=fitted)
+    folder = write_model(out, card, tensors, made.path)
+    return Trained(folder=folder, looks=looks, fitted=fitted, audit=audited)
 
 
 def _backbone(

@@ -7,6 +7,7 @@ hash and the view's number: the same bytes give the same views, on any day and i
 """
 
 import io
+from dataclasses import dataclass
 from hashlib import sha256
 
 import numpy as np
@@ -23,6 +24,28 @@ _SIDES_PX = (72, 288)
 _QUALITIES = (35, 96)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which part of a photo a view shows, and how much of its detail.
+
+    Attributes:
+        area: px of the photo.
+        side_px: The smallest side that it passes through; no finer detail is left.
+        mirrored: Whether left and right are swapped.
+    """
+
+    area: Box
+    side_px: int
+    mirrored: bool
+
+
+def window(
+    box: Box, framing: Framing, width: int, height: int, picture: str, number: int
+) -> Window:
+    """Return what `view` shows of a photo of `width` x `height` px; the arguments are its own."""
+    return _drawn(box, framing, width, height, picture, number)[0]
+
+
 def view(
     pixels: UInt8[ndarray, "height width 3"], box: Box, framing: Framing, picture: str, number: int
 ) -> UInt8[ndarray, "size size 3"]:
@@ -36,20 +59,16 @@ def view(
         number: 0 is the picture as delivered, cut exactly as at inspection.
     """
     height, width = pixels.shape[:2]
+    shown, filter_, draw = _drawn(box, framing, width, height, picture, number)
+    area, side = shown.area, shown.side_px
     if number == 0:
-        return cut(pixels, surroundings(box, framing, width, height), framing)
-    seed = sha256(f"{VERSION}/{picture}/{number}".encode()).digest()
-    draw = np.random.default_rng(int.from_bytes(seed[:8], "big"))
-    area = surroundings(box, framing, width, height, margin=draw.uniform(*_MARGINS))
-    side = min(round(np.exp(draw.uniform(*np.log(_SIDES_PX)))), round(area.width))
+        return cut(pixels, area, framing)
     crop = Image.fromarray(pixels).resize(
         (side, side),
-        draw.choice(
-            [Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS]
-        ),
+        filter_,
         box=(area.left, area.top, area.left + area.width, area.top + area.height),
     )
-    if draw.random() < 0.5:
+    if shown.mirrored:
         crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     if draw.random() < 0.2:
         crop = crop.filter(ImageFilter.GaussianBlur(draw.uniform(0.3, 1.2) * side / 224))
@@ -57,6 +76,26 @@ def view(
     return np.asarray(
         crop.resize((framing.size_px, framing.size_px), Image.Resampling.BICUBIC), dtype=np.uint8
     )
+
+
+def _drawn(
+    box: Box, framing: Framing, width: int, height: int, picture: str, number: int
+) -> tuple[Window, Image.Resampling, np.random.Generator]:
+    """Draw what a view shows; the generator goes on to how it is encoded."""
+    seed = sha256(f"{VERSION}/{picture}/{number}".encode()).digest()
+    draw = np.random.default_rng(int.from_bytes(seed[:8], "big"))
+    if number == 0:
+        area = surroundings(box, framing, width, height)
+        side = framing.through_px or framing.size_px
+        return Window(area=area, side_px=side, mirrored=False), Image.Resampling.BICUBIC, draw
+    area = surroundings(box, framing, width, height, margin=draw.uniform(*_MARGINS))
+    side = min(round(np.exp(draw.uniform(*np.log(_SIDES_PX)))), round(area.width))
+    filter_ = draw.choice(
+        [Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS]
+    )
+    mirrored = bool(draw.random() < 0.5)
+    window = Window(area=area, side_px=side, mirrored=mirrored)
+    return window, Image.Resampling(filter_), draw
 
 
 def _encoded(crop: Image.Image, draw: np.random.Generator) -> Image.Image:
