@@ -268,14 +268,14 @@ def train(
     for sample in looks.too_small:
         reason = f"the face is under {trained.folder.card['min_face_px']:g} px"
         click.secho(printable(f"left out: {sample.path}: {reason}"), fg="yellow", err=True)
-    epochs = f" in {len(fitted.history)} epochs" if fitted.history else ""
+    run = f" in {len(fitted.history)} epochs" if fitted.history else ""
     if not trained.audit.findings:
         click.secho(f"audit: {trained.audit.silences[0].because}", fg="yellow", err=True)
     for finding in trained.audit.findings:
         if finding.warns:
             click.secho(f"audit: {told(finding)}", fg="yellow", err=True)
     click.echo(
-        f"{out}: fitted on {fitted.counts['fit']} pictures{epochs}, "
+        f"{out}: fitted on {fitted.counts['fit']} pictures{run}, "
         f"calibrated on {fitted.calibration.real} real and {fitted.calibration.ai} AI-generated "
         f"ones ({fitted.calibrated_on})"
     )
