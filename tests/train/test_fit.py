@@ -21,7 +21,10 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 WIDTH = 24
-QUICK = replace(DEFAULT, learning_rate=5e-3, epochs=15, views=2)
+QUICK = replace(DEFAULT, views=2)
+DESCENT = replace(
+    DEFAULT, method="descent", learning_rate=5e-3, epochs=15, views=2, dropout=(0.7, 0.3)
+)
 
 
 def made(
@@ -101,7 +104,9 @@ def without_dropout(head: BayesianHead) -> BayesianHead:
 
 
 @pytest.mark.parametrize(
-    "recipe", [QUICK, replace(REFERENCE, epochs=10, views=2)], ids=lambda recipe: recipe.name
+    "recipe",
+    [QUICK, DESCENT, replace(REFERENCE, epochs=10, views=2)],
+    ids=lambda recipe: recipe.name,
 )
 def test_what_can_be_told_apart_is_told_apart(recipe: Recipe) -> None:
     fitted = fit(made(), recipe, seed=0)
@@ -166,24 +171,29 @@ def test_the_reference_is_built_as_the_reference_is() -> None:
 
 def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: Looks) -> None:
     head = fitted.head
-    assert [layer.weight.shape for layer in head.layers] == [(64, WIDTH), (1, 64)]
-    assert [layer.relu for layer in head.layers] == [True, False]
-    assert [layer.dropout for layer in head.layers] == list(DEFAULT.dropout)
-    assert sum(fitted.counts.values()) == len(looks.samples)
+    # Of fewer features than shares of evidence, each is a share.
+    assert [layer.weight.shape for layer in head.layers] == [(WIDTH, WIDTH), (1, WIDTH)]
+    assert [layer.relu for layer in head.layers] == [False, False]
+    assert [layer.dropout for layer in head.layers] == [0.0, DEFAULT.dropout[1]]
+    # All pictures fit the head, and all calibrate: sources are left out in turn for that.
+    assert fitted.counts["fit"] + fitted.counts["validation"] == len(looks.samples)
+    assert fitted.counts["calibration"] == len(looks.samples)
+    assert fitted.history == ()
     assert fitted.calibration.slope > 0
     assert fitted.calibration.coverage == DEFAULT.coverage
 
 
 def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: Looks) -> None:
-    parts = fitting._parts(looks, QUICK, 3)
-    head = fit(looks, replace(QUICK, epochs=1), seed=3).head
+    parts = fitting._parts(looks, DESCENT, 3)
+    few = replace(DESCENT, epochs=1, out_of_source=False)
+    head = fit(looks, few, seed=3).head
     seen = looks.features[parts["fit"]].reshape(-1, WIDTH)
     np.testing.assert_allclose(head.centre, seen.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(head.spread, seen.std(axis=0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("width", [2, 384])
-@pytest.mark.parametrize("recipe", [DEFAULT, REFERENCE], ids=lambda recipe: recipe.name)
+@pytest.mark.parametrize("recipe", [DESCENT, REFERENCE], ids=lambda recipe: recipe.name)
 def test_the_frozen_head_is_the_network(recipe: Recipe, width: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(1)
@@ -210,7 +220,7 @@ def test_the_frozen_head_is_the_network(recipe: Recipe, width: int) -> None:
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(looks: Looks) -> None:
-    brief = replace(QUICK, epochs=3)
+    brief = replace(DESCENT, epochs=3)
     torch.manual_seed(99)
     one = fit(looks, brief, seed=1)
     torch.manual_seed(7)
@@ -224,7 +234,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(looks: Look
 
 def test_training_stops_where_validation_no_longer_improves_and_keeps_the_best() -> None:
     looks = made(80, shift=0.3)
-    recipe = replace(QUICK, epochs=300, patience=3, learning_rate=2e-2, out_of_source=False)
+    recipe = replace(DESCENT, epochs=300, patience=3, learning_rate=2e-2, out_of_source=False)
     fitted = fit(looks, recipe, seed=0)
     losses = [loss for _, loss in fitted.history]
     best = int(np.argmin(losses))
@@ -306,14 +316,16 @@ def test_who_is_left_out_has_no_relative_among_those_that_are_fitted_on(
         return learn(*arguments)
 
     monkeypatch.setattr(fitting, "_head", spy)
-    fitted = fit(looks, replace(QUICK, epochs=1), seed=2)
+    fitted = fit(looks, QUICK, seed=2)
     assert "sources the head was not fitted on" in fitted.calibrated_on
     folds = fitting._source_folds(looks.samples, np.ones(120, dtype=bool), 2)
     assert len(folds) == len(heads) - 1 == fitting.FOLDS
     assert sorted(np.concatenate(folds)) == list(range(120))
     families = kin(looks)
     shipped, *left_out = heads
-    assert {name: len(part) for name, part in shipped.items()} == fitted.counts
+    assert {name: len(part) for name, part in shipped.items()} == {
+        name: fitted.counts[name] for name in ("fit", "validation")
+    }
     for fold, inner in zip(folds, left_out, strict=True):
         seen = {int(i) for part in inner.values() for i in part}
         assert not seen & {relative for i in fold for relative in families[i]}
@@ -324,10 +336,35 @@ def test_who_is_left_out_has_no_relative_among_those_that_are_fitted_on(
 
 
 def test_with_few_sources_a_part_of_the_pictures_calibrates() -> None:
-    fitted = fit(made(sources=2), replace(QUICK, epochs=1), seed=0)
+    fitted = fit(made(sources=2), QUICK, seed=0)
     assert fitted.calibrated_on == "groups the head was not fitted on"
     count = fitted.calibration.real + fitted.calibration.ai
     assert count == fitted.counts["calibration"]
+
+
+def test_pseudo_fakes_help_to_fit_and_never_calibrate() -> None:
+    plain = made(120)
+    twins = tuple(
+        replace(
+            s, path=Path(f"twin-{s.path}"), label="ai", source=f"of-{s.source}", generator="aef"
+        )
+        for s in plain.samples
+        if s.label == "real"
+    )
+    looks = replace(
+        plain,
+        samples=plain.samples + twins,
+        features=np.concatenate([plain.features, plain.features[::2] + 1]),
+        hashes=plain.hashes + tuple(h ^ (2**63 - 1) for h in plain.hashes[::2]),
+    )
+    recipe = replace(QUICK, pseudo=("aef",))
+    with_twins, without = fit(looks, recipe, seed=0), fit(plain, recipe, seed=0)
+    assert with_twins.calibration.ai == without.calibration.ai == 60
+    assert with_twins.calibration.real == 60
+    assert not alike(with_twins.head, without.head)
+    # If nothing else is AI-generated, they are what is to be found.
+    alone = fit(made(120), replace(QUICK, pseudo=("g0", "g1", "g2", "g3")), seed=0)
+    assert alone.calibration.ai == 60
 
 
 # --- weights, calibration, distance -------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""The closed-form head: what it computes, and what it is there for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from veridical.arrays import ndarray
+from veridical.head import BayesianHead
+from veridical.metrics import auroc
+from veridical.train.discriminant import Cell, discriminant
+from veridical.train.recipes import DEFAULT
+
+WIDTH = 20
+
+
+def mean_logit(head: BayesianHead, x: ndarray) -> ndarray:
+    """Logits without dropout."""
+    layers = tuple(replace(layer, dropout=0.0) for layer in head.layers)
+    plain = replace(head, layers=layers, samples=2)
+    return np.array([plain.logits(row)[0] for row in x.astype(np.float32)])
+
+
+def drawn(
+    cells: list[Cell], each: int, offsets: dict[Cell, ndarray], seed: int
+) -> tuple[ndarray, list[Cell]]:
+    draw = np.random.default_rng(seed)
+    rows = [draw.normal(size=(each, 1, WIDTH)) + offsets[cell] for cell in cells]
+    return np.concatenate(rows).astype(np.float32), [cell for cell in cells for _ in range(each)]
+
+
+def test_with_one_source_a_class_it_is_fishers_discriminant() -> None:
+    pytest.importorskip("sklearn")
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+
+    cells: list[Cell] = [("real", "a", ""), ("ai", "b", "g")]
+    offsets = {cells[0]: np.zeros(WIDTH), cells[1]: np.linspace(-1, 1, WIDTH)}
+    x, of = drawn(cells, 400, offsets, 0)
+    recipe = replace(DEFAULT, shrinkage=1e-6, standardise=False)
+    head = discriminant(x, of, recipe, seed=0)
+    truth = np.array([cell[0] == "ai" for cell in of])
+    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(x[:, 0], truth)
+    np.testing.assert_allclose(
+        mean_logit(head, x[:, 0]), theirs.decision_function(x[:, 0]), rtol=1e-2, atol=2e-2
+    )
+
+
+@pytest.mark.parametrize("shares", [1, 7, WIDTH, 64])
+def test_the_shares_add_up_to_the_whole(shares: int) -> None:
+    cells: list[Cell] = [("real", "a", ""), ("ai", "b", "g")]
+    x, of = drawn(cells, 60, {cells[0]: np.zeros(WIDTH), cells[1]: np.ones(WIDTH)}, 1)
+    whole = discriminant(x, of, replace(DEFAULT, shares_of_evidence=1), seed=0)
+    parted = discriminant(x, of, replace(DEFAULT, shares_of_evidence=shares), seed=0)
+    assert parted.layers[0].weight.shape == (min(shares, WIDTH), WIDTH)
+    np.testing.assert_allclose(
+        mean_logit(parted, x[:, 0]), mean_logit(whole, x[:, 0]), rtol=1e-3, atol=1e-3
+    )
+
+
+def test_what_tells_sources_apart_is_not_what_tells_classes_apart() -> None:
+    """Sources scatter widely along the first axis; the trace of all generators is the second."""
+    draw = np.random.default_rng(2)
+    cells: list[Cell] = [
+        *(("real", f"camera {i}", "") for i in range(6)),
+        *(("ai", f"site {i}", f"g{i}") for i in range(6)),
+    ]
+
+    def offset(cell: Cell, luck: float) -> ndarray:
+        at = np.zeros(WIDTH)
+        # By bad luck, the sources of one class lie a little to one side.
+        at[0] = draw.normal(luck if cell[0] == "ai" else -luck, 4.0)
+        at[1] = 0.7 if cell[0] == "ai" else -0.7
+        return at
+
+    offsets = {cell: offset(cell, 2.0) for cell in cells}
+    x, of = drawn(cells, 80, offsets, 3)
+    head = discriminant(x, of, DEFAULT, seed=0)
+    fresh = {cell: offset(cell, 0.0) for cell in cells}  # other cameras, other sites
+    new, new_of = drawn(cells, 80, fresh, 4)
+    truth = np.array([cell[0] == "ai" for cell in new_of])
+    fair = auroc(truth, _squash(mean_logit(head, new[:, 0])))
+    # What the means alone would say: the axis that is best on these sources, and on no others.
+    ai = np.array([cell[0] == "ai" for cell in of])
+    apart = x[ai, 0].mean(axis=0) - x[~ai, 0].mean(axis=0)
+    fooled = auroc(truth, _squash(new[:, 0] @ apart))
+    assert fair > fooled + 0.05
+
+
+def test_pseudo_fakes_pull_less_than_fakes() -> None:
+    cells: list[Cell] = [("real", "a", ""), ("ai", "b", "g"), ("ai", "twins", "aef")]
+    first, second = np.zeros(WIDTH), np.zeros(WIDTH)
+    first[0], second[1] = 2.0, 2.0
+    offsets = {cells[0]: np.zeros(WIDTH), cells[1]: first, cells[2]: second}
+    x, of = drawn(cells, 200, offsets, 5)
+
+    def pull(weight: float) -> float:
+        recipe = replace(DEFAULT, pseudo=("aef",), pseudo_weight=weight, standardise=False)
+        head = discriminant(x, of, recipe, seed=0)
+        toward = mean_logit(head, np.stack([np.zeros(WIDTH), first, second]))
+        return float((toward[2] - toward[0]) / (toward[1] - toward[0]))
+
+    assert pull(0.01) < pull(0.1) < pull(1.0)
+    assert pull(1.0) == pytest.approx(1, abs=0.3)
+
+
+def test_the_same_pictures_give_the_same_head() -> None:
+    cells: list[Cell] = [("real", "a", ""), ("ai", "b", "g")]
+    x, of = drawn(cells, 30, {cells[0]: np.zeros(WIDTH), cells[1]: np.ones(WIDTH)}, 6)
+    one, other = (discriminant(x, of, DEFAULT, seed=3) for _ in range(2))
+    assert all(
+        np.array_equal(a.weight, b.weight) for a, b in zip(one.layers, other.layers, strict=True)
+    )
+    assert one.seed == 3
+
+
+def _squash(logit: ndarray) -> ndarray:
+    squashed: ndarray = 0.5 * (1 + np.tanh(logit / 20))
+    return squashed
