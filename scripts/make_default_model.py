@@ -42,7 +42,7 @@ MODEL = ROOT / "src" / "veridical" / "models" / "default"
 PAGE, README = ROOT / "docs" / "accuracy.md", ROOT / "README.md"
 AUDIT = ROOT / "docs" / "audit.md"
 JOBS = 2
-QUICK = replace(DEFAULT, name="quick", views=2, epochs=2)
+QUICK = replace(DEFAULT, name="quick", views=2)
 NOTES = {
     "pictures": "Public face collections, real and AI-generated. Their licences are mostly for "
     "research, or not stated, so no picture of them is part of this package; the model's weights "
@@ -50,6 +50,9 @@ NOTES = {
     "backbone": "CLIP ViT-B/16 image tower (OpenAI, MIT), frozen, cut off behind block 11.",
     "intended_use": "To help a person judge whether a photographed face was generated. Never as "
     "the only ground for a decision about anyone.",
+    "pseudo_fakes": "Of the generator `taef2`: 599 of the real pictures, sent through the tiny "
+    "autoencoder of FLUX.2's latent space (madebyollin/taesd, MIT). They count a tenth, and do not "
+    "calibrate.",
     "known_failures": "Generators with no relative among those listed; faces that were swapped or "
     "edited locally; heavy filters and retouching; drawings and renderings. Error rates between "
     "groups of people were not measured.",

@@ -521,7 +521,7 @@ def train(
 ) -> Run:
     """Run `train` with a tiny ViT and a finder that sees one face in every picture."""
     monkeypatch.setattr("veridical.train.make.FaceFinder", lambda _threads: tiny_detector.finder)
-    options = ("--out", tmp_path / "out", "--cache", cache, "--views", 1, "--epochs", 2)
+    options = ("--out", tmp_path / "out", "--cache", cache, "--views", 1)
 
     def train(data: Path, *arguments: object, backbone: Path | None = None) -> Result:
         return invoke(
@@ -551,6 +551,12 @@ Album = Callable[..., Path]
 
 def test_a_folder_with_one_class_is_refused(train: Run, album: Album) -> None:
     clean_error(train(album(real=3, ai=0)), "3 real and 0 AI-generated")
+
+
+def test_epochs_are_for_recipes_that_have_them(train: Run, album: Album) -> None:
+    result = train(album(real=1, ai=1), "--epochs", 2)
+    assert result.exit_code == 2
+    assert "closed form" in result.output
 
 
 def test_too_few_pictures_are_refused(train: Run, album: Album, tmp_path: Path) -> None:

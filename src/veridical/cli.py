@@ -181,7 +181,9 @@ def _with_data(command: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--views", type=click.IntRange(min=1), help="Views of each picture; fewer are faster."
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="At most.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="At most; for recipes fitted by descent."
+)
 @click.option(
     "--image-px", type=click.IntRange(min=8), help="Side of the square the backbone looks at."
 )
@@ -237,6 +239,10 @@ def train(
     from veridical.train.make import train as make
     from veridical.train.recipes import RECIPES
 
+    if epochs is not None and RECIPES[recipe].method != "descent":
+        raise click.UsageError(
+            f"--epochs: recipe {recipe!r} is fitted in closed form, without epochs."
+        )
     samples = read_samples(data, real=real, ai=ai, split=split)
     for folder in (out, cache := cache or _cache()):
         _ready(folder)
