@@ -42,7 +42,7 @@ MODEL = ROOT / "src" / "veridical" / "models" / "default"
 PAGE, README = ROOT / "docs" / "accuracy.md", ROOT / "README.md"
 AUDIT = ROOT / "docs" / "audit.md"
 JOBS = 2
-QUICK = replace(DEFAULT, name="quick", views=2)
+QUICK = replace(DEFAULT, name="quick", views=2, out_of_source=False)
 NOTES = {
     "pictures": "Public face collections, real and AI-generated. Their licences are mostly for "
     "research, or not stated, so no picture of them is part of this package; the model's weights "
