@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from veridical.arrays import ndarray
-from veridical.head import BayesianHead, Layer, sigmoid, summarise
+from veridical.head import BayesianHead, Layer, SampledHead, sigmoid, summarise
 
 WIDE = st.floats(-1e4, 1e4)
 SAMPLES = arrays(np.float64, st.integers(2, 40), elements=WIDE)
@@ -330,3 +330,56 @@ def test_the_sigmoid_cannot_overflow() -> None:
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         ends = sigmoid(np.array([-1e308, -1e4, 0.0, 1e4, 1e308]))
     assert ends.tolist() == [0, 0, 0.5, 1, 1]
+
+
+def drawn(seed: int = 0, samples: int = 30, width: int = 7) -> SampledHead:
+    draw = np.random.default_rng(seed)
+    return SampledHead(
+        centre=draw.normal(size=width).astype(np.float32),
+        spread=draw.uniform(0.5, 2, width).astype(np.float32),
+        weight=draw.normal(size=(samples, width)).astype(np.float32),
+        bias=draw.normal(size=samples).astype(np.float32),
+    )
+
+
+def test_drawn_samples_are_linear_heads_of_their_own() -> None:
+    head = drawn()
+    x = np.arange(7, dtype=np.float32)
+    z = (x - head.centre) / head.spread
+    one_by_one = [sum(w * v for w, v in zip(row, z, strict=True)) for row in head.weight]
+    assert head.logits(x) == pytest.approx(np.array(one_by_one) + head.bias, rel=1e-4)
+
+
+def test_gradient_and_rest_of_drawn_samples_add_up_to_the_mean_logit() -> None:
+    head = drawn()
+    at = head.forward(np.linspace(-3, 3, 7, dtype=np.float32))
+    gradient, rest = head.gradient(at)
+    assert gradient @ at.features + rest == pytest.approx(at.logits.mean(), rel=1e-5)
+    other = head.logits(at.features + np.float32(0.5))
+    assert other.mean() - at.logits.mean() == pytest.approx(0.5 * gradient.sum(), rel=1e-3)
+
+
+def test_doubt_about_drawn_samples_grows_with_distance() -> None:
+    head = drawn()
+    ray = np.random.default_rng(3).normal(size=7).astype(np.float32)
+    spreads = [head.logits(head.centre + step * ray).std() for step in (1, 4, 16, 64)]
+    assert spreads == sorted(spreads)
+    assert spreads[-1] > 10 * spreads[0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"bias": np.zeros(1, np.float32), "weight": np.zeros((1, 7), np.float32)},
+        {"spread": np.zeros(7, np.float32)},
+        {"bias": np.full(30, np.nan, np.float32)},
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"posterior|positive|finite"):
+        replace(drawn(), **change)
+
+
+def test_not_finite_features_are_refused_by_drawn_samples() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        drawn().logits(np.full(7, np.nan, np.float32))

@@ -14,9 +14,9 @@ from veridical.arrays import Float, Float32, UInt8, ndarray
 from veridical.artifact import read_model
 from veridical.backbone import Backbone, BackboneSpec, OnnxBackbone
 from veridical.calibration import Calibration
-from veridical.errors import ModelDamaged
+from veridical.errors import ModelDamaged, ModelError
 from veridical.faces import Face, FaceFinder, Framing, cut, surroundings
-from veridical.head import BayesianHead, Forward, Layer, summarise
+from veridical.head import BayesianHead, Forward, Layer, SampledHead, summarise
 from veridical.images import Limits, Photo, Source, read_photo
 from veridical.outlier import OutlierGauge
 from veridical.report import Box, Decision, FaceReport, Reason, Report, Verdict
@@ -44,6 +44,38 @@ class Finder(Protocol):
 
     def find(self, pixels: UInt8[ndarray, "height width 3"]) -> tuple[Face, ...]:
         """Return the faces."""
+        ...
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """A belief about weights: features in, samples of the logit out. The same for all pictures."""
+
+    @property
+    def centre(self) -> Float32[ndarray, " features"]:
+        """Of the training features."""
+        ...
+
+    @property
+    def spread(self) -> Float32[ndarray, " features"]:
+        """Of the training features; positive."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """T, the number of samples."""
+        ...
+
+    def forward(self, features: Float32[ndarray, " features"]) -> Forward:
+        """Return T samples of the logit, and what `gradient` needs of the way there."""
+        ...
+
+    def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
+        """Return T samples of the logit."""
+        ...
+
+    def gradient(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
+        """Return the gradient of the mean logit, and the rest that belongs to no feature."""
         ...
 
 
@@ -95,7 +127,7 @@ class Detector:
     backbone: Backbone
     framing: Framing
     pooling: tuple[Pooling, ...]
-    head: BayesianHead
+    head: Posterior
     calibration: Calibration
     outlier: OutlierGauge
     min_face_px: float
@@ -135,7 +167,7 @@ class Detector:
             parts: dict[str, Any] = {
                 "framing": Framing(**card["framing"]),
                 "pooling": tuple(card["pooling"]),
-                "head": head if samples is None else replace(head, samples=samples),
+                "head": head if samples is None else resampled(head, samples),
                 "calibration": Calibration(**card["calibration"]),
                 "outlier": OutlierGauge(
                     centre=head.centre,
@@ -362,7 +394,7 @@ def _refuse_misfits(
     *,
     framing: Framing,
     pooling: tuple[Pooling, ...],
-    head: BayesianHead,
+    head: Posterior,
     outlier: OutlierGauge,
     **_others: object,
 ) -> None:
@@ -379,11 +411,22 @@ def _refuse_misfits(
         raise ValueError(f"{features} features for parts of {sorted(wanted)}")
 
 
-def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> BayesianHead:
+def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> Posterior:
     """Put a head together from its card entry and tensors; the inverse of `head_to`."""
+    centre, spread = tensors["head.centre"], tensors["head.spread"]
+    kind = card.get("posterior", "dropout")  # what it was before there were others
+    if kind == "samples":
+        return SampledHead(
+            centre=centre,
+            spread=spread,
+            weight=tensors["head.weight"].astype(np.float32),
+            bias=tensors["head.bias"],
+        )
+    if kind != "dropout":
+        raise ValueError(f"unknown posterior {kind!r}")
     return BayesianHead(
-        centre=tensors["head.centre"],
-        spread=tensors["head.spread"],
+        centre=centre,
+        spread=spread,
         layers=tuple(
             Layer(weight=tensors[f"head.{i}.weight"], bias=tensors[f"head.{i}.bias"], **layer)
             for i, layer in enumerate(card["layers"])
@@ -393,17 +436,39 @@ def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> Bayesi
     )
 
 
-def head_to(head: BayesianHead) -> tuple[dict[str, Any], dict[str, ndarray]]:
+def head_to(head: Posterior) -> tuple[dict[str, Any], dict[str, ndarray]]:
     """Take a head apart into a card entry and tensors."""
+    tensors: dict[str, ndarray] = {"head.centre": head.centre, "head.spread": head.spread}
+    if isinstance(head, SampledHead):
+        tensors |= {"head.weight": head.weight, "head.bias": head.bias}
+        return {"posterior": "samples", "samples": head.samples}, tensors
+    assert isinstance(head, BayesianHead)
     card = {
+        "posterior": "dropout",
         "samples": head.samples,
         "seed": head.seed,
         "layers": [{"relu": layer.relu, "dropout": layer.dropout} for layer in head.layers],
     }
-    tensors: dict[str, ndarray] = {"head.centre": head.centre, "head.spread": head.spread}
     for i, layer in enumerate(head.layers):
         tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"] = layer.weight, layer.bias
     return card, tensors
+
+
+def resampled(head: Posterior, samples: int) -> Posterior:
+    """Return the same posterior with `samples` samples.
+
+    Raises:
+        ModelError: If its samples were drawn when it was fitted, and there are not as many.
+    """
+    if isinstance(head, BayesianHead):
+        return replace(head, samples=samples)
+    assert isinstance(head, SampledHead)
+    if samples > head.samples:
+        raise ModelError(
+            f"{samples} posterior samples were asked for; this model holds {head.samples}.",
+            hint=f"Ask for at most {head.samples}.",
+        )
+    return replace(head, weight=head.weight[:samples], bias=head.bias[:samples])
 
 
 def _face_report(

@@ -1,9 +1,10 @@
 """The Bayesian head: features (pooled tokens) in, posterior samples of the logit of P(ai) out.
 
-Monte Carlo dropout is the posterior: each of T fixed dropout masks is one plausible set of weights
-(Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, eq. 6). The masks are drawn
-once from the head's seed and shared by all pictures, so that the same bytes give the same numbers,
-alone or in any batch.
+Two posteriors of one shape. `SampledHead` holds its samples as they are: T linear heads, each of
+them one plausible set of weights. `BayesianHead` is Monte Carlo dropout: each of T fixed dropout
+masks is one (Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, eq. 6); the
+masks are drawn once from the head's seed. All samples are shared by all pictures, so that the same
+bytes give the same numbers, alone or in any batch.
 """
 
 from dataclasses import dataclass
@@ -101,10 +102,7 @@ class BayesianHead:
         Raises:
             ValueError: If a feature is not finite.
         """
-        if not np.isfinite(features).all():
-            bad = np.flatnonzero(~np.isfinite(features))
-            raise ValueError(f"Features must be finite; {bad[:5].tolist()} are not.")
-        values = ((features - self.centre) / self.spread)[None]
+        values = _standardised(features, self.centre, self.spread)[None]
         outputs = []
         for layer, mask in zip(self.layers, self._masks, strict=True):
             if mask is not None and len(values) == 1:
@@ -164,8 +162,78 @@ class BayesianHead:
         return mean, float(logit - mean.astype(np.float64) @ at.features)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SampledHead:
+    """T linear heads: samples of a posterior over weights that was drawn when it was fitted.
+
+    Attributes:
+        centre: Subtracted from the features.
+        spread: The features are divided by it after that; positive.
+        weight: One row of weights per sample, on the standardised features.
+        bias: One per sample.
+    """
+
+    centre: Float32[ndarray, " features"]
+    spread: Float32[ndarray, " features"]
+    weight: Float32[ndarray, "samples features"]
+    bias: Float32[ndarray, " samples"]
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError(f"A posterior needs at least 2 samples; got {self.samples}.")
+        if self.centre.shape != self.spread.shape or not (self.spread > 0).all():
+            raise ValueError("Centre and spread must be of one length, and every spread positive.")
+        if self.weight.shape != (self.samples, len(self.centre)):
+            raise ValueError(
+                f"The weights are {self.weight.shape}; {self.samples} biases and "
+                f"{len(self.centre)} features want ({self.samples}, {len(self.centre)})."
+            )
+        if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
+            raise ValueError("The weights of a head must be finite.")
+
+    @property
+    def samples(self) -> int:
+        """T, the number of samples."""
+        return len(self.bias)
+
+    def forward(self, features: Float32[ndarray, " features"]) -> Forward:
+        """Send features through all T samples in one product.
+
+        Raises:
+            ValueError: If a feature is not finite.
+        """
+        values = _standardised(features, self.centre, self.spread)
+        return Forward(features=features, logits=self.weight @ values + self.bias, outputs=())
+
+    def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
+        """Return T posterior samples of the logit of P(ai), in one product.
+
+        Raises:
+            ValueError: If a feature is not finite.
+        """
+        return self.forward(features).logits
+
+    def gradient(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
+        """Return gradient and rest of the mean logit, as `BayesianHead.gradient` does."""
+        mean = (self.weight.mean(axis=0) / self.spread).astype(np.float32)
+        logit = at.logits.mean(dtype=np.float64)
+        return mean, float(logit - mean.astype(np.float64) @ at.features)
+
+
+def _standardised(
+    features: Float32[ndarray, " features"],
+    centre: Float32[ndarray, " features"],
+    spread: Float32[ndarray, " features"],
+) -> Float32[ndarray, " features"]:
+    if not np.isfinite(features).all():
+        bad = np.flatnonzero(~np.isfinite(features))
+        raise ValueError(f"Features must be finite; {bad[:5].tolist()} are not.")
+    scaled: ndarray = (features - centre) / spread
+    return scaled
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Posterior:
+class Belief:
     """What T samples of P(ai) add up to.
 
     Attributes:
@@ -186,7 +254,7 @@ class Posterior:
     epistemic: float
 
 
-def summarise(logits: Float[ndarray, " samples"], level: float = 0.9) -> Posterior:
+def summarise(logits: Float[ndarray, " samples"], level: float = 0.9) -> Belief:
     """Sum up posterior samples of the logit.
 
     Args:
@@ -199,7 +267,7 @@ def summarise(logits: Float[ndarray, " samples"], level: float = 0.9) -> Posteri
     total, aleatoric = float(_entropy(np.array([mean]))[0]), float(_entropy(p).mean())
     # Jensen: total >= aleatoric. Rounding may say otherwise by 1e-17.
     aleatoric = min(aleatoric, total)
-    return Posterior(
+    return Belief(
         p_ai=mean,
         std=float(p.std()),
         interval=(float(low), float(high)),
