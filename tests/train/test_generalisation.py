@@ -8,7 +8,7 @@ import pytest
 from benchmarks import generalisation
 from benchmarks.generalisation import FAMILIES, family, holdout, judged
 
-from veridical.head import BayesianHead
+from veridical.detector import Posterior
 from veridical.samples import Sample
 from veridical.train.features import Looks
 from veridical.train.fit import fit_head
@@ -61,7 +61,7 @@ def test_families_and_relatives_stay_out(monkeypatch: pytest.MonkeyPatch) -> Non
     seen: list[set[Sample]] = []
     fit = fit_head
 
-    def spy(looks: Looks, recipe: Recipe, *, seed: int) -> BayesianHead:
+    def spy(looks: Looks, recipe: Recipe, *, seed: int) -> Posterior:
         seen.append(set(looks.samples))
         return fit(looks, recipe, seed=seed)
 

@@ -7,21 +7,67 @@ class: what tells one camera, studio or website from another must not tell real 
 (as within-class covariance normalisation does for speakers and their microphones; Hatch, Kajarekar
 and Stolcke, Interspeech 2006).
 
-In the coordinates in which S is the identity, every coordinate adds an independent piece of
-evidence to the logit. The pieces are dealt into shares of about equal worth, and dropout on the
-shares is the posterior: would the verdict stand, had some of the evidence not been there?
+What we do not know is how the next source differs, and the sources at hand are our only sample of
+that. So the posterior is the Bayesian bootstrap over them (Rubin, "The Bayesian Bootstrap", Annals
+of Statistics 9(1), 1981, eq. 2.1): each sample weighs the sources by a draw from a flat Dirichlet
+distribution and is the discriminant under these weights. Where the samples disagree, the verdict
+rests on few sources.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from veridical.arrays import Float32, ndarray
-from veridical.head import BayesianHead, Layer
+from veridical.arrays import Float, Float32, ndarray
+from veridical.head import SampledHead
 from veridical.train.recipes import Recipe
 
 Cell = tuple[str, str, str]
 """Label, source and generator: what a set of alike pictures is known by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CellStatistics:
+    """All that the discriminant needs to know of a set of alike pictures.
+
+    Attributes:
+        cell: What they are known by.
+        pictures: How many there are.
+        mean: Of their features, over all views.
+        scatter: Mean outer product of the deviations from it.
+    """
+
+    cell: Cell
+    pictures: int
+    mean: Float32[ndarray, " features"]
+    scatter: Float32[ndarray, "features features"]
+
+
+def statistics(
+    features: Float32[ndarray, "n views features"], cells: Sequence[Cell]
+) -> tuple[CellStatistics, ...]:
+    """Sum up pictures cell by cell, in the cells' order.
+
+    Args:
+        features: Pooled tokens, by picture and view.
+        cells: Of each picture.
+    """
+    found = []
+    for cell in sorted(set(cells)):
+        own = np.array([other == cell for other in cells])
+        x = features[own].reshape(-1, features.shape[2])
+        mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
+        x = x - mean
+        found.append(
+            CellStatistics(
+                cell=cell,
+                pictures=int(own.sum()),
+                mean=mean,
+                scatter=(x.T @ x) / np.float32(len(x)),
+            )
+        )
+    return tuple(found)
 
 
 def discriminant(
@@ -29,67 +75,84 @@ def discriminant(
     cells: Sequence[Cell],
     recipe: Recipe,
     seed: int,
-) -> BayesianHead:
-    """Fit the head.
+) -> SampledHead:
+    """Fit the head to pictures; see `posterior_over_sources`."""
+    return posterior_over_sources(statistics(features, cells), recipe, seed)
 
-    Sources count by the square root of their size in the mean of their class, and alike in the
-    scatter; pseudo-fakes count `recipe.pseudo_weight` of that.
+
+def posterior_over_sources(
+    found: Sequence[CellStatistics], recipe: Recipe, seed: int
+) -> SampledHead:
+    """Draw discriminants from the Bayesian bootstrap over cells.
+
+    Before the draw, cells count by the square root of their size in the mean of their class, and
+    alike in the scatter within; pseudo-fakes count `recipe.pseudo_weight` of that.
+
+    With V = W^-1 M', W the scatter within cells, and M their means (one per row), the scatter
+    between them is M' E M, and w = (W + M' E M)^-1 M' d = V a with (I + E M V) a = d (the
+    push-through identity): W is inverted once, and a sample costs no more than a system of as many
+    equations as there are cells. A class's share of the weights sums to one; d holds the shares
+    of the cells, negative for real ones.
 
     Args:
-        features: Pooled tokens, by picture and view; pictures of both classes.
-        cells: Of each picture.
-        recipe: `standardise`, `shrinkage`, `shares_of_evidence`, `pseudo`, `pseudo_weight` and the
-            last `dropout` are read.
-        seed: Of the head's masks.
+        found: Of both classes.
+        recipe: `standardise`, `shrinkage`, `samples`, `pseudo` and `pseudo_weight` are read.
+        seed: Of the draws.
     """
-    width = features.shape[2]
-    flat = features.reshape(-1, width)
-    centre, spread = np.zeros(width, np.float32), np.ones(width, np.float32)
-    if recipe.standardise:
-        centre = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
-        spread = np.maximum(flat.std(axis=0, dtype=np.float64), 1e-4).astype(np.float32)
-    names = sorted(set(cells))
-    worth = np.array([recipe.pseudo_weight if name[2] in recipe.pseudo else 1.0 for name in names])
-    size, means = np.zeros(len(names)), np.zeros((len(names), width), np.float32)
-    scatter = np.zeros((width, width), np.float32)
-    of = np.array([names.index(cell) for cell in cells])
-    for number in range(len(names)):
-        x = (features[of == number].reshape(-1, width) - centre) / spread
-        size[number], means[number] = (of == number).sum(), x.mean(axis=0)
-        x -= means[number]
-        scatter += np.float32(worth[number] / worth.sum() / len(x)) * (x.T @ x)
-    middle = np.zeros((2, width))
-    for side, label in enumerate(("real", "ai")):
-        own = np.array([name[0] == label for name in names])
-        share = np.where(own, worth * np.sqrt(size), 0)
-        share /= share.sum()
-        middle[side] = share @ means
-        apart = (means - middle[side]) * np.sqrt(share)[:, None]
-        scatter += (apart.T @ apart / 2).astype(np.float32)
-    scatter[np.diag_indices(width)] += np.float32(recipe.shrinkage * np.trace(scatter) / width)
-    variance, axes = np.linalg.eigh(scatter)
-    # Shrinkage keeps every variance positive; rounding may not.
-    variance = np.maximum(variance, 1e-6 * variance.max())
-    gap = (axes.T @ (middle[1] - middle[0])) / np.sqrt(variance)
-    weight = ((gap / np.sqrt(variance))[:, None] * axes.T).astype(np.float32)
-    # Dealt out like cards, the strongest first: no share has much more to say than another.
-    shares = min(recipe.shares_of_evidence, width)
-    place = np.empty(width, dtype=np.int64)
-    place[np.argsort(-np.abs(gap), kind="stable")] = np.arange(width) % shares
-    dealt = np.zeros((shares, width), np.float32)
-    np.add.at(dealt, place, weight)
-    halfway = middle.mean(axis=0).astype(np.float32)
-    return BayesianHead(
+    size = np.array([one.pictures for one in found], dtype=np.float64)
+    centre, spread = _scaling(found, size, recipe)
+    worth = np.array(
+        [recipe.pseudo_weight if one.cell[2] in recipe.pseudo else 1.0 for one in found]
+    )
+    ai = np.array([one.cell[0] == "ai" for one in found])
+    means = np.stack([(one.mean - centre) / spread for one in found]).astype(np.float64)
+    within = np.zeros((len(centre), len(centre)), np.float32)
+    for one, share in zip(found, worth / worth.sum(), strict=True):
+        within += np.float32(share) * one.scatter
+    within /= np.outer(spread, spread)
+    within[np.diag_indices_from(within)] += np.float32(
+        recipe.shrinkage * np.trace(within) / len(within)
+    )
+    basis = np.linalg.solve(within, means.T.astype(np.float32)).astype(np.float64)
+    gram = means @ basis
+    draw = np.random.default_rng(seed)
+    weight, bias = [], []
+    for _ in range(recipe.samples):
+        shares = _shares(worth * np.sqrt(size) * draw.standard_exponential(len(found)), ai)
+        apart = np.eye(len(found)) - shares[ai.astype(int)]  # of each cell, from its class's mean
+        between = (apart.T * np.where(ai, shares[1], shares[0]) / 2) @ apart
+        parts = np.linalg.solve(
+            np.eye(len(found)) + between @ gram,
+            shares[1] - shares[0],
+        )
+        weight.append(basis @ parts)
+        bias.append(-parts @ gram @ shares.sum(axis=0) / 2)  # halfway between the classes
+    return SampledHead(
         centre=centre,
         spread=spread,
-        layers=(
-            Layer(weight=dealt, bias=-(dealt @ halfway), relu=False, dropout=0.0),
-            Layer(
-                weight=np.ones((1, shares), np.float32),
-                bias=np.zeros(1, np.float32),
-                relu=False,
-                dropout=recipe.dropout[1],
-            ),
-        ),
-        seed=seed,
+        weight=np.stack(weight).astype(np.float32),
+        bias=np.array(bias, dtype=np.float32),
     )
+
+
+def _shares(weights: Float[ndarray, " cells"], ai: ndarray) -> Float[ndarray, "2 cells"]:
+    """Share the weights out within each class: real first, then AI-generated."""
+    shares = np.stack([np.where(ai, 0.0, weights), np.where(ai, weights, 0.0)])
+    divided: ndarray = shares / shares.sum(axis=1, keepdims=True)
+    return divided
+
+
+def _scaling(
+    found: Sequence[CellStatistics], size: Float[ndarray, " cells"], recipe: Recipe
+) -> tuple[Float32[ndarray, " features"], Float32[ndarray, " features"]]:
+    """Return mean and standard deviation of all features, or what leaves them alone."""
+    width = len(found[0].mean)
+    if not recipe.standardise:
+        return np.zeros(width, np.float32), np.ones(width, np.float32)
+    share = size / size.sum()
+    means = np.stack([one.mean for one in found]).astype(np.float64)
+    centre = share @ means
+    own = np.stack([np.diag(one.scatter) for one in found]).astype(np.float64)
+    variance = share @ (own + (means - centre) ** 2)
+    spread = np.maximum(np.sqrt(variance), 1e-4)
+    return centre.astype(np.float32), spread.astype(np.float32)

@@ -11,6 +11,7 @@ import numpy as np
 from veridical._optional import need
 from veridical.arrays import Bool, Float, Float32, Int, ndarray
 from veridical.calibration import Calibration, conformal_quantile
+from veridical.detector import Posterior
 from veridical.errors import OneClassOnly, TooFewPhotos
 from veridical.head import BayesianHead, Layer, sigmoid
 from veridical.outlier import OutlierGauge
@@ -40,7 +41,7 @@ class Fitted:
             they were left out in turn.
     """
 
-    head: BayesianHead
+    head: Posterior
     calibration: Calibration
     outlier: OutlierGauge
     calibrated_on: str
@@ -102,7 +103,7 @@ def fit(
     )
 
 
-def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> BayesianHead:
+def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> Posterior:
     """Fit a head alone, on all parts but the one that stops it: for judging what is not in `looks`.
 
     Args:
@@ -169,7 +170,7 @@ def _head(
     parts: Mapping[str, Int[ndarray, " _"]],
     recipe: Recipe,
     seed: int,
-) -> tuple[BayesianHead, tuple[tuple[float, float], ...]]:
+) -> tuple[Posterior, tuple[tuple[float, float], ...]]:
     """Fit a head on the parts `fit` and `validation`; also return its history, if it has one."""
     if recipe.method == "discriminant":
         # In closed form there is nothing to stop early: both parts are for fitting.
@@ -295,7 +296,7 @@ def _held_out(
     weights: Float[ndarray, " n"],
     parts: Mapping[str, Int[ndarray, " _"]],
     folds: Sequence[Int[ndarray, " _"]],
-    head: BayesianHead,
+    head: Posterior,
     recipe: Recipe,
     seed: int,
     say: Callable[[str], None],
@@ -411,7 +412,7 @@ def platt(
 
 def _outlier(
     features: Float32[ndarray, "n views features"],
-    head: BayesianHead,
+    head: Posterior,
     fitted: Int[ndarray, " m"],
     rest: Int[ndarray, " k"],
     seed: int,

@@ -21,14 +21,13 @@ class Recipe:
         views: Views of each picture, the one as delivered included.
         method: How the head is fitted: "discriminant" in closed form, or "descent" on the loss.
         shrinkage: Discriminant: added to the scatter, as a share of its mean eigenvalue.
-        shares_of_evidence: Discriminant: parts of the logit that dropout acts on.
+        samples: Discriminant: draws from the posterior over sources.
         pseudo: Generators whose pictures help to fit and are not what is to be found: they count
             `pseudo_weight`, and never calibrate.
         pseudo_weight: Of a pseudo-fake, where a picture of a generator counts 1.
         hidden: Widths of the hidden layers, with whether a ReLU follows each. Descent, as what
             follows up to `batch`.
-        dropout: On the input of every layer but the last, then of the last; the discriminant has
-            one layer with dropout, and takes the latter.
+        dropout: On the input of every layer but the last, then of the last.
         optimiser: "adam" or "adamw".
         learning_rate: Of the optimiser.
         weight_decay: Decoupled, of AdamW.
@@ -51,7 +50,7 @@ class Recipe:
     views: int = 4
     method: Literal["discriminant", "descent"] = "discriminant"
     shrinkage: float = 0.1
-    shares_of_evidence: int = 256
+    samples: int = 200
     pseudo: tuple[str, ...] = ("taef2",)
     pseudo_weight: float = 0.1
     hidden: tuple[tuple[int, bool], ...] = ((64, True),)
