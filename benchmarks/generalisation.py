@@ -19,7 +19,7 @@ import argparse
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -29,7 +29,7 @@ import numpy as np
 
 from benchmarks.laundering import GRID, launder
 from veridical import intervals, metrics
-from veridical.arrays import Bool, Float, ndarray
+from veridical.arrays import Float, ndarray
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.errors import PhotoError
@@ -39,13 +39,15 @@ from veridical.head import sigmoid
 from veridical.images import read_photo
 from veridical.report import Report
 from veridical.samples import Sample
+from veridical.splits import thinned
 from veridical.train.features import Looker, Looks
-from veridical.train.fit import fit_head, platt
+from veridical.train.fit import platt, refits
 from veridical.train.recipes import DEFAULT, Recipe
 
 PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
 JOBS = 2
 THINNED = 10
+DRAWS = 1000  # of a bootstrap
 FEWEST = 15  # pictures of a generator below which its row is shown and not averaged
 
 # Who is related to whom. A family is left out as a whole.
@@ -92,16 +94,6 @@ def family(sample: Sample) -> str:
     return REALS.get(sample.source, sample.source)
 
 
-def subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
-    """Return the pictures for which `keep` holds."""
-    return replace(
-        looks,
-        samples=tuple(s for s, k in zip(looks.samples, keep, strict=True) if k),
-        features=looks.features[keep],
-        hashes=tuple(h for h, k in zip(looks.hashes, keep, strict=True) if k),
-    )
-
-
 def holdout(
     looks: Looks, recipe: Recipe, seed: int = 0, *, kin: bool = True, quick: bool = False
 ) -> list[Held]:
@@ -123,17 +115,17 @@ def holdout(
     ]
     pairs = list(product(enough, sorted(set(of[~ai]))))
     found = []
+    fit_without = refits(looks, recipe, seed=seed)
     for made, taken in pairs[:2] if quick else pairs:
         out = ((of == made) & ai) | ((of == taken) & ~ai)
-        related = np.isin(groups, groups[out])
-        head = fit_head(subset(looks, ~related), recipe, seed=seed)
-        held = subset(looks, out & ~helper)
+        head = fit_without(np.isin(groups, groups[out]))  # relatives go with them
+        judged_ = np.flatnonzero(out & ~helper)
         found.append(
             Held(
                 family=made,
                 real=taken,
-                samples=held.samples,
-                logits=np.stack([[head.logits(v) for v in views] for views in held.features]),
+                samples=tuple(looks.samples[i] for i in judged_),
+                logits=np.stack([[head.logits(v) for v in looks.features[i]] for i in judged_]),
             )
         )
         print(f"{made} beside {taken}: AUROC {auroc_of(found[-1]):.3f}", flush=True)
@@ -178,6 +170,8 @@ def judged(found: Sequence[Held]) -> dict[str, list[dict[str, Any]]]:
                     "tpr_at_1pct_fpr": metrics.tpr_at_fpr(ai[mine], p[mine, 0], 0.01),
                     "tpr_at_5pct_fpr": metrics.tpr_at_fpr(ai[mine], p[mine, 0], 0.05),
                     "ece": metrics.expected_calibration_error(ai[mine], p[mine, 0]),
+                    "p_ai": p[mine & ai, 0].tolist(),
+                    "p_real": p[mine & ~ai, 0].tolist(),
                 }
             )
     return dict(rows)
@@ -288,9 +282,28 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def resampled(cells: Sequence[Mapping[str, Any]], seed: int = 0) -> Float[ndarray, " draws"]:
+    """Return bootstrap draws of a generator's AUROC, the mean over the families of reals.
+
+    AI-generated pictures are drawn once per draw, for all families alike; real ones family by
+    family.
+    """
+    draw = np.random.default_rng(seed)
+    ai = draw.multinomial(len(p := cells[0]["p_ai"]), np.full(len(p), 1 / len(p)), size=DRAWS)
+    total = np.zeros(DRAWS)
+    for cell in cells:
+        above, real = np.array(cell["p_ai"])[:, None], np.array(cell["p_real"])[None]
+        wins = (above > real) + 0.5 * (above == real)
+        count = real.shape[1]
+        own = draw.multinomial(count, np.full(count, 1 / count), size=DRAWS)
+        total += ((ai @ wins) * own).sum(axis=1) / ai.sum(axis=1) / count
+    drawn: ndarray = total / len(cells)
+    return drawn
+
+
 def holdout_page(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return the table by generator: means over the families of reals, and the spread."""
-    lines, means = [], []
+    lines, means, draws = [], [], []
     for name, cells in rows.items():
         auroc = np.array([cell["auroc"] for cell in cells])
         few = cells[0]["n_ai"] < FEWEST
@@ -300,11 +313,12 @@ def holdout_page(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         }
         views = [cell["auroc_views"] for cell in cells if cell["auroc_views"] is not None]
         worst = min(cells, key=lambda cell: float(cell["auroc"]))
+        drawn = resampled(cells)
         lines.append(
             (
                 f"{name}{' (few)' if few else ''}",
                 cells[0]["n_ai"],
-                f"{auroc.mean():.3f}",
+                number(intervals.percentiles(float(auroc.mean()), drawn)),
                 f"{auroc.min():.3f} ({worst['real']})",
                 f"{np.mean(views):.3f}" if views else "–",
                 *(f"{value:.3f}" for value in average.values()),
@@ -312,10 +326,20 @@ def holdout_page(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         )
         if not few:
             means.append((auroc.mean(), np.mean(views) if views else np.nan, *average.values()))
+            draws.append(drawn)
     if means:
         mean = np.mean(means, axis=0)
+        # Other generators would have given another mean: they are drawn anew, too.
+        picked = np.random.default_rng(1).integers(len(draws), size=(DRAWS, len(draws)))
+        overall = np.stack(draws)[picked, np.arange(DRAWS)[:, None]].mean(axis=1)
         lines.append(
-            ("**mean**", "", f"**{mean[0]:.3f}**", "", *(f"**{value:.3f}**" for value in mean[1:]))
+            (
+                "**mean**",
+                "",
+                f"**{number(intervals.percentiles(float(mean[0]), overall))}**",
+                "",
+                *(f"**{value:.3f}**" for value in mean[1:]),
+            )
         )
     header = (
         "generator, unseen",
@@ -381,6 +405,17 @@ def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
         yield item
 
 
+def training_pictures(
+    detector: Detector, manifest: Path, more: Sequence[Path]
+) -> tuple[Sample, ...]:
+    """Return what the model was trained on: the same pictures, drawn the same way."""
+    samples = [
+        s for m in (manifest, *more) for s in read_samples(m, split="train", one_class=m in more)
+    ]
+    most = detector.card["trained_on"].get("most_of_a_source")
+    return tuple(samples) if most is None else thinned(samples, most, detector.card["seed"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -395,11 +430,7 @@ def main() -> None:
     asked.work.mkdir(parents=True, exist_ok=True)
     detector = Detector.load(threads=1)
     if "holdout" in asked.parts:
-        samples = [
-            s
-            for m in (asked.manifest, *asked.more)
-            for s in read_samples(m, split="train", one_class=m in asked.more)
-        ]
+        samples = training_pictures(detector, asked.manifest, asked.more)
         looker = Looker(
             finder=FaceFinder(1),
             backbone=detector.backbone,

@@ -42,6 +42,7 @@ MODEL = ROOT / "src" / "veridical" / "models" / "default"
 PAGE, README = ROOT / "docs" / "accuracy.md", ROOT / "README.md"
 AUDIT = ROOT / "docs" / "audit.md"
 JOBS = 2
+MOST = 300  # pictures of a source and generator: more teach little, and each costs several looks
 QUICK = replace(DEFAULT, name="quick", views=2, out_of_source=False)
 NOTES = {
     "pictures": "Public face collections, real and AI-generated. Their licences are mostly for "
@@ -224,6 +225,7 @@ def main() -> None:
         say=print,
         notes=NOTES,
         allow_confounds=True,
+        most=MOST,
     )
     found = {
         split: measure(asked.out, read_samples(asked.manifest, split=split), split, asked.work)

@@ -337,7 +337,8 @@ def drawn(seed: int = 0, samples: int = 30, width: int = 7) -> SampledHead:
     return SampledHead(
         centre=draw.normal(size=width).astype(np.float32),
         spread=draw.uniform(0.5, 2, width).astype(np.float32),
-        weight=draw.normal(size=(samples, width)).astype(np.float32),
+        directions=draw.normal(size=(5, width)).astype(np.float32),
+        weight=draw.normal(size=(samples, 5)).astype(np.float32),
         bias=draw.normal(size=samples).astype(np.float32),
     )
 
@@ -346,7 +347,9 @@ def test_drawn_samples_are_linear_heads_of_their_own() -> None:
     head = drawn()
     x = np.arange(7, dtype=np.float32)
     z = (x - head.centre) / head.spread
-    one_by_one = [sum(w * v for w, v in zip(row, z, strict=True)) for row in head.weight]
+    one_by_one = [
+        sum(w * v for w, v in zip(row, z, strict=True)) for row in head.weight @ head.directions
+    ]
     assert head.logits(x) == pytest.approx(np.array(one_by_one) + head.bias, rel=1e-4)
 
 
@@ -370,7 +373,7 @@ def test_doubt_about_drawn_samples_grows_with_distance() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"bias": np.zeros(1, np.float32), "weight": np.zeros((1, 7), np.float32)},
+        {"bias": np.zeros(1, np.float32), "weight": np.zeros((1, 5), np.float32)},
         {"spread": np.zeros(7, np.float32)},
         {"bias": np.full(30, np.nan, np.float32)},
     ],

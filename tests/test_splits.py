@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from veridical import splits
 from veridical.errors import TooFewPhotos
 from veridical.samples import Label, Sample
-from veridical.splits import near_duplicates, split_groups
+from veridical.splits import near_duplicates, split_groups, thinned
 
 SHARES = {"fit": 0.7, "validation": 0.15, "calibration": 0.15}
 LABELS: list[Label] = ["real", "ai"]
@@ -176,3 +176,17 @@ def test_a_crowd_in_one_band_is_searched_by_its_other_bits() -> None:
 def test_what_is_no_hash_or_no_distance_is_refused(hashes: list[int], distance: int) -> None:
     with pytest.raises(ValueError, match="64 bits"):
         near_duplicates(hashes, distance=distance)
+
+
+def test_thinning_leaves_the_small_alone_and_draws_from_the_large() -> None:
+    many = [sample(n, "real", "large", f"g{n}") for n in range(50)]
+    few = [sample(n, "ai", "small", f"g{n}") for n in range(50, 57)]
+    kept = thinned([*many, *few], 20, seed=1)
+    assert [s for s in kept if s.source == "small"] == few
+    drawn = [s for s in kept if s.source == "large"]
+    assert len(drawn) == 20
+    assert drawn == [s for s in many if s in set(drawn)]  # the order stays
+    assert kept == thinned([*many, *few], 20, seed=1)
+    assert kept != thinned([*many, *few], 20, seed=2)
+    with pytest.raises(ValueError, match="At least one"):
+        thinned(many, 0, seed=1)

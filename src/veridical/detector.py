@@ -419,7 +419,8 @@ def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> Poster
         return SampledHead(
             centre=centre,
             spread=spread,
-            weight=tensors["head.weight"].astype(np.float32),
+            directions=tensors["head.directions"],
+            weight=tensors["head.weight"],
             bias=tensors["head.bias"],
         )
     if kind != "dropout":
@@ -440,7 +441,11 @@ def head_to(head: Posterior) -> tuple[dict[str, Any], dict[str, ndarray]]:
     """Take a head apart into a card entry and tensors."""
     tensors: dict[str, ndarray] = {"head.centre": head.centre, "head.spread": head.spread}
     if isinstance(head, SampledHead):
-        tensors |= {"head.weight": head.weight, "head.bias": head.bias}
+        tensors |= {
+            "head.directions": head.directions,
+            "head.weight": head.weight,
+            "head.bias": head.bias,
+        }
         return {"posterior": "samples", "samples": head.samples}, tensors
     assert isinstance(head, BayesianHead)
     card = {

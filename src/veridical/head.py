@@ -166,16 +166,20 @@ class BayesianHead:
 class SampledHead:
     """T linear heads: samples of a posterior over weights that was drawn when it was fitted.
 
+    All of them lie in the span of a few directions, which keeps them small and quick.
+
     Attributes:
         centre: Subtracted from the features.
         spread: The features are divided by it after that; positive.
-        weight: One row of weights per sample, on the standardised features.
+        directions: In the standardised features.
+        weight: Of every direction, one row per sample.
         bias: One per sample.
     """
 
     centre: Float32[ndarray, " features"]
     spread: Float32[ndarray, " features"]
-    weight: Float32[ndarray, "samples features"]
+    directions: Float32[ndarray, "directions features"]
+    weight: Float32[ndarray, "samples directions"]
     bias: Float32[ndarray, " samples"]
 
     def __post_init__(self) -> None:
@@ -183,12 +187,13 @@ class SampledHead:
             raise ValueError(f"A posterior needs at least 2 samples; got {self.samples}.")
         if self.centre.shape != self.spread.shape or not (self.spread > 0).all():
             raise ValueError("Centre and spread must be of one length, and every spread positive.")
-        if self.weight.shape != (self.samples, len(self.centre)):
+        wanted = (self.samples, len(self.directions)), (len(self.directions), len(self.centre))
+        if (self.weight.shape, self.directions.shape) != wanted:
             raise ValueError(
-                f"The weights are {self.weight.shape}; {self.samples} biases and "
-                f"{len(self.centre)} features want ({self.samples}, {len(self.centre)})."
+                f"Weights and directions are {self.weight.shape} and {self.directions.shape}; "
+                f"{self.samples} biases and {len(self.centre)} features want {wanted}."
             )
-        if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
+        if not all(np.isfinite(part).all() for part in (self.directions, self.weight, self.bias)):
             raise ValueError("The weights of a head must be finite.")
 
     @property
@@ -197,16 +202,17 @@ class SampledHead:
         return len(self.bias)
 
     def forward(self, features: Float32[ndarray, " features"]) -> Forward:
-        """Send features through all T samples in one product.
+        """Send features through all T samples in one pass.
 
         Raises:
             ValueError: If a feature is not finite.
         """
         values = _standardised(features, self.centre, self.spread)
-        return Forward(features=features, logits=self.weight @ values + self.bias, outputs=())
+        logits = self.weight @ (self.directions @ values) + self.bias
+        return Forward(features=features, logits=logits, outputs=())
 
     def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
-        """Return T posterior samples of the logit of P(ai), in one product.
+        """Return T posterior samples of the logit of P(ai), in one pass.
 
         Raises:
             ValueError: If a feature is not finite.
@@ -215,7 +221,7 @@ class SampledHead:
 
     def gradient(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
         """Return gradient and rest of the mean logit, as `BayesianHead.gradient` does."""
-        mean = (self.weight.mean(axis=0) / self.spread).astype(np.float32)
+        mean = self.weight.mean(axis=0) @ self.directions / self.spread
         logit = at.logits.mean(dtype=np.float64)
         return mean, float(logit - mean.astype(np.float64) @ at.features)
 

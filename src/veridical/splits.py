@@ -91,6 +91,31 @@ def _turn(name: str, cluster: Sequence[Sample], seed: int) -> tuple[int, str, st
     return -len(_classes(cluster)), label, source, -len(cluster), lot
 
 
+def thinned(samples: Sequence[Sample], most: int, seed: int) -> tuple[Sample, ...]:
+    """Draw at most so many pictures of every label, source and generator, the order kept.
+
+    A thousand pictures of one source teach hardly more than some hundred, and cost ten looks each.
+
+    Args:
+        samples: In any order; the draw depends on it.
+        most: Of each.
+        seed: Of the draw.
+    """
+    if most < 1:
+        raise ValueError(f"At least one picture of each source must stay; got {most}.")
+    cells: dict[tuple[str, str, str], list[int]] = {}
+    for number, sample in enumerate(samples):
+        cells.setdefault((sample.label, sample.source, sample.generator), []).append(number)
+    draw = np.random.default_rng(seed)
+    kept: set[int] = set()
+    for cell in sorted(cells):
+        own = cells[cell]
+        kept.update(
+            own if len(own) <= most else (own[i] for i in draw.permutation(len(own))[:most])
+        )
+    return tuple(sample for number, sample in enumerate(samples) if number in kept)
+
+
 def clusters(
     samples: Sequence[Sample], hashes: Mapping[Path, int], *, distance: int = 3
 ) -> dict[str, list[Sample]]:

@@ -81,7 +81,9 @@ def test_a_sample_is_the_discriminant_under_its_weights() -> None:
             apart = means - middle[label]
             scatter = scatter + (apart.T * share) @ apart / 2
         weight = np.linalg.solve(scatter, middle["ai"] - middle["real"])
-        np.testing.assert_allclose(head.weight[sample], weight, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(
+            head.weight[sample] @ head.directions, weight, rtol=1e-3, atol=1e-3
+        )
         halfway = weight @ (middle["ai"] + middle["real"]) / 2
         assert head.bias[sample] == pytest.approx(-halfway, rel=1e-3, abs=1e-3)
 
@@ -152,6 +154,7 @@ def test_the_same_pictures_give_the_same_head() -> None:
     x, of = drawn(cells, 30, {cells[0]: np.zeros(WIDTH), cells[1]: np.ones(WIDTH)}, 6)
     one, other = (discriminant(x, of, DEFAULT, seed=3) for _ in range(2))
     assert np.array_equal(one.weight, other.weight)
+    assert np.array_equal(one.directions, other.directions)
     assert np.array_equal(one.bias, other.bias)
 
 

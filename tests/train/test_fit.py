@@ -15,7 +15,7 @@ from veridical.samples import Label, Sample
 from veridical.splits import clusters
 from veridical.train import fit as fitting
 from veridical.train.features import Looks
-from veridical.train.fit import Fitted, fit
+from veridical.train.fit import Fitted, fit, fit_head
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
 
 torch = pytest.importorskip("torch")
@@ -175,7 +175,7 @@ def test_the_reference_is_built_as_the_reference_is() -> None:
 def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: Looks) -> None:
     head = fitted.head
     assert isinstance(head, SampledHead)
-    assert head.weight.shape == (DEFAULT.samples, WIDTH)
+    assert head.weight.shape == (DEFAULT.samples, 8)  # four sources of each class
     # All pictures fit the head, and all calibrate: sources are left out in turn for that.
     assert fitted.counts["fit"] + fitted.counts["validation"] == len(looks.samples)
     assert fitted.counts["calibration"] == len(looks.samples)
@@ -366,6 +366,16 @@ def test_pseudo_fakes_help_to_fit_and_never_calibrate() -> None:
     # If nothing else is AI-generated, they are what is to be found.
     alone = fit(made(120), replace(QUICK, pseudo=("g0", "g1", "g2", "g3")), seed=0)
     assert alone.calibration.ai == 60
+
+
+@pytest.mark.parametrize("recipe", [QUICK, replace(DESCENT, epochs=2)], ids=["sums", "descent"])
+def test_a_refit_without_some_is_a_fit_to_the_rest(looks: Looks, recipe: Recipe) -> None:
+    out = np.arange(len(looks.samples)) % 3 == 0
+    out |= np.array([sample.source == "real-1" for sample in looks.samples])  # and one cell whole
+    rest = fitting._subset(looks, ~out)
+    one, other = fitting.refits(looks, recipe, seed=4)(out), fit_head(rest, recipe, seed=4)
+    for row in looks.features[:5, 0]:
+        np.testing.assert_allclose(one.logits(row), other.logits(row), rtol=1e-3, atol=1e-3)
 
 
 # --- weights, calibration, distance -------------------------------------------------------------

@@ -88,11 +88,11 @@ def posterior_over_sources(
     Before the draw, cells count by the square root of their size in the mean of their class, and
     alike in the scatter within; pseudo-fakes count `recipe.pseudo_weight` of that.
 
-    With V = W^-1 M', W the scatter within cells, and M their means (one per row), the scatter
+    With V = W^-1 M', W the scatter within cells and M their means (one per row), the scatter
     between them is M' E M, and w = (W + M' E M)^-1 M' d = V a with (I + E M V) a = d (the
-    push-through identity): W is inverted once, and a sample costs no more than a system of as many
-    equations as there are cells. A class's share of the weights sums to one; d holds the shares
-    of the cells, negative for real ones.
+    push-through identity): W is inverted once, all samples lie in the span of V, and one costs no
+    more than a system of as many equations as there are cells. A class's share of the weights sums
+    to one; d holds the shares of the cells, negative for real ones.
 
     Args:
         found: Of both classes.
@@ -125,11 +125,12 @@ def posterior_over_sources(
             np.eye(len(found)) + between @ gram,
             shares[1] - shares[0],
         )
-        weight.append(basis @ parts)
+        weight.append(parts)
         bias.append(-parts @ gram @ shares.sum(axis=0) / 2)  # halfway between the classes
     return SampledHead(
         centre=centre,
         spread=spread,
+        directions=np.ascontiguousarray(basis.T, dtype=np.float32),
         weight=np.stack(weight).astype(np.float32),
         bias=np.array(bias, dtype=np.float32),
     )

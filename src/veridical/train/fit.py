@@ -1,8 +1,9 @@
 """Fit a head, its calibration and its outlier gauge on features that are already there."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,12 @@ from veridical.head import BayesianHead, Layer, sigmoid
 from veridical.outlier import OutlierGauge
 from veridical.samples import Sample
 from veridical.splits import clusters, split_groups
-from veridical.train.discriminant import discriminant
+from veridical.train.discriminant import (
+    Cell,
+    discriminant,
+    posterior_over_sources,
+    statistics,
+)
 from veridical.train.features import Looks
 from veridical.train.recipes import Recipe
 
@@ -120,6 +126,51 @@ def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> Posterior:
     return _head(looks, truth, weights, _joined(parts), recipe, seed)[0]
 
 
+def refits(
+    looks: Looks, recipe: Recipe, *, seed: int
+) -> Callable[[Bool[ndarray, " n"]], Posterior]:
+    """Return what fits a head to all pictures but those asked to be left out.
+
+    The same as `fit_head` of the rest. For the discriminant, cells that are left whole are summed
+    up once, however many heads are fitted.
+
+    Args:
+        looks: Features of pictures with a face.
+        recipe: What to fit.
+        seed: Of the fits.
+    """
+    if recipe.method != "discriminant":
+        return lambda out: fit_head(_subset(looks, ~out), recipe, seed=seed)
+    cells = [_cell(sample) for sample in looks.samples]
+    whole = {one.cell: one for one in statistics(looks.features, cells)}
+    size = Counter(cells)
+
+    def fit_without(out: Bool[ndarray, " n"]) -> Posterior:
+        left = Counter(cell for cell, gone in zip(cells, out, strict=True) if not gone)
+        parts = [cell for cell in left if left[cell] < size[cell]]
+        some = ~out & np.array([cell in parts for cell in cells])
+        anew = statistics(
+            looks.features[some], [cell for cell, own in zip(cells, some, strict=True) if own]
+        )
+        found = {cell: whole[cell] for cell in left} | {one.cell: one for one in anew}
+        return posterior_over_sources([found[cell] for cell in sorted(found)], recipe, seed)
+
+    return fit_without
+
+
+def _subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
+    return replace(
+        looks,
+        samples=tuple(s for s, k in zip(looks.samples, keep, strict=True) if k),
+        features=looks.features[keep],
+        hashes=tuple(h for h, k in zip(looks.hashes, keep, strict=True) if k),
+    )
+
+
+def _cell(sample: Sample) -> Cell:
+    return sample.label, sample.source, sample.generator
+
+
 def _joined(parts: Mapping[str, Int[ndarray, " _"]]) -> dict[str, Int[ndarray, " _"]]:
     """Give the head what was set aside for calibration, too."""
     both = np.sort(np.concatenate([parts["fit"], parts["calibration"]]))
@@ -154,7 +205,7 @@ def _hashes(looks: Looks) -> dict[Path, int]:
 
 def _weights(samples: Sequence[Sample]) -> Float[ndarray, " n"]:
     """Weigh each picture by 1 / sqrt(its source's size), then the classes alike; mean 1."""
-    cells = [(s.label, s.source, s.generator) for s in samples]
+    cells = [_cell(sample) for sample in samples]
     sizes = {cell: cells.count(cell) for cell in set(cells)}
     weights = np.array([sizes[cell] ** -0.5 for cell in cells])
     ai = np.array([s.label == "ai" for s in samples])
@@ -175,7 +226,7 @@ def _head(
     if recipe.method == "discriminant":
         # In closed form there is nothing to stop early: both parts are for fitting.
         chosen = np.sort(np.concatenate([parts["fit"], parts["validation"]]))
-        cells = [(s.label, s.source, s.generator) for s in (looks.samples[i] for i in chosen)]
+        cells = [_cell(looks.samples[i]) for i in chosen]
         return discriminant(looks.features[chosen], cells, recipe, seed), ()
     torch = need("torch", extra="train", to="train a head")
     with _one_thread(torch):

@@ -15,6 +15,7 @@ from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.faces import FaceFinder, Framing
 from veridical.samples import Sample
+from veridical.splits import thinned
 from veridical.train.audit import Audit, audit, refuse_confounded
 from veridical.train.audit_files import record
 from veridical.train.export import Export, export
@@ -59,6 +60,7 @@ def train(
     say: Callable[[str], None] = lambda _: None,
     notes: Mapping[str, Any] | None = None,
     allow_confounds: bool = False,
+    most: int | None = None,
 ) -> Trained:
     """Train a model on labelled pictures and write its folder.
 
@@ -82,11 +84,14 @@ def train(
         say: Told what is being done.
         notes: Put into the card as they are (where the pictures came from, under which licence).
         allow_confounds: Train on pictures that the audit refuses.
+        most: Pictures of each source (and generator) that are used, drawn by the seed; None for
+            all of them.
 
     Raises:
         Confounded: If the class can be guessed without looking at a face.
         VeridicalError: If the backbone or the data cannot be used; see the errors' tree.
     """
+    samples = samples if most is None else thinned(samples, most, seed)
     say("Preparing the backbone")
     made = _backbone(backbone, cache, recipe, image_px, precision)
     framing = Framing(size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole)
@@ -139,7 +144,7 @@ def train(
         "outlier": {"residual": fitted.outlier.residual, "limit": fitted.outlier.limit},
         "recipe": asdict(recipe),
         "seed": seed,
-        "trained_on": _tally(looks, fitted),
+        "trained_on": _tally(looks, fitted, most),
         "audit": record(audited),
         "notes": dict(notes or {}),
     }
@@ -207,10 +212,11 @@ def _refuse_few(looks: Looks, given: int) -> None:
         )
 
 
-def _tally(looks: Looks, fitted: Fitted) -> dict[str, Any]:
+def _tally(looks: Looks, fitted: Fitted, most: int | None) -> dict[str, Any]:
     cells = Counter((s.label, s.source, s.generator) for s in looks.samples)
     return {
         "pictures": len(looks.samples),
+        "most_of_a_source": most,
         "without_a_face": len(looks.faceless),
         "with_too_small_a_face": len(looks.too_small),
         "unreadable": len(looks.unreadable),

@@ -43,13 +43,13 @@ class Recipe:
 
     name: str = "default"
     layers: tuple[float, ...] = (5 / 12, 7 / 12, 9 / 12, 11 / 12)
-    pooling: tuple[Pooling, ...] = ("mean",)
+    pooling: tuple[Pooling, ...] = ("cls", "mean")
     standardise: bool = True
     whole: bool = False
     through_px: int | None = None
-    views: int = 4
+    views: int = 3
     method: Literal["discriminant", "descent"] = "discriminant"
-    shrinkage: float = 0.1
+    shrinkage: float = 0.3
     samples: int = 200
     pseudo: tuple[str, ...] = ("taef2",)
     pseudo_weight: float = 0.1
