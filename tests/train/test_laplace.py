@@ -175,9 +175,10 @@ def _height(logit: float, head: object) -> ndarray:
     return np.asarray(logit * slope / (slope @ slope))
 
 
-def test_principal_directions_are_orthonormal_and_hold_the_energy() -> None:
+@pytest.mark.parametrize("rows", [300, 20])
+def test_principal_directions_are_orthonormal_and_hold_the_energy(rows: int) -> None:
     x, _, _ = pictures()
-    flat = x.reshape(-1, 30)
+    flat = x.reshape(-1, 30)[:rows]
     axes = principal(flat, np.ones(len(flat)), 10)
     np.testing.assert_allclose(axes @ axes.T, np.eye(10), atol=1e-5)
     assert np.square(flat @ axes.T).sum() == pytest.approx(np.square(flat).sum(), rel=1e-4)

@@ -111,10 +111,15 @@ def principal(
 
     At most `count`, and none without any energy: rounding is no direction.
     """
-    share = (weights / weights.sum()).astype(np.float32)
-    energy, axes = np.linalg.eigh((x * share[:, None]).T @ x)
-    strong = energy > 1e-6 * energy[-1]
-    return np.ascontiguousarray(axes[:, strong][:, ::-1][:, :count].T, dtype=np.float32)
+    weighed = x * np.sqrt(weights / weights.sum()).astype(np.float32)[:, None]
+    few = len(x) < x.shape[1]
+    # The smaller of the two products has the same energies.
+    energy, axes = np.linalg.eigh(weighed @ weighed.T if few else weighed.T @ weighed)
+    strong = np.flatnonzero(energy > 1e-6 * energy[-1])[::-1][:count]
+    found = axes[:, strong].T
+    if few:
+        found = (found @ weighed) / np.sqrt(energy[strong])[:, None]
+    return np.ascontiguousarray(found, dtype=np.float32)
 
 
 def regress(
