@@ -119,6 +119,12 @@ def test_no_error_among_few_is_not_certainty() -> None:
     assert told["risk_at_100%"] == wilson(0, 20)
     assert told["risk_at_50%"] == wilson(0, 10)
     assert told["error_auroc"] is None
+    # One answer for all: in every resample just the real ones are wrong.
+    same = selective.bootstrap(truth, truth == 0, np.zeros(20))["risk_at_100%"]
+    assert same is not None
+    assert (same.low, same.value, same.high) == pytest.approx(
+        (wilson(10, 20).low, 0.5, wilson(10, 20).high)
+    )
 
 
 def test_the_gap_of_two_is_sharper_than_their_intervals() -> None:

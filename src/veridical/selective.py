@@ -89,9 +89,10 @@ def bootstrap(
 ) -> dict[str, Measured | None]:
     """Measure all of SELECTIVE, each with a 95 % percentile interval; see `Resampling`.
 
-    An interval always holds its value. A risk without spread (no error at all) gets Wilson's
-    interval, with groups for pictures. Resamples without an error, or with nothing else, have no
-    `error_auroc` and are left out of its interval; where the data are such, it is None.
+    An interval always holds its value. A risk without spread (no error at all, or one answer for
+    all) gets Wilson's interval, with groups for pictures. Resamples without an error, or with
+    nothing else, have no `error_auroc` and are left out of its interval; where the data are such,
+    it is None.
 
     Args:
         truth: 1 for AI-generated pictures; what the draws are stratified by.
@@ -116,10 +117,11 @@ def bootstrap(
         at = float(value[0])
         if not np.isfinite(at):
             measured[name] = None
-        elif at == 0 and name.startswith("risk"):
+        elif name.startswith("risk") and not np.ptp(draws):
             # Of a part of the units only: coverage times as many.
-            share = COVERAGES[SELECTIVE.index(name) - 1]
-            measured[name] = wilson(0, max(1, round(share * units)))
+            count = max(1, round(COVERAGES[SELECTIVE.index(name) - 1] * units))
+            wide = wilson(round(at * count), count)
+            measured[name] = holding(at, wide.low, wide.high)
         else:
             measured[name] = percentiles(at, draws) if len(draws) else holding(at, at, at)
     return measured

@@ -48,7 +48,7 @@ def data(
 ) -> Path:
     """A manifest of painted faces: four sources a class to fit on, two to judge, and odd ones."""
     folder = tmp_path_factory.mktemp("data")
-    rows = []
+    rows: list[list[str]] = []
 
     def paint(name: str, split: str, label: str, source: str, made: str, kind: str) -> None:
         seed = len(rows)

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import posteriors
+from benchmarks.generalisation import subset
 from benchmarks.posteriors import (
     POSTERIORS,
     Fit,
@@ -27,6 +28,7 @@ from benchmarks.posteriors import (
 
 from veridical.arrays import ndarray
 from veridical.intervals import Measured
+from veridical.metrics import auroc
 from veridical.samples import Label, Sample
 from veridical.train.features import Looks
 from veridical.train.fit import left_out
@@ -88,7 +90,7 @@ def fresh() -> Looks:
     """The same world with other sources; no pseudo-fakes."""
     other = looks(seed=7)
     keep = np.array([s.generator != "taef2" for s in other.samples])
-    return posteriors.subset(other, keep)
+    return subset(other, keep)
 
 
 @pytest.mark.parametrize("fit", WAYS.values(), ids=WAYS)
@@ -96,7 +98,7 @@ def test_every_way_learns_and_does_it_the_same_again(seen: Looks, fit: Fit) -> N
     head, again = fit(seen, RECIPE, 0), fit(seen, RECIPE, 0)
     other = fresh()
     means = np.array([float(head.logits(one).mean()) for one in other.features[:, 0]])
-    assert posteriors.metrics.auroc(is_ai(other.samples), means) > 0.8
+    assert auroc(is_ai(other.samples), means) > 0.8
     one = other.features[0, 0]
     assert head.logits(one).tobytes() == again.logits(one).tobytes()
     assert len(head.logits(one)) >= 2
@@ -174,7 +176,7 @@ def test_a_posterior_is_calibrated_on_sources_that_it_did_not_see(seen: Looks) -
     said = ask(seen, lambda known, recipe, seed: Parrot(known), RECIPE, 0, asked)
     assert np.abs(said["known"].p_ai - 0.5).max() < 0.3
     honest = ask(seen, dropout, RECIPE, 0, asked)
-    assert posteriors.metrics.auroc(is_ai(fresh().samples), honest["new"].p_ai) > 0.8
+    assert auroc(is_ai(fresh().samples), honest["new"].p_ai) > 0.8
     assert np.abs(honest["new"].p_ai - 0.5).max() > 0.3
 
 

@@ -20,7 +20,7 @@ from veridical.head import GaussianHead, sigmoid
 from veridical.train.recipes import Recipe
 
 DIRECTIONS = 512  # of the features; the rest keeps the prior
-_ROUNDS = 50  # of the evidence's fixed point, at most
+_ROUNDS = 30  # of the evidence's fixed point, at most
 _STEPS = 60  # of Newton's method, at most
 _PRECISIONS = (1e-6, 1e8)  # of the prior: past these nothing changes but rounding
 
@@ -146,7 +146,7 @@ def regress(
         curvature = np.maximum(curvature, 0)
         determined = float((curvature / (curvature + at)).sum())
         better = float(np.clip(determined / (float(mean @ mean) + 1e-12), *_PRECISIONS))
-        if precision is not None or abs(np.log(better / at)) < 1e-3:
+        if precision is not None or abs(np.log(better / at)) < 0.01:
             break
         at = better
     else:
