@@ -16,7 +16,7 @@ import numpy as np
 from benchmarks.generalisation import subset
 from veridical import metrics, selective
 from veridical.arrays import Bool, Float, Float32, ndarray
-from veridical.head import SampledHead, summarise
+from veridical.head import GaussianHead, SampledHead, summarise
 from veridical.intervals import Measured
 from veridical.samples import Sample
 from veridical.train import discriminant
@@ -94,6 +94,56 @@ def over_sources(looks: Looks, recipe: Recipe, seed: int) -> Speaker:
         looks.features, cells(looks.samples), recipe, seed
     )
     return made
+
+
+def class_means(looks: Looks, recipe: Recipe, seed: int) -> GaussianHead:
+    """Fit the discriminant, and doubt where the means of its two classes lie.
+
+    Fisher's logit is (x - h) S^-1 (m_ai - m_real), h halfway between the means. A mean over n
+    sources that scatter by S has the posterior N(m, S / n) under a flat prior (Gelman et al.,
+    "Bayesian Data Analysis", third edition, section 3.5). What counts is the number of sources and
+    not of pictures, and for uneven shares 1 / the sum of their squares. To first order the logit's
+    variance is then (1 / n_ai + 1 / n_real) (x - h) S^-1 (x - h): a Mahalanobis distance.
+    """
+    width = looks.features.shape[2]
+    centre, spread = standard(looks.features, recipe)
+    of = cells(looks.samples)
+    names = sorted(set(of))
+    pseudo = np.array([n[2] in recipe.pseudo for n in names])
+    counts = np.where(pseudo, recipe.pseudo_weight, 1.0)
+    size, means = np.zeros(len(names)), np.zeros((len(names), width))
+    scatter = np.zeros((width, width), np.float32)
+    for number, name in enumerate(names):
+        own = np.array([cell == name for cell in of])
+        x = ((looks.features[own] - centre) / spread).reshape(-1, width)
+        size[number], means[number] = own.sum(), x.mean(axis=0)
+        x = x - means[number].astype(np.float32)
+        scatter += np.float32(counts[number] / counts.sum() / len(x)) * (x.T @ x)
+    middle, many = np.zeros((2, width)), np.zeros(2)
+    for side, label in enumerate(("real", "ai")):
+        share = np.where([n[0] == label for n in names], counts * np.sqrt(size), 0)
+        share /= share.sum()
+        middle[side], many[side] = share @ means, 1 / (share**2).sum()
+        apart = (means - middle[side]) * np.sqrt(share)[:, None]
+        scatter += (apart.T @ apart / 2).astype(np.float32)
+    scatter[np.diag_indices(width)] += np.float32(recipe.shrinkage * np.trace(scatter) / width)
+    energy, axes = np.linalg.eigh(scatter)
+    energy = np.maximum(energy, 1e-6 * energy.max())
+    weight = axes @ ((axes.T @ (middle[1] - middle[0])) / energy)
+    halfway = middle.mean(axis=0).astype(np.float32)
+    # The bias has an axis of its own, along which nothing is in doubt.
+    turned = np.zeros((width + 1, width + 1), np.float32)
+    turned[:-1, :-1], turned[-1, -1] = axes.T, 1.0
+    variance = np.append((1 / many).sum() / energy, 1e-12)
+    return GaussianHead(
+        centre=centre + spread * halfway,
+        spread=spread,
+        mean=weight.astype(np.float32),
+        bias=0.0,
+        axes=turned,
+        variance=variance.astype(np.float32),
+        remainder=0.0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -183,6 +233,7 @@ POSTERIORS: dict[str, Fit] = {
     SHIPPED: dropout,
     "Laplace": gaussian,
     f"ensemble of {MEMBERS}": ensemble,
+    "Gaussian over class means": class_means,
     "Gaussian process": process,
 }
 if "posterior_over_sources" in vars(discriminant):

@@ -12,6 +12,8 @@ from benchmarks.posteriors import (
     Fit,
     Told,
     ask,
+    cells,
+    class_means,
     dropout,
     ensemble,
     gaussian,
@@ -30,6 +32,7 @@ from veridical.arrays import ndarray
 from veridical.intervals import Measured
 from veridical.metrics import auroc
 from veridical.samples import Label, Sample
+from veridical.train.discriminant import discriminant
 from veridical.train.features import Looks
 from veridical.train.fit import left_out
 from veridical.train.recipes import DEFAULT
@@ -104,12 +107,37 @@ def test_every_way_learns_and_does_it_the_same_again(seen: Looks, fit: Fit) -> N
     assert len(head.logits(one)) >= 2
 
 
-@pytest.mark.parametrize("fit", [gaussian, ensemble])
+@pytest.mark.parametrize("fit", [gaussian, ensemble, class_means])
 def test_doubt_grows_with_distance_for_heads_that_say_so(seen: Looks, fit: Fit) -> None:
     head = fit(seen, RECIPE, 0)
     ray = np.random.default_rng(1).normal(size=WIDTH).astype(np.float32)
     spreads = [float(head.logits(step * ray).std()) for step in (np.float32(1), 10, 100)]
     assert spreads == sorted(spreads)
+
+
+def test_doubting_the_class_means_leaves_the_discriminant_as_it_is(seen: Looks) -> None:
+    head = class_means(seen, RECIPE, 0)
+    recipe = replace(RECIPE, dropout=(0.0, 0.0))
+    plain = discriminant(seen.features, cells(seen.samples), recipe, 0)
+    for one in fresh().features[:10, 0]:
+        assert head.moments(one)[0] == pytest.approx(plain.logits(one)[0], rel=1e-3, abs=1e-2)
+
+
+def test_the_doubt_about_class_means_is_what_other_sources_would_change() -> None:
+    """Held against the spread of the logit over worlds whose sources are drawn anew."""
+    draw = np.random.default_rng(0)
+    asked = draw.normal(size=(5, WIDTH)).astype(np.float32) * 3
+    plain = replace(RECIPE, standardise=False, shrinkage=1e-3, pseudo=())
+    told, spreads = [], []
+    for seed in range(40):
+        world = looks(sources=12, each=10, seed=seed)
+        keep = np.array([s.generator != "taef2" for s in world.samples])
+        head = class_means(subset(world, keep), plain, 0)
+        told.append([head.moments(one)[0] for one in asked])
+        spreads.append([head.moments(one)[1] for one in asked])
+    # The scatter is estimated, too, which the formula leaves out.
+    ratio = np.std(told, axis=0) / np.mean(spreads, axis=0)
+    assert 0.5 < np.median(ratio) < 2
 
 
 def test_the_process_forgets_far_from_what_it_saw(seen: Looks) -> None:
