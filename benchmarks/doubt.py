@@ -269,7 +269,9 @@ def _remembered(
             for of, said in found.items()
             for key, value in asdict(said).items()
         }
-        np.savez(path, **flat)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **flat)
+        part.replace(path)
     with np.load(path) as kept:
         return {
             of: Told(**{key: kept[f"{of}/{key}"] for key in ("p_ai", "total", "epistemic")})
