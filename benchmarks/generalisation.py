@@ -387,11 +387,11 @@ def copies_page(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def between(text: str, name: str, inside: str) -> str:
+def between(text: str, name: str, inside: str, page: Path = PAGE) -> str:
     start, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     head, found, rest = text.partition(start)
     if not found:
-        raise SystemExit(f"{PAGE} has no place for {name}: {start} ... {end}")
+        raise SystemExit(f"{page} has no place for {name}: {start} ... {end}")
     return f"{head}{start}\n{inside}\n{end}{rest.partition(end)[2]}"
 
 
@@ -462,11 +462,11 @@ def main() -> None:
         publish("laundering", "\n\n".join(pages), asked.quick)
 
 
-def publish(name: str, inside: str, quick: bool) -> None:
-    """Write one table into the page; a smoke run leaves it alone."""
-    text = between(PAGE.read_text(encoding="utf-8"), name, inside)
+def publish(name: str, inside: str, quick: bool, page: Path = PAGE) -> None:
+    """Write one table into a page; a smoke run leaves it alone."""
+    text = between(page.read_text(encoding="utf-8"), name, inside, page)
     if not quick:
-        PAGE.write_text(text, encoding="utf-8")
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,11 @@ from veridical.arrays import UInt8, ndarray
 from veridical.artifact import BACKBONE, CARD, TENSORS
 from veridical.backbone import Backbone, BackboneSpec
 from veridical.calibration import Calibration
-from veridical.detector import Detector, Finder, head_from, head_to, together
+from veridical.detector import Detector, Finder, head_from, head_to, resampled, together
 from veridical.engines import Threads
 from veridical.errors import ModelDamaged, ModelMissing
 from veridical.faces import Framing, cut, surroundings
-from veridical.head import BayesianHead, Layer
+from veridical.head import BayesianHead, GaussianHead, Layer
 from veridical.images import Limits, read_photo
 from veridical.outlier import OutlierGauge
 from veridical.report import Box, Decision, FaceReport, Reason, Verdict
@@ -479,6 +479,30 @@ def test_a_head_taken_apart_and_put_together_is_the_same(tiny_detector: Detector
     again = head_from(json.loads(json.dumps(entry)), tensors)
     features = np.linspace(-1, 1, len(again.centre), dtype=np.float32)
     assert np.array_equal(again.logits(features), tiny_detector.head.logits(features))
+
+
+def test_a_gaussian_taken_apart_and_put_together_is_the_same(tiny_detector: Detector) -> None:
+    width = len(tiny_detector.head.centre)
+    draw = np.random.default_rng(0)
+    head = GaussianHead(
+        centre=tiny_detector.head.centre,
+        spread=tiny_detector.head.spread,
+        mean=draw.normal(size=width).astype(np.float32),
+        bias=1 / 3,
+        axes=np.linalg.qr(draw.normal(size=(width + 1, 3)))[0].T.astype(np.float32),
+        variance=np.full(3, 0.1, np.float32),
+        remainder=2 / 3,
+        samples=11,
+    )
+    entry, tensors = head_to(head)
+    again = head_from(json.loads(json.dumps(entry)), tensors)
+    features = np.linspace(-1, 1, width, dtype=np.float32)
+    assert np.array_equal(again.logits(features), head.logits(features))
+    assert resampled(head, 5).samples == 5
+    report = replace(tiny_detector, head=again).inspect(
+        np.zeros((64, 64, 3), np.uint8), whole_image=True
+    )
+    assert report.p_ai is not None
 
 
 def test_a_missing_model_is_named(tmp_path: Path, tiny_model: Path) -> None:

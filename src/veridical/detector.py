@@ -16,7 +16,14 @@ from veridical.backbone import Backbone, BackboneSpec, OnnxBackbone
 from veridical.calibration import Calibration
 from veridical.errors import ModelDamaged, ModelError
 from veridical.faces import Face, FaceFinder, Framing, cut, surroundings
-from veridical.head import BayesianHead, Forward, Layer, SampledHead, summarise
+from veridical.head import (
+    BayesianHead,
+    Forward,
+    GaussianHead,
+    Layer,
+    SampledHead,
+    summarise,
+)
 from veridical.images import Limits, Photo, Source, read_photo
 from veridical.outlier import OutlierGauge
 from veridical.report import Box, Decision, FaceReport, Reason, Report, Verdict
@@ -423,6 +430,17 @@ def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> Poster
             weight=tensors["head.weight"],
             bias=tensors["head.bias"],
         )
+    if kind == "gaussian":
+        return GaussianHead(
+            centre=centre,
+            spread=spread,
+            mean=tensors["head.mean"],
+            axes=tensors["head.axes"].astype(np.float32),
+            variance=tensors["head.variance"],
+            bias=card["bias"],
+            remainder=card["remainder"],
+            samples=card["samples"],
+        )
     if kind != "dropout":
         raise ValueError(f"unknown posterior {kind!r}")
     return BayesianHead(
@@ -447,6 +465,14 @@ def head_to(head: Posterior) -> tuple[dict[str, Any], dict[str, ndarray]]:
             "head.bias": head.bias,
         }
         return {"posterior": "samples", "samples": head.samples}, tensors
+    if isinstance(head, GaussianHead):
+        tensors |= {
+            "head.mean": head.mean,
+            "head.axes": head.axes,
+            "head.variance": head.variance,
+        }
+        numbers = {"bias": head.bias, "remainder": head.remainder, "samples": head.samples}
+        return {"posterior": "gaussian", **numbers}, tensors
     assert isinstance(head, BayesianHead)
     card = {
         "posterior": "dropout",
@@ -465,7 +491,7 @@ def resampled(head: Posterior, samples: int) -> Posterior:
     Raises:
         ModelError: If its samples were drawn when it was fitted, and there are not as many.
     """
-    if isinstance(head, BayesianHead):
+    if isinstance(head, BayesianHead | GaussianHead):
         return replace(head, samples=samples)
     assert isinstance(head, SampledHead)
     if samples > head.samples:

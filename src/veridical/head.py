@@ -1,14 +1,16 @@
 """The Bayesian head: features (pooled tokens) in, posterior samples of the logit of P(ai) out.
 
-Two posteriors of one shape. `SampledHead` holds its samples as they are: T linear heads, each of
-them one plausible set of weights. `BayesianHead` is Monte Carlo dropout: each of T fixed dropout
-masks is one (Gal and Ghahramani, "Dropout as a Bayesian Approximation", ICML 2016, eq. 6); the
-masks are drawn once from the head's seed. All samples are shared by all pictures, so that the same
-bytes give the same numbers, alone or in any batch.
+Three posteriors of one shape. `SampledHead` holds its samples as they are: T linear heads, each of
+them one plausible set of weights. `GaussianHead` holds the mean and the covariance of one linear
+head's weights, and places its samples on the quantiles of the logit. `BayesianHead` is Monte Carlo
+dropout: each of T fixed dropout masks is one (Gal and Ghahramani, "Dropout as a Bayesian
+Approximation", ICML 2016, eq. 6); the masks are drawn once from the head's seed. All samples are
+shared by all pictures, so that the same bytes give the same numbers, alone or in any batch.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 
@@ -222,6 +224,98 @@ class SampledHead:
     def gradient(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
         """Return gradient and rest of the mean logit, as `BayesianHead.gradient` does."""
         mean = self.weight.mean(axis=0) @ self.directions / self.spread
+        logit = at.logits.mean(dtype=np.float64)
+        return mean, float(logit - mean.astype(np.float64) @ at.features)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GaussianHead:
+    """One linear head whose weights, bias last, are Gaussian: the Laplace approximation of a fit.
+
+    The covariance is known by its principal axes: `variance` along each of `axes`, and the same
+    `remainder` along everything at right angles to them (the prior's, where no training picture
+    has a say). So the logit of a picture is Gaussian, too, with a mean and a variance in closed
+    form (MacKay, "The Evidence Framework Applied to Classification Networks", Neural Computation
+    4(5), 1992, eq. 4; Bishop, "Pattern Recognition and Machine Learning", 2006, eq. 4.149 and
+    4.150). Its samples are not drawn but placed: T quantiles of that Gaussian, each in the middle
+    of 1 / T of its mass. They are the same quantiles for all pictures.
+
+    Attributes:
+        centre: Subtracted from the features.
+        spread: The features are divided by it after that; positive.
+        mean: Of the weights, on the standardised features.
+        bias: Mean of the bias.
+        axes: Orthonormal; the last column belongs to the bias.
+        variance: Along each axis; positive.
+        remainder: Along all that is at right angles to the axes; not negative.
+        samples: T, the number of quantiles.
+    """
+
+    centre: Float32[ndarray, " features"]
+    spread: Float32[ndarray, " features"]
+    mean: Float32[ndarray, " features"]
+    bias: float
+    axes: Float32[ndarray, "axes _"]
+    variance: Float32[ndarray, " axes"]
+    remainder: float
+    samples: int = 200
+
+    def __post_init__(self) -> None:
+        if self.samples < 2:
+            raise ValueError(f"A posterior needs at least 2 samples; got {self.samples}.")
+        if self.centre.shape != self.spread.shape or not (self.spread > 0).all():
+            raise ValueError("Centre and spread must be of one length, and every spread positive.")
+        width = len(self.centre)
+        if len(self.mean) != width or self.axes.shape != (len(self.variance), width + 1):
+            raise ValueError(
+                f"{width} features and a bias do not fit {len(self.mean)} weights, axes of shape "
+                f"{self.axes.shape} and {len(self.variance)} variances."
+            )
+        if not (np.isfinite(self.mean).all() and np.isfinite(self.axes).all()):
+            raise ValueError("The weights and axes of a head must be finite.")
+        if not ((self.variance > 0).all() and self.remainder >= 0):
+            raise ValueError("Variances must be positive, and the remainder not negative.")
+
+    @cached_property
+    def _points(self) -> Float32[ndarray, " samples"]:
+        """Quantiles of the standard normal, in the middle of each of T equal masses."""
+        normal = NormalDist()
+        masses = [(i + 0.5) / self.samples for i in range(self.samples)]
+        return np.array([normal.inv_cdf(mass) for mass in masses], dtype=np.float32)
+
+    def moments(self, features: Float32[ndarray, " features"]) -> tuple[float, float]:
+        """Return mean and standard deviation of the logit.
+
+        Raises:
+            ValueError: If a feature is not finite.
+        """
+        values = np.append(_standardised(features, self.centre, self.spread), np.float32(1))
+        along = (self.axes @ values).astype(np.float64)
+        across = max(0.0, float(np.square(values, dtype=np.float64).sum() - along @ along))
+        variance = float(along**2 @ self.variance) + self.remainder * across
+        return float(self.mean @ values[:-1]) + self.bias, float(np.sqrt(variance))
+
+    def forward(self, features: Float32[ndarray, " features"]) -> Forward:
+        """Return the quantiles of the logit.
+
+        Raises:
+            ValueError: If a feature is not finite.
+        """
+        mean, deviation = self.moments(features)
+        logits = np.float32(mean) + np.float32(deviation) * self._points
+        return Forward(features=features, logits=logits, outputs=())
+
+    def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
+        """Return T quantiles of the logit of P(ai), lowest first.
+
+        Raises:
+            ValueError: If a feature is not finite.
+        """
+        return self.forward(features).logits
+
+    def gradient(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
+        """Return gradient and rest of the mean logit, as `BayesianHead.gradient` does."""
+        mean = self.mean / self.spread
         logit = at.logits.mean(dtype=np.float64)
         return mean, float(logit - mean.astype(np.float64) @ at.features)
 

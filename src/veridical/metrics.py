@@ -34,6 +34,7 @@ from veridical.intervals import (
     percentiles,
     wilson,
 )
+from veridical.ranking import Ranked, area
 
 Scores: TypeAlias = Float[ndarray, " pictures"]
 
@@ -120,7 +121,7 @@ def roc_curve(truth: Labels, score: Scores) -> Roc:
     Raises:
         ValueError: If there is one class only.
     """
-    ranked = _Ranked.of(*_both_classes(truth, score))
+    ranked = Ranked.of(*_both_classes(truth, score))
     tp, fp = ranked.curve(np.ones((1, len(score))))
     return Roc(
         fpr=np.append(0.0, fp[0] / fp[0, -1]),
@@ -139,7 +140,7 @@ def auroc(truth: Labels, score: Scores) -> float:
     Raises:
         ValueError: If there is one class only.
     """
-    return float(_auroc(*_curve_of(truth, score))[0])
+    return float(area(*_curve_of(truth, score))[0])
 
 
 def average_precision(truth: Labels, score: Scores) -> float:
@@ -376,7 +377,7 @@ def _kernel(
 ) -> Callable[[Weights], dict[str, Draws]]:
     """The metrics that are no shares, as one function of the pictures' weights."""
     squared, surprise = _squared(is_ai, p), _surprise(is_ai, p)
-    ranked, gap = _Ranked.of(is_ai, p), p - is_ai
+    ranked, gap = Ranked.of(is_ai, p), p - is_ai
     wide, equal = _membership(p, bins, adaptive=False), _membership(p, bins, adaptive=True)
     classes = np.column_stack([called & is_ai, is_ai, ~called & ~is_ai, ~is_ai]).astype(float)
     both = bool(is_ai.any() and not is_ai.all())
@@ -390,7 +391,7 @@ def _kernel(
         caught, ai, spared, real = (weights @ classes).T
         return found | {
             "balanced_accuracy": (caught / ai + spared / real) / 2,
-            "auroc": _auroc(tp, fp),
+            "auroc": area(tp, fp),
             "average_precision": _average_precision(tp, fp),
             "tpr_at_1pct_fpr": _tpr_at_fpr(tp, fp, 0.01),
             "tpr_at_0.1pct_fpr": _tpr_at_fpr(tp, fp, 0.001),
@@ -401,41 +402,9 @@ def _kernel(
     return measure
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Ranked:
-    """Pictures from the highest score to the lowest; `ends` closes each run of equal scores."""
-
-    order: Int[ndarray, " pictures"]
-    is_ai: Mask
-    score: Float[ndarray, " pictures"]
-    ends: Int[ndarray, " distinct"]
-
-    @classmethod
-    def of(cls, is_ai: Mask, score: Scores) -> "_Ranked":
-        order = np.argsort(-score, kind="stable")
-        sorted_ = score[order]
-        ends = np.append(np.flatnonzero(np.diff(sorted_)), len(sorted_) - 1)
-        return cls(order=order, is_ai=is_ai[order], score=sorted_, ends=ends)
-
-    def curve(
-        self, weights: Weights
-    ) -> tuple[Float[ndarray, "resamples distinct"], Float[ndarray, "resamples distinct"]]:
-        """Weight of AI pictures, and of real ones, at or above each distinct score."""
-        sorted_ = weights[:, self.order]
-        tp = np.cumsum(sorted_ * self.is_ai, axis=1)[:, self.ends]
-        return tp, np.cumsum(sorted_, axis=1)[:, self.ends] - tp
-
-
 def _curve_of(truth: ndarray, score: ndarray) -> tuple[ndarray, ndarray]:
-    ranked = _Ranked.of(*_both_classes(truth, score))
+    ranked = Ranked.of(*_both_classes(truth, score))
     return ranked.curve(np.ones((1, len(score))))
-
-
-def _auroc(tp: ndarray, fp: ndarray) -> Draws:
-    before = np.pad(tp, ((0, 0), (1, 0)))[:, :-1]
-    width = np.diff(fp, axis=1, prepend=0)
-    area = (width * (before + tp)).sum(axis=1) / 2
-    return np.asarray(area / (tp[:, -1] * fp[:, -1]))
 
 
 def _average_precision(tp: ndarray, fp: ndarray) -> Draws:

@@ -372,7 +372,7 @@ def test_pseudo_fakes_help_to_fit_and_never_calibrate() -> None:
 def test_a_refit_without_some_is_a_fit_to_the_rest(looks: Looks, recipe: Recipe) -> None:
     out = np.arange(len(looks.samples)) % 3 == 0
     out |= np.array([sample.source == "real-1" for sample in looks.samples])  # and one cell whole
-    rest = fitting._subset(looks, ~out)
+    rest = fitting.subset(looks, ~out)
     one, other = fitting.refits(looks, recipe, seed=4)(out), fit_head(rest, recipe, seed=4)
     for row in looks.features[:5, 0]:
         np.testing.assert_allclose(one.logits(row), other.logits(row), rtol=1e-3, atol=1e-3)

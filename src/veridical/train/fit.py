@@ -84,7 +84,7 @@ def fit(
             hint="Check the class folders, and that faces are large enough to be found.",
         )
     parts = _parts(looks, recipe, seed)
-    weights = _weights(samples) if recipe.balance else np.ones(len(samples))
+    weights = balance(samples, recipe)
     say("Fitting the head")
     folds = _source_folds(samples, _judged(samples, recipe), seed) if recipe.out_of_source else []
     # Where whole sources are left out to calibrate, no part has to be kept from the head for it.
@@ -121,7 +121,7 @@ def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> Posterior:
         TooFewPhotos: If the groups cannot be shared out.
     """
     truth = np.array([sample.label == "ai" for sample in looks.samples], dtype=bool)
-    weights = _weights(looks.samples) if recipe.balance else np.ones(len(truth))
+    weights = balance(looks.samples, recipe)
     parts = _parts(looks, recipe, seed)
     return _head(looks, truth, weights, _joined(parts), recipe, seed)[0]
 
@@ -140,7 +140,7 @@ def refits(
         seed: Of the fits.
     """
     if recipe.method != "discriminant":
-        return lambda out: fit_head(_subset(looks, ~out), recipe, seed=seed)
+        return lambda out: fit_head(subset(looks, ~out), recipe, seed=seed)
     cells = [_cell(sample) for sample in looks.samples]
     whole = {one.cell: one for one in statistics(looks.features, cells)}
     size = Counter(cells)
@@ -158,7 +158,8 @@ def refits(
     return fit_without
 
 
-def _subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
+def subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
+    """Return the pictures for which `keep` holds."""
     return replace(
         looks,
         samples=tuple(s for s, k in zip(looks.samples, keep, strict=True) if k),
@@ -169,6 +170,30 @@ def _subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
 
 def _cell(sample: Sample) -> Cell:
     return sample.label, sample.source, sample.generator
+
+
+def balance(samples: Sequence[Sample], recipe: Recipe) -> Float[ndarray, " n"]:
+    """Return what each picture weighs under a recipe; the mean is 1."""
+    return _weights(samples) if recipe.balance else np.ones(len(samples))
+
+
+def left_out(
+    looks: Looks, recipe: Recipe, *, seed: int
+) -> list[tuple[Int[ndarray, " _"], Int[ndarray, " _"]]]:
+    """Deal the sources out over folds, as `fit` does to calibrate.
+
+    Args:
+        looks: Features of pictures with a face.
+        recipe: `pseudo` is read.
+        seed: Of the dealing.
+
+    Returns:
+        For each fold the pictures left out, and those that are neither among them nor akin to one
+        of them. Empty if there are too few sources.
+    """
+    kin = _kin(looks)
+    folds = _source_folds(looks.samples, _judged(looks.samples, recipe), seed)
+    return [(fold, np.flatnonzero(~np.isin(kin, kin[fold]))) for fold in folds]
 
 
 def _joined(parts: Mapping[str, Int[ndarray, " _"]]) -> dict[str, Int[ndarray, " _"]]:
