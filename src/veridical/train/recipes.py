@@ -52,7 +52,7 @@ class Recipe:
     shrinkage: float = 0.3
     samples: int = 200
     pseudo: tuple[str, ...] = ("taef2",)
-    pseudo_weight: float = 0.1
+    pseudo_weight: float = 0.03
     hidden: tuple[tuple[int, bool], ...] = ((64, True),)
     dropout: tuple[float, float] = (0.7, 0.2)
     optimiser: str = "adamw"
