@@ -138,6 +138,19 @@ def test_the_answer_is_the_detector_s(run: Run, picture: Picture, tmp_path: Path
     assert (faces["coverage"], faces["level"]) == (0.9, 0.9)
 
 
+def test_copies_are_looked_at_unless_it_is_asked_not_to(
+    run: Run, painter: Painter, tmp_path: Path
+) -> None:
+    for n in range(12):
+        Image.fromarray(painter(64, 64, (12, 12, 40, 40), seed=n)).save(tmp_path / f"{n}.png")
+    plain, tried = (answers(run("--json", option, tmp_path)) for option in ("--no-stability", "-v"))
+    assert not any(entry["faces"][0]["stability"] for entry in plain)
+    decided = [entry["decision"] != "undecided" for entry in plain]
+    assert [entry["faces"][0]["stability"] is not None for entry in tried] == decided
+    assert 0 < sum(decided) < len(decided)
+    assert [entry["p_ai"] for entry in plain] == [entry["p_ai"] for entry in tried]
+
+
 # --- what cannot be judged ----------------------------------------------------------------------
 
 

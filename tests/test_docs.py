@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import veridical
-from veridical import errors, faces, head, images, outlier, saliency
+from veridical import errors, faces, head, images, outlier, saliency, stability
 from veridical.cli import main as cli
 from veridical.detector import Detector
 from veridical.errors import VeridicalError
@@ -238,6 +238,9 @@ def numbers() -> dict[str, list[str]]:
             f"coverage is {recipes.DEFAULT.coverage} by default",
             f'below {sure} nats the model is "sure", below {fairly}',
             f"below {not_very:.3f} ",
+            *(f"| `{copy.name}` |" for copy in stability.COPIES),
+            f"JPEG of quality {stability.COPIES[0].quality}, colours",
+            f"JPEG of quality {stability.COPIES[1].quality} (",
         ],
         "explanations.md": [
             f"in {saliency._STEPS} steps",

@@ -51,6 +51,15 @@ def main() -> None:
     """Tell photographs of people from AI-generated ones. Nothing leaves this machine."""
 
 
+_stability_option = click.option(
+    "--stability/--no-stability",
+    default=True,
+    show_default=True,
+    help="Take a verdict back if it changes in copies of the picture, saved again and made "
+    "smaller. Three more looks at each face that has a verdict; none at the others.",
+)
+
+
 @main.command()
 @click.argument("photos", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per picture and line.")
@@ -77,6 +86,7 @@ def main() -> None:
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder, if not our own.")
 @click.option("--whole-image", is_flag=True, help="Judge the frame instead of the faces in it.")
 @click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
+@_stability_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
 @click.option("--verbose", "-v", is_flag=True, help="Say what was done to each picture.")
 def inspect(
@@ -88,6 +98,7 @@ def inspect(
     model: Path | None,
     whole_image: bool,
     samples: int | None,
+    stability: bool,
     jobs: int | None,
     verbose: bool,
 ) -> None:
@@ -112,7 +123,7 @@ def inspect(
     if occlude and not explain:
         raise click.UsageError("--occlude draws into the figures of --explain DIR; name a DIR too.")
     jobs, threads = _share_cores(jobs, many=len(photos) > 1 or _is_folder(photos[0]))
-    detector = Detector.load(model, samples=samples, threads=threads)
+    detector = Detector.load(model, samples=samples, threads=threads, stability=stability)
     if occlude and occlude[0] > detector.framing.size_px:
         raise click.UsageError(
             f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, "
@@ -373,6 +384,7 @@ def audit(
     help="Of the bootstrap.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@_stability_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
 def evaluate(
     model: Path,
@@ -383,6 +395,7 @@ def evaluate(
     out: Path | None,
     resamples: int,
     seed: int,
+    stability: bool,
     jobs: int | None,
 ) -> None:
     """Measure MODEL (a folder, or `default` for our own) on labelled DATA.
@@ -402,7 +415,8 @@ def evaluate(
 
     samples = read_samples(data, real=real, ai=ai, split=split, one_class=True)
     jobs, threads = _share_cores(jobs, many=True)
-    detector = Detector.load(None if str(model) == "default" else model, threads=threads)
+    chosen = None if str(model) == "default" else model
+    detector = Detector.load(chosen, threads=threads, stability=stability)
     folder = out or Path(f"{model.resolve().name}-evaluation")
     _ready(folder)
     answers = scan((sample.path for sample in samples), detector.inspect, _engine(jobs))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.render.records import line, path_of, record, schema
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
+from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 
 # The checker of the shapes looks at one item of a tuple, picked by chance, while reports are drawn.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -27,6 +27,9 @@ names = words | st.binary(max_size=12).map(os.fsdecode)  # also names that are n
 hex_digits = st.sampled_from("0123456789abcdef")
 reasons = st.lists(st.sampled_from(Reason), max_size=4).map(tuple)
 intervals = st.tuples(probabilities, probabilities).map(lambda ends: (min(ends), max(ends)))
+stabilities = st.lists(st.tuples(words, probabilities), min_size=1, max_size=3).map(
+    lambda copies: Stability(copies=tuple(c[0] for c in copies), p_ai=tuple(c[1] for c in copies))
+)
 verdicts = st.builds(
     Verdict,
     decision=st.sampled_from(Decision),
@@ -38,6 +41,7 @@ verdicts = st.builds(
     epistemic=anything,
     distance=anything,
     reasons=reasons,
+    stability=st.none() | stabilities,
 )
 faces = st.builds(
     FaceReport,
@@ -80,6 +84,7 @@ def a_report(**changes: Any) -> Report:
         epistemic=0.1,
         distance=0.4,
         reasons=(Reason.WITHIN_COVERAGE,),
+        stability=Stability(copies=("jpeg-60", "screenshot-0.8"), p_ai=(0.1 + 0.2, 0.9)),
     )
     face = FaceReport(
         box=Box(left=1.0, top=2.0, width=30.0, height=40.0),
@@ -141,6 +146,15 @@ def test_nothing_is_rounded() -> None:
     assert json.loads(line(a_report()))["p_ai"] == 0.1 + 0.2 + 0.6
 
 
+def test_each_copy_is_named_with_its_number() -> None:
+    (face,) = json.loads(line(a_report()))["faces"]
+    assert face["stability"] == {
+        "copies": [{"name": "jpeg-60", "p_ai": 0.1 + 0.2}, {"name": "screenshot-0.8", "p_ai": 0.9}],
+        "low": 0.1 + 0.2,
+        "high": 0.9,
+    }
+
+
 def test_the_promise_stands_beside_the_answer() -> None:
     entry = record(a_report())
     assert (entry["coverage"], entry["level"]) == (0.95, 0.9)
@@ -163,7 +177,7 @@ def test_a_face_that_was_not_judged_has_nulls_and_a_reason() -> None:
     CHECK.validate(entry)
     assert (entry["p_ai"], entry["interval"]) == (None, None)
     (found,) = entry["faces"]
-    belief = ("p_ai", "interval", "std", "total", "aleatoric", "epistemic", "distance")
+    belief = ("p_ai", "interval", "std", "total", "aleatoric", "epistemic", "distance", "stability")
     assert [found[key] for key in belief] == [None] * len(belief)
     assert (found["decision"], found["reasons"]) == ("undecided", ["face_too_small"])
 

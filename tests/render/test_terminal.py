@@ -19,7 +19,7 @@ from veridical.render.terminal import (
     show,
     summary,
 )
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
+from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 
 VERDICT = Verdict(
     decision=Decision.AI,
@@ -84,6 +84,24 @@ def test_a_block_says_what_is_believed_and_why() -> None:
     assert "stated" not in text
     assert "EXIF" not in text
     assert "Faces" not in text
+
+
+@pytest.mark.parametrize(
+    ("p_ai", "says"),
+    [
+        (None, None),
+        ((0.2,), "P(ai) 0.200 in a copy that was saved again."),
+        ((0.9, 0.31, 0.5), "P(ai) 0.310 to 0.900 in 3 copies, saved again or made smaller."),
+        ((0.9, 0.9001), "P(ai) 0.900 in 2 copies, saved again or made smaller."),
+    ],
+)
+def test_what_became_of_copies_is_said_if_there_were_any(
+    p_ai: tuple[float, ...] | None, says: str | None
+) -> None:
+    tried = p_ai and Stability(copies=("a", "b", "c")[: len(p_ai)], p_ai=p_ai)
+    face = replace(FACE, verdict=replace(VERDICT, stability=tried or None))
+    text = " ".join(shown(replace(REPORT, faces=(face,))).split())
+    assert (f"Copies {says}" in text) if says else ("Copies" not in text)
 
 
 @pytest.mark.parametrize("decision", Decision)

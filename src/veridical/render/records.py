@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from veridical.report import Box, FaceReport, Failure, Report
+from veridical.report import Box, FaceReport, Failure, Report, Stability
 
 REPORT = "veridical.report/1"
 FAILURE = "veridical.failure/1"
@@ -66,6 +66,19 @@ def face_record(face: FaceReport) -> dict[str, object]:
         "epistemic": None if verdict is None else finite(verdict.epistemic),
         "distance": None if verdict is None else finite(verdict.distance),
         "reasons": [reason.value for reason in face.reasons],
+        "stability": None if verdict is None else stability_record(verdict.stability),
+    }
+
+
+def stability_record(stability: Stability | None) -> dict[str, object] | None:
+    """Return what the copies of a face got as plain values; None where there were none."""
+    if stability is None:
+        return None
+    copies = zip(stability.copies, stability.p_ai, strict=True)
+    return {
+        "copies": [{"name": name, "p_ai": float(p)} for name, p in copies],
+        "low": float(stability.low),
+        "high": float(stability.high),
     }
 
 

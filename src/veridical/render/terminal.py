@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from veridical.report import Decision, FaceReport, Failure, Reason, Report, Verdict
+from veridical.report import Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 
 WORD = {Decision.REAL: "REAL", Decision.AI: "AI-GENERATED", Decision.UNDECIDED: "UNDECIDED"}
 
@@ -101,6 +101,16 @@ def in_words(verdict: Verdict) -> str:
     return f"the model is {sure}; {where}"
 
 
+def of_copies(stability: Stability) -> str:
+    """Say what became of P(ai) in copies of the picture."""
+    count = len(stability.copies)
+    if count == 1:
+        return f"P(ai) {share(stability.low)} in a copy that was saved again"
+    low, high = share(stability.low), share(stability.high)
+    between = low if low == high else f"{low} to {high}"
+    return f"P(ai) {between} in {count} copies, saved again or made smaller"
+
+
 def because(reasons: Iterable[Reason], coverage: float) -> Iterator[str]:
     """Return each reason in words, with the coverage as the number that it is."""
     for reason in reasons:
@@ -182,6 +192,8 @@ def _show_report(report: Report, console: Console, verbose: bool) -> None:
     lead = _lead(report)
     if lead:
         block.add_row("Doubt", Text(sentence(in_words(lead))))
+    if lead and lead.stability:
+        block.add_row("Copies", Text(sentence(of_copies(lead.stability))))
     why = "\n".join(map(sentence, because(report.reasons, report.coverage)))
     block.add_row("Why", Text(why))
     if len(report.faces) > 1:
