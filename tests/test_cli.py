@@ -151,6 +151,26 @@ def test_copies_are_looked_at_unless_it_is_asked_not_to(
     assert [entry["p_ai"] for entry in plain] == [entry["p_ai"] for entry in tried]
 
 
+def test_a_prior_is_told_beside_the_answer_and_leaves_it_alone(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    path = picture(tmp_path / "a.png")
+    (plain,) = answers(run("--json", path))
+    (rare,) = answers(run("--json", "--prior", 0.01, path))
+    assert (plain["prior"], plain["at_prior"]) == (0.5, None)
+    at = rare.pop("at_prior")
+    assert {**rare, "at_prior": None} == plain
+    odds = 0.01 / 0.99 * plain["p_ai"] / (1 - plain["p_ai"])
+    assert at["p_ai"] == pytest.approx(odds / (1 + odds))
+    assert at["predictive"] is None
+    told = run("--prior", 0.01, path, tmp_path / "none.jpg")
+    assert told.exit_code == 3
+    assert "P(ai) presumes 50 % AI-generated pictures. At 1 % it is" in " ".join(
+        told.stdout.split()
+    )
+    assert "error rates of this model were not measured" in " ".join(told.stdout.split())
+
+
 # --- what cannot be judged ----------------------------------------------------------------------
 
 
@@ -435,6 +455,10 @@ def test_a_folder_that_cannot_be_written_to_stops_the_work_before_it_begins(
         (["--explain", "why", "--occlude", "16"], "requires 2 arguments"),
         (["--fill", "grey"], "is not one of"),
         (["--jobs", "0"], "not in the range"),
+        (["--prior", "0"], "more than 0 and less than 1"),
+        (["--prior", "1"], "more than 0 and less than 1"),
+        (["--prior", "nan"], "more than 0 and less than 1"),
+        (["--prior", "1%"], "is not a valid float"),
         (["--samples", "1"], "not in the range"),
         (["--bogus"], "No such option"),
     ],

@@ -51,6 +51,17 @@ def main() -> None:
     """Tell photographs of people from AI-generated ones. Nothing leaves this machine."""
 
 
+def _prior(
+    _context: click.Context, _parameter: click.Parameter, value: float | None
+) -> float | None:
+    from veridical.prior import checked
+
+    try:
+        return None if value is None else checked(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 _stability_option = click.option(
     "--stability/--no-stability",
     default=True,
@@ -86,6 +97,14 @@ _stability_option = click.option(
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder, if not our own.")
 @click.option("--whole-image", is_flag=True, help="Judge the frame instead of the faces in it.")
 @click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
+@click.option(
+    "--prior",
+    type=float,
+    callback=_prior,
+    metavar="SHARE",
+    help="Share of AI-generated pictures where these came from, e.g. 0.01: also say what each "
+    "P(ai) is then, and how many alarms would be right. Decisions stay.",
+)
 @_stability_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
 @click.option("--verbose", "-v", is_flag=True, help="Say what was done to each picture.")
@@ -98,6 +117,7 @@ def inspect(
     model: Path | None,
     whole_image: bool,
     samples: int | None,
+    prior: float | None,
     stability: bool,
     jobs: int | None,
     verbose: bool,
@@ -116,6 +136,7 @@ def inspect(
 
     from veridical.detector import Detector
     from veridical.folders import photos as walk
+    from veridical.prior import at_prior, predictive_values
     from veridical.render import records, terminal
     from veridical.report import Failure, Report
     from veridical.scan import scan
@@ -142,15 +163,19 @@ def inspect(
         return detector.inspect(path, whole_image=whole_image)
 
     console, said = Console(), Counter[str]()
+    values = None if prior is None else predictive_values(detector.card, prior)
     for outcome in scan(walk(photos), judge, _engine(jobs)):
+        at = at_prior(outcome, prior) if prior and isinstance(outcome, Report) else None
         if as_json:
-            click.echo(records.line(outcome))
+            click.echo(records.line(outcome, at, values))
         else:
-            terminal.show(outcome, console, verbose=verbose)
+            terminal.show(outcome, console, at=at, verbose=verbose)
         said["failed" if isinstance(outcome, Failure) else str(outcome.decision)] += 1
     if not as_json and said.total() > 1:
         counts = {name: said[name] for name in ("real", "ai", "undecided", "failed")}
         terminal.summary(console, **counts)
+    if not as_json and prior is not None:
+        console.print(terminal.in_numbers(prior, values), highlight=False, markup=False)
     if said["failed"]:
         raise SystemExit(ALL_FAILED if said["failed"] == said.total() else SOME_FAILED)
 

@@ -19,6 +19,7 @@ from veridical.faces import Face, FaceFinder, Framing, cut, surroundings
 from veridical.head import BayesianHead, Forward, Layer, SampledHead, summarise
 from veridical.images import Limits, Photo, Source, read_photo
 from veridical.outlier import OutlierGauge
+from veridical.prior import presumed
 from veridical.report import Box, Decision, FaceReport, Reason, Report, Stability, Verdict
 from veridical.saliency import (
     Faithfulness,
@@ -281,6 +282,7 @@ class Detector:
                 level=self.level,
                 model=self.model,
                 version=VERSION,
+                prior=presumed(self.card),
             ),
             [seen for _, seen in looks if seen],
         )

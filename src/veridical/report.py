@@ -188,6 +188,8 @@ class Report:
         level: Mass of the credible intervals.
         model: First 12 hex digits of the SHA-256 of the model that spoke.
         version: Of this program.
+        prior: Share of AI-generated pictures that every P(ai) here presumes: one half where the
+            classes weighed alike in calibration. `veridical.prior.at_prior` answers for another.
     """
 
     path: str | None
@@ -204,6 +206,7 @@ class Report:
     level: float
     model: str
     version: str
+    prior: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from veridical.prior import at_prior, predictive_values
 from veridical.render.records import line, path_of, record, schema
 from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 
@@ -67,6 +68,22 @@ reports = st.builds(
     level=shares,
     model=st.text(hex_digits, min_size=12, max_size=12),
     version=st.text(min_size=1, max_size=9),
+    prior=shares,
+)
+priors = st.floats(1e-6, 1 - 1e-6)
+cards = st.lists(st.lists(probabilities, min_size=3, max_size=3).map(sorted), min_size=4).map(
+    lambda rates: {
+        "measured": {
+            "test": {
+                name: [middle, low, high]
+                for name, (low, middle, high) in zip(
+                    ("real_called_ai", "ai_called_ai", "ai_called_real", "real_called_real"),
+                    rates,
+                    strict=False,
+                )
+            }
+        }
+    }
 )
 failures = st.builds(
     Failure, path=st.none() | names, error=names, hint=words, bug=st.none() | words
@@ -131,6 +148,21 @@ def test_the_schema_accepts_every_record_and_the_line_is_strict_json(
 
 
 @settings(max_examples=60)
+@given(reports, priors, cards)
+def test_the_schema_accepts_every_record_at_a_prior(
+    report: Report, prior: float, card: dict[str, Any]
+) -> None:
+    at, values = at_prior(report, prior), predictive_values(card, prior)
+    entry = json.loads(line(report, at, values))
+    CHECK.validate(entry)
+    assert entry["prior"] == report.prior
+    assert (entry["at_prior"] is None) == (report.p_ai is None or report.interval is None)
+    if entry["at_prior"]:
+        assert entry["at_prior"]["prior"] == prior
+        assert (entry["at_prior"]["predictive"] is None) == (values is None)
+
+
+@settings(max_examples=60)
 @given(reports | failures)
 def test_the_path_comes_back_to_the_byte(outcome: Report | Failure) -> None:
     assert path_of(json.loads(line(outcome))) == outcome.path
@@ -162,7 +194,7 @@ def test_the_promise_stands_beside_the_answer() -> None:
 
 def test_every_field_of_a_report_is_in_its_record() -> None:
     entry: dict[str, Any] = record(a_report())
-    assert {field.name for field in fields(Report)} == entry.keys() - {"schema"}
+    assert {field.name for field in fields(Report)} == entry.keys() - {"schema", "at_prior"}
     (face,) = entry["faces"]
     wanted = {field.name for kind in (FaceReport, Verdict) for field in fields(kind)}
     assert wanted - {"verdict"} == face.keys()
@@ -218,6 +250,8 @@ def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
         {"interval": [-0.1, 0.5]},
         {"coverage": 1},
         {"level": 90},
+        {"prior": 0},
+        {"at_prior": {"prior": 0.1}},
         {"decision": "fake"},
         {"reasons": ["because"]},
         {"sha256": "0"},
