@@ -239,6 +239,24 @@ class Detector:
         report, seen = self._examine(self._read(source), whole_image)
         return report, tuple(self._explain(one, trust, occlude, fill) for one in seen)
 
+    def logits(
+        self, source: Source | Photo, *, whole_image: bool = False
+    ) -> Float[ndarray, "faces samples"]:
+        """Return the head's own logits of each face that is large enough, before any calibration.
+
+        What a calibration is fitted on; see `veridical.recalibrate`.
+
+        Args:
+            source: As for `inspect`.
+            whole_image: As for `inspect`.
+
+        Raises:
+            PhotoError: If the picture cannot be read.
+        """
+        _, seen = self._examine(self._read(source), whole_image)
+        found = [one.forward.logits.astype(np.float64) for one in seen]
+        return np.stack(found) if found else np.zeros((0, self.head.samples))
+
     def p_ai(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
         """Return the calibrated predictive P(ai) of crops that are already cut out."""
         return np.array([summarise(logits).p_ai for logits in self._calibrated(crops)])
