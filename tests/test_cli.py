@@ -760,6 +760,10 @@ def test_too_few_pictures_for_a_promise_are_one_clean_message(calibrate: Run, al
     assert result.exit_code == 1
     assert "5 real pictures can be judged; to be wrong about at most 1 %" in result.stderr
     assert "takes at least 99" in result.stderr
+    nowhere = calibrate("--reals", data / "nowhere")
+    assert nowhere.exit_code == 1
+    assert "nowhere: no such file" in nowhere.stderr
+    assert "0 real pictures can be judged" in nowhere.stderr
 
 
 def test_folders_that_cannot_be_right_are_usage_errors(
@@ -770,7 +774,6 @@ def test_folders_that_cannot_be_right_are_usage_errors(
         (("--reals", data, "--ai", data / "fakes"), "lies in the other"),
         (("--reals", data, "--ai", data), "lies in the other"),
         (("--reals", data, "--out", tiny_model), "the model itself"),
-        (("--reals", data / "nowhere"), "does not exist"),
         (("--reals", data, "--fpr", 1), "more than 0 and less than 1"),
         ((), "--reals"),
     ):

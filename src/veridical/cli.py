@@ -418,13 +418,13 @@ def evaluate(
 @click.option(
     "--reals",
     required=True,
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder of real pictures of your own kind.",
 )
 @click.option(
     "--ai",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Folder of AI-generated ones, if you have any: then the probabilities are fitted anew.",
 )
