@@ -222,7 +222,7 @@ def _refuse_few(count: int, kind: str, rate: float, option: str) -> None:
 
 
 def _refitted(real: Pictures, ai: Pictures) -> tuple[float, float]:
-    leads = np.stack([_lead(logits) for logits in (*real.logits, *ai.logits)])
+    leads = np.concatenate([_leads(real), _leads(ai)])
     reals, ais = len(real.logits), len(ai.logits)
     # Platt (1999), section 2.2: targets of 1 / (n + 2) and (n + 1) / (n + 2).
     target = np.repeat([1 / (reals + 2), (ais + 1) / (ais + 2)], [reals, ais])
@@ -293,10 +293,9 @@ def affine(
     return float(point[0]), float(point[1])
 
 
-def _lead(logits: Float[ndarray, "_ samples"]) -> Float[ndarray, " samples"]:
-    """Return the samples of the face that speaks loudest for AI-generated."""
-    lead: ndarray = logits[np.argmax(logits.mean(axis=1))]
-    return lead
+def _leads(pictures: Pictures) -> Float[ndarray, "n samples"]:
+    """Return each picture's samples, of the face that speaks loudest for AI-generated."""
+    return np.stack([z[np.argmax(z.mean(axis=1))] for z in pictures.logits])
 
 
 def _typical(pictures: Pictures, slope: float, intercept: float) -> float:
