@@ -52,7 +52,8 @@ def measure(setting: Setting) -> Record:
     """Start both sides in turns; the first start of each is not counted."""
     (picture,) = portraits(setting, 1)
     python = sys.executable
-    ours = ["-m", "veridical", "inspect", str(picture), "--json", "--model", str(setting.model)]
+    model = ("--model", str(setting.model))
+    ours = ["-m", "veridical", "inspect", str(picture), "--json", "--no-stability", *model]
     commands = {
         "reference": [
             python, "-c", _REFERENCE, str(setting.reference), str(setting.backbone), str(picture)
@@ -85,7 +86,7 @@ def table(found: Record) -> str:
     """Return whole processes, and how much of them is importing."""
     names = {
         "reference": "Reference: load the backbone, judge one picture",
-        "ours": "`veridical inspect photo.jpg --json`",
+        "ours": "`veridical inspect photo.jpg --json --no-stability`",
         "reference's imports": "of the reference's: `import torch, transformers`",
         "our imports": "of ours: `import veridical.detector, onnxruntime`",
         "python": "of both: Python itself",

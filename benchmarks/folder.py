@@ -39,7 +39,7 @@ def measure(setting: Setting) -> Record:
 
 
 def _one(setting: Setting, precision: str, paths: list[Path]) -> Record:
-    detector = Detector.load(model_of(setting, precision), threads=1)
+    detector = Detector.load(model_of(setting, precision), threads=1, stability=False)
     crops: list[Any] = [
         explanation.crop for path in paths for explanation in detector.explain(path, trust=False)[1]
     ]

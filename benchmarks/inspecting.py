@@ -28,7 +28,8 @@ def measure(setting: Setting) -> Record:
     """Time both sides on the same files, one after the other."""
     reference = Reference.load(setting)
     detectors = {
-        precision: Detector.load(model_of(setting, precision)) for precision in ("int8", "fp32")
+        precision: Detector.load(model_of(setting, precision), stability=False)
+        for precision in ("int8", "fp32")
     }
 
     def explain(precision: str, path: Path) -> None:

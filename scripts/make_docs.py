@@ -18,7 +18,7 @@ import click
 
 from veridical.cli import main as cli
 from veridical.render import records
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
+from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -178,6 +178,9 @@ def _sample_report() -> Report:
         epistemic=0.005,
         distance=0.5,
         reasons=(Reason.WITHIN_COVERAGE,),
+        stability=Stability(
+            copies=("jpeg-60", "half-size-jpeg-75", "screenshot-0.8"), p_ai=(0.88, 0.8, 0.91)
+        ),
     )
     marks = ((260.0, 210.0), (340.0, 210.0), (300.0, 250.0), (268.0, 300.0), (332.0, 300.0))
     face = FaceReport(

@@ -99,6 +99,37 @@ def test_what_needs_an_extra_says_which(tiny_model: Path, portrait: Path, tmp_pa
     assert "pip install 'veridical[train]'" in done.stderr
 
 
+def test_a_calibration_needs_no_extra(
+    tiny_model: Path, painter: Callable[..., ndarray], tmp_path: Path
+) -> None:
+    names = ("reals", "ai")
+    for shade, name in enumerate(names):
+        (tmp_path / name).mkdir()
+        for seed in range(10):
+            pixels = painter(96, 96, (16, 16, 64, 64), seed=100 * shade + seed)
+            Image.fromarray(pixels).save(tmp_path / name / f"{seed}.png")
+    # No detector takes a drawn face for one, so the frame stands for it.
+    code = BLOCKER + (
+        "from functools import partial\n"
+        "from veridical.cli import main\n"
+        "from veridical.detector import Detector\n"
+        "look = Detector.logits\n"
+        "Detector.logits = lambda self, path: look(self, path, whole_image=True)\n"
+        "main(sys.argv[1:], standalone_mode=False)\n"
+    )
+    done = base(
+        code, "calibrate", tiny_model, "--reals", tmp_path / "reals", "--fpr", "0.1",
+        "--ai", tmp_path / "ai", "--out", tmp_path / "new",
+    )  # fmt: skip
+    assert "Slope and intercept were fitted anew" in done.stdout or "not swapped" in done.stderr
+    alone = base(
+        code, "calibrate", tiny_model, "--reals", tmp_path / "reals", "--fpr", "0.1",
+        "--out", tmp_path / "alone",
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    assert "10 real ones in 'reals'" in alone.stdout
+
+
 def test_audit_says_which_extra_it_needs(portrait: Path, tmp_path: Path) -> None:
     for label in ("real", "ai"):
         (tmp_path / "data" / label).mkdir(parents=True)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from veridical.arrays import ndarray
-from veridical.calibration import Calibration, conformal_quantile
+from veridical.calibration import Calibration, conformal_quantile, conformal_rank
 from veridical.head import sigmoid
 from veridical.report import Decision
 
@@ -41,6 +41,12 @@ def test_the_threshold_is_the_smallest_score_that_keeps_the_promise(
 def test_a_higher_coverage_is_never_a_lower_threshold(scores: ndarray, a: float, b: float) -> None:
     low, high = sorted((0.01 + 0.98 * a, 0.01 + 0.98 * b))
     assert conformal_quantile(scores, low) <= conformal_quantile(scores, high)
+
+
+@given(st.integers(0, 5000), st.integers(1, 999))
+def test_the_rank_is_not_rounded_up_by_the_computer_s_fractions(count: int, permille: int) -> None:
+    exact = ceil((count + 1) * (1 - Fraction(permille, 1000)))
+    assert conformal_rank(count, 1 - permille / 1000) == exact
 
 
 def test_too_few_pictures_promise_nothing_and_exclude_nothing() -> None:

@@ -138,6 +138,39 @@ def test_the_answer_is_the_detector_s(run: Run, picture: Picture, tmp_path: Path
     assert (faces["coverage"], faces["level"]) == (0.9, 0.9)
 
 
+def test_copies_are_looked_at_unless_it_is_asked_not_to(
+    run: Run, painter: Painter, tmp_path: Path
+) -> None:
+    for n in range(12):
+        Image.fromarray(painter(64, 64, (12, 12, 40, 40), seed=n)).save(tmp_path / f"{n}.png")
+    plain, tried = (answers(run("--json", option, tmp_path)) for option in ("--no-stability", "-v"))
+    assert not any(entry["faces"][0]["stability"] for entry in plain)
+    decided = [entry["decision"] != "undecided" for entry in plain]
+    assert [entry["faces"][0]["stability"] is not None for entry in tried] == decided
+    assert 0 < sum(decided) < len(decided)
+    assert [entry["p_ai"] for entry in plain] == [entry["p_ai"] for entry in tried]
+
+
+def test_a_prior_is_told_beside_the_answer_and_leaves_it_alone(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    path = picture(tmp_path / "a.png")
+    (plain,) = answers(run("--json", path))
+    (rare,) = answers(run("--json", "--prior", 0.01, path))
+    assert (plain["prior"], plain["at_prior"]) == (0.5, None)
+    at = rare.pop("at_prior")
+    assert {**rare, "at_prior": None} == plain
+    odds = 0.01 / 0.99 * plain["p_ai"] / (1 - plain["p_ai"])
+    assert at["p_ai"] == pytest.approx(odds / (1 + odds))
+    assert at["predictive"] is None
+    told = run("--prior", 0.01, path, tmp_path / "none.jpg")
+    assert told.exit_code == 3
+    assert "P(ai) presumes 50 % AI-generated pictures. At 1 % it is" in " ".join(
+        told.stdout.split()
+    )
+    assert "error rates of this model were not measured" in " ".join(told.stdout.split())
+
+
 # --- what cannot be judged ----------------------------------------------------------------------
 
 
@@ -422,6 +455,10 @@ def test_a_folder_that_cannot_be_written_to_stops_the_work_before_it_begins(
         (["--explain", "why", "--occlude", "16"], "requires 2 arguments"),
         (["--fill", "grey"], "is not one of"),
         (["--jobs", "0"], "not in the range"),
+        (["--prior", "0"], "more than 0 and less than 1; got 0."),
+        (["--prior", "1"], "more than 0 and less than 1"),
+        (["--prior", "nan"], "more than 0 and less than 1"),
+        (["--prior", "1%"], "is not a valid float"),
         (["--samples", "1"], "not in the range"),
         (["--bogus"], "No such option"),
     ],
@@ -683,3 +720,63 @@ def test_what_is_trained_can_inspect_and_be_measured(
     assert measured.exit_code == 0, measured.output
     assert {"evaluation.md", "evaluation.json"} <= set(written(results))
     assert str(results / "evaluation.md") in measured.stdout
+
+
+# --- one's own pictures -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def calibrate(run: Run, tiny_model: Path, tmp_path: Path) -> Run:
+    """Run `calibrate` with the tiny model and a finder that sees one face in every picture."""
+    return lambda *arguments: invoke("calibrate", tiny_model, "--out", tmp_path / "new", *arguments)
+
+
+def test_a_model_is_calibrated_on_one_s_own_pictures_and_used(
+    calibrate: Run, run: Run, album: Album, tmp_path: Path
+) -> None:
+    data = album(press=20)
+    shutil.copyfile(data / "press" / "1.png", data / "press" / "2.png")
+    (data / "press" / "a\x1b[31m.jpg").write_bytes(b"")
+    Image.new("RGB", (9, 9)).save(data / "press" / "tiny.png")
+    result = calibrate("--reals", data / "press", "--fpr", 0.1, "--jobs", 2)
+    assert result.exit_code == 0, result.output
+    assert "the user's own pictures: 19 real ones in 'press'." in result.stdout
+    assert "at most 10 % are called ai" in result.stdout
+    assert f"left out: {data}/press/2.png: is, to the byte, a copy of" in result.stderr
+    assert rf"left out: {data}/press/a\x1b[31m.jpg: zero bytes came." in result.stderr
+    assert f"left out: {data}/press/tiny.png: no face to judge" in result.stderr
+    told = json.loads(invoke("card", tmp_path / "new").stdout)
+    assert told["recalibrated"]["real"] == {"folder": "press", "pictures": 19}
+    reports = answers(invoke("inspect", "--json", "--model", tmp_path / "new", data / "press"))
+    assert {entry.get("model") for entry in reports} == {told["identity"][:12], None}
+    judged = [entry for entry in reports if entry.get("p_ai") is not None]
+    p_ai = {entry["p_ai"] for entry in judged}
+    assert sum(p > told["calibration"]["allowed_real"] for p in p_ai) == 1  # of 19, one in ten
+
+
+def test_too_few_pictures_for_a_promise_are_one_clean_message(calibrate: Run, album: Album) -> None:
+    data = album(press=5)
+    result = calibrate("--reals", data / "press")
+    assert result.exit_code == 1
+    assert "5 real pictures can be judged; to be wrong about at most 1 %" in result.stderr
+    assert "takes at least 99" in result.stderr
+    nowhere = calibrate("--reals", data / "nowhere")
+    assert nowhere.exit_code == 1
+    assert "nowhere: no such file" in nowhere.stderr
+    assert "0 real pictures can be judged" in nowhere.stderr
+
+
+def test_folders_that_cannot_be_right_are_usage_errors(
+    calibrate: Run, tiny_model: Path, album: Album
+) -> None:
+    data = album(press=1, fakes=1)
+    for options, says in (
+        (("--reals", data, "--ai", data / "fakes"), "lies in the other"),
+        (("--reals", data, "--ai", data), "lies in the other"),
+        (("--reals", data, "--out", tiny_model), "the model itself"),
+        (("--reals", data, "--fpr", 1), "more than 0 and less than 1"),
+        ((), "--reals"),
+    ):
+        result = calibrate(*options)
+        assert result.exit_code == 2
+        assert says in result.stderr

@@ -20,12 +20,13 @@ from veridical.calibration import Calibration
 from veridical.detector import Detector, Finder, head_from, head_to, resampled, together
 from veridical.engines import Threads
 from veridical.errors import ModelDamaged, ModelMissing
-from veridical.faces import Framing, cut, surroundings
+from veridical.faces import Face, Framing, cut, surroundings
 from veridical.head import BayesianHead, GaussianHead, Layer
 from veridical.images import Limits, read_photo
 from veridical.outlier import OutlierGauge
 from veridical.report import Box, Decision, FaceReport, Reason, Verdict
 from veridical.scan import scan
+from veridical.stability import COPIES
 from veridical.tokens import Tokens, pool
 
 Finders = Callable[..., Finder]
@@ -252,6 +253,7 @@ def test_we_stand_behind_one_answer_only_if_nothing_speaks_against_it(
         head=plain_head(dropout),
         calibration=calibration(*allowed),
         framing=Framing(size_px=16, whole=True),
+        copies=(),
     )
     pixels = np.broadcast_to(np.rint(255 * np.array([red, 0, blue])), (16, 16, 3)).astype(np.uint8)
     (face,) = detector.inspect(pixels).faces
@@ -271,6 +273,144 @@ def test_we_stand_behind_one_answer_only_if_nothing_speaks_against_it(
     else:
         assert verdict.decision is (Decision.REAL if real_fits else Decision.AI)
         assert verdict.reasons == (Reason.WITHIN_COVERAGE,)
+
+
+# --- the same photo in other bytes --------------------------------------------------------------
+
+
+class Loupe(Eye):
+    """A backbone that looks at nothing but fine detail: "red" is how much neighbours differ."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
+        self.looks += len(crops)
+        steps = np.abs(np.diff(crops.astype(np.float32), axis=2)).mean(axis=(1, 2, 3)) / 255
+        colours = np.zeros((len(crops), 1, 16, 3), np.float32)
+        colours[..., 0] = np.minimum(1, 4 * steps)[:, None, None]
+        return tuple(
+            Tokens(prefix=np.zeros((1, 0, 3), np.float32), patches=one, grid=4, has_cls=False)
+            for one in colours
+        )
+
+
+def grainy(seed: int, colour: tuple[float, float, float] = (0.5, 0.5, 0.5)) -> ndarray:
+    """One colour with noise from pixel to pixel, alike in all channels."""
+    noise = np.random.default_rng(seed).uniform(-0.45, 0.45, (64, 64, 1))
+    return np.rint(255 * np.clip(np.array(colour) + noise, 0, 1)).astype(np.uint8)
+
+
+@pytest.fixture
+def loupe(fake_finder: Finders) -> Detector:
+    """Sees AI in noise, and cuts at the native resolution, so that noise is all it sees."""
+    detector = see_through(fake_finder((8.0, 8.0, 16.0, 16.0)))
+    return replace(detector, backbone=Loupe(), min_face_px=8.0)
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10**6))
+def test_a_verdict_that_rests_on_fine_detail_is_taken_back(seed: int) -> None:
+    class There:
+        name = "there"
+
+        def find(self, pixels: Any) -> Any:
+            return (Face(box=Box(left=8, top=8, width=16, height=16), landmarks=(), score=1.0),)
+
+    careful = replace(see_through(There()), backbone=Loupe(), min_face_px=8.0)
+    hasty = replace(careful, copies=())
+    trusting, doubting = (one.inspect(grainy(seed)) for one in (hasty, careful))
+    assert trusting.decision is Decision.AI
+    assert doubting.decision is Decision.UNDECIDED
+    assert doubting.reasons == (Reason.CHANGES_UNDER_RECOMPRESSION,)
+    assert (doubting.p_ai, doubting.interval) == (trusting.p_ai, trusting.interval)
+    verdict = doubting.faces[0].verdict
+    assert verdict is not None
+    assert verdict.stability is not None
+    assert verdict.stability.low < 0.5 < verdict.p_ai
+    assert verdict == replace(
+        trusting.faces[0].verdict,  # type: ignore[type-var]
+        decision=Decision.UNDECIDED,
+        reasons=verdict.reasons,
+        stability=verdict.stability,
+    )
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10**6), st.sampled_from([(0.9, 0.1, 0.1), (0.05, 0.3, 0.2)]))
+def test_a_verdict_that_rests_on_colour_stays(seed: int, colour: tuple[float, ...]) -> None:
+    class There:
+        name = "there"
+
+        def find(self, pixels: Any) -> Any:
+            return (Face(box=Box(left=2, top=2, width=60, height=60), landmarks=(), score=1.0),)
+
+    detector = replace(see_through(There()), calibration=calibration(0.4, 0.4))
+    report = detector.inspect(grainy(seed, colour))  # type: ignore[arg-type]
+    assert report.decision is (Decision.AI if colour[0] > 0.5 else Decision.REAL)
+    verdict = report.faces[0].verdict
+    assert verdict is not None
+    assert verdict.stability is not None
+    assert verdict.stability.copies == tuple(copy.name for copy in COPIES)
+    assert verdict.stability.low == pytest.approx(verdict.stability.high, abs=0.05)
+
+
+def test_what_is_undecided_anyway_costs_no_second_look(loupe: Detector) -> None:
+    backbone = loupe.backbone
+    assert isinstance(backbone, Loupe)
+    torn = replace(loupe, calibration=calibration(1.0, 1.0)).inspect(grainy(1))
+    assert (torn.reasons, backbone.looks) == ((Reason.BOTH_PLAUSIBLE,), 1)
+    assert torn.faces[0].verdict is not None
+    assert torn.faces[0].verdict.stability is None
+    loupe.inspect(grainy(1))
+    assert backbone.looks == 1 + 1 + len(COPIES)
+
+
+def test_copies_in_which_the_face_is_too_small_have_no_say(loupe: Detector) -> None:
+    def looked_at(min_face_px: float) -> tuple[str, ...]:
+        (face,) = replace(loupe, min_face_px=min_face_px).inspect(grainy(1)).faces
+        assert face.verdict is not None
+        assert face.verdict.stability is not None
+        return face.verdict.stability.copies
+
+    assert looked_at(8.0) == ("jpeg-60", "half-size-jpeg-75", "screenshot-0.8")
+    assert looked_at(12.0) == ("jpeg-60", "screenshot-0.8")
+    assert looked_at(16.0) == ("jpeg-60",)
+    only_half = replace(loupe, min_face_px=12.0, copies=COPIES[1:2]).inspect(grainy(1))
+    assert only_half.decision is Decision.AI
+    assert only_half.faces[0].verdict is not None
+    assert only_half.faces[0].verdict.stability is None
+
+
+def test_a_verdict_is_as_stable_alone_as_in_company(loupe: Detector, tmp_path: Path) -> None:
+    paths = [tmp_path / f"{seed}.png" for seed in range(4)]
+    for seed, path in enumerate(paths):
+        Image.fromarray(grainy(seed)).save(path)
+    alone = [loupe.inspect(path) for path in paths]
+    many = [paths[(3 * n) % 4] for n in range(12)]
+    for path, report in zip(many, scan(many, loupe.inspect, Threads(2)), strict=True):
+        assert report == alone[paths.index(path)]  # every copy, to the bit
+
+
+def test_the_warning_about_the_frame_stays_with_a_verdict_taken_back(loupe: Detector) -> None:
+    frame = replace(loupe, framing=Framing(size_px=16, margin=1.0))
+    report = frame.inspect(grainy(3)[:16, :16], whole_image=True)
+    assert report.reasons == (Reason.CHANGES_UNDER_RECOMPRESSION, Reason.WHOLE_IMAGE)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "changes"), [((0.02, 0.99), True), ((0.005, 0.99), False), ((0.02, 1.0), False)]
+)
+def test_a_copy_that_fits_the_other_label_alone_is_a_change_on_either_side_of_one_half(
+    fake_finder: Finders, allowed: tuple[float, float], changes: bool
+) -> None:
+    # All black has P(ai) 0.018, and a copy that is no copy of it has a little less.
+    detector = see_through(fake_finder(LARGE))
+    verdict = judged(replace(detector, calibration=calibration(0.0, 1.0), copies=()), REAL)
+    assert verdict.decision is Decision.AI
+    strict = replace(detector, calibration=calibration(*allowed))
+    assert strict._changes(verdict, 0.009) is changes
+    assert strict._changes(verdict, 0.6)
 
 
 # --- faces taken together -----------------------------------------------------------------------

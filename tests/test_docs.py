@@ -16,10 +16,12 @@ import pytest
 from PIL import Image
 
 import veridical
-from veridical import errors, faces, head, images, outlier, saliency
+from veridical import errors, faces, head, images, outlier, saliency, stability
+from veridical.calibration import conformal_rank
 from veridical.cli import main as cli
 from veridical.detector import Detector
 from veridical.errors import VeridicalError
+from veridical.intervals import share_beyond
 from veridical.render import overlay, records, terminal
 from veridical.report import Decision, Reason
 from veridical.train import audit, audit_files, export, facts, fit, make, recipes
@@ -238,6 +240,9 @@ def numbers() -> dict[str, list[str]]:
             f"coverage is {recipes.DEFAULT.coverage} by default",
             f'below {sure} nats the model is "sure", below {fairly}',
             f"below {not_very:.3f} ",
+            *(f"| `{copy.name}` |" for copy in stability.COPIES),
+            f"JPEG of quality {stability.COPIES[0].quality}, colours",
+            f"JPEG of quality {stability.COPIES[1].quality} (",
         ],
         "explanations.md": [
             f"in {saliency._STEPS} steps",
@@ -270,6 +275,19 @@ def numbers() -> dict[str, list[str]]:
 def test_numbers_in_the_text_are_those_in_the_code(page: str) -> None:
     said = " ".join(text(page).split())
     assert not [fact for fact in numbers()[page] if fact not in said]
+
+
+def test_the_table_of_reached_rates_is_what_the_code_gives() -> None:
+    rows = re.findall(
+        r"^\| ([\d,]+) \| (\d+) % \| (\S+) % \| (\S+) % to (\S+) % \|$",
+        text("recalibrating.md"),
+        re.MULTILINE,
+    )
+    assert len(rows) == 6
+    for count, asked, *told in rows:
+        n = int(count.replace(",", ""))
+        found = share_beyond(n, conformal_rank(n, 1 - int(asked) / 100))
+        assert told == [f"{100 * share:.2f}" for share in (found.value, found.low, found.high)]
 
 
 def test_the_sources_of_the_formulas_are_named() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from veridical.intervals import Measured, Resampling, bootstrap_shares, wilson
+from veridical.intervals import Measured, Resampling, bootstrap_shares, share_beyond, wilson
 
 
 def test_wilsons_interval_is_as_published() -> None:
@@ -13,6 +13,26 @@ def test_wilsons_interval_is_as_published() -> None:
     some, none = wilson(15, 148), wilson(0, 20)
     ends = [some.low, some.high, none.low, none.high]
     assert ends == pytest.approx([0.0624, 0.1605, 0, 0.1611], abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("count", "rank"), [(99, 99), (300, 295), (1, 1), (12, 1), (1000, 500), (40_000, 39_600)]
+)
+def test_the_share_beyond_a_threshold_has_the_interval_of_its_beta(count: int, rank: int) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    found = share_beyond(count, rank)
+    law = stats.beta(count + 1 - rank, rank)
+    assert (found.low, found.high) == pytest.approx(law.ppf([0.025, 0.975]), rel=1e-7)
+    assert found.value == pytest.approx(law.mean())
+    # Its upper end is Clopper and Pearson's for as many as were counted beyond the threshold.
+    exact = stats.binomtest(count - rank, count).proportion_ci(method="exact")
+    assert found.high == pytest.approx(exact.high, rel=1e-7)
+
+
+@pytest.mark.parametrize(("count", "rank"), [(10, 0), (10, 11), (0, 0)])
+def test_a_threshold_that_is_no_score_has_no_share(count: int, rank: int) -> None:
+    with pytest.raises(ValueError, match="within 1 and the count of scores"):
+        share_beyond(count, rank)
 
 
 def coverage(*, per_group: int, told: bool, trials: int = 250) -> float:

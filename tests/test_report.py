@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.report import Box, Decision, FaceReport, Reason, Verdict
+from veridical.report import Box, Decision, FaceReport, Reason, Stability, Verdict
 
 VERDICT = Verdict(
     decision=Decision.AI,
@@ -46,6 +46,14 @@ def test_equal_fields_are_equal_answers_and_stay_so() -> None:
     assert replace(VERDICT, distance=0.6) != VERDICT
     with pytest.raises(FrozenInstanceError):
         VERDICT.p_ai = 0.1  # type: ignore[misc]
+
+
+def test_a_stability_has_a_number_for_each_copy_or_is_not_born() -> None:
+    found = Stability(copies=("a", "b"), p_ai=(0.7, 0.2))
+    assert (found.low, found.high) == (0.2, 0.7)
+    for names, numbers in ((("a",), (0.1, 0.2)), ((), ()), (("a",), (1.5,)), (("a",), (nan,))):
+        with pytest.raises(ValueError, match="cop"):
+            Stability(copies=names, p_ai=numbers)
 
 
 def test_every_reason_has_its_own_sentence() -> None:

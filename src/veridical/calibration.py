@@ -28,6 +28,8 @@ class Calibration:
         allowed_ai: Largest P(real) at which `ai` still belongs to it.
         real: Real pictures it was fitted on.
         ai: AI-generated pictures it was fitted on.
+        typical_real: Median calibrated logit of the real pictures it was fitted on, each the mean
+            of its samples, nats; None where it was not noted. What another domain is compared with.
     """
 
     slope: float
@@ -37,6 +39,7 @@ class Calibration:
     allowed_ai: float
     real: int
     ai: int
+    typical_real: float | None = None
 
     def __post_init__(self) -> None:
         if not (self.slope > 0 and 0 < self.coverage < 1):
@@ -50,7 +53,7 @@ class Calibration:
                 f"got {self.allowed_real} and {self.allowed_ai}."
             )
 
-    def logits(self, raw: Float[ndarray, " samples"]) -> Float[ndarray, " samples"]:
+    def logits(self, raw: Float[ndarray, "*n"]) -> Float[ndarray, "*n"]:
         """Map the head's logits to calibrated ones."""
         return self.slope * raw + self.intercept
 
@@ -74,7 +77,18 @@ def conformal_quantile(nonconformity: Float[ndarray, " n"], coverage: float) -> 
         nonconformity: 1 - p of the true label, in [0, 1].
         coverage: In (0, 1).
     """
-    rank = ceil((len(nonconformity) + 1) * coverage)
+    rank = conformal_rank(len(nonconformity), coverage)
     if rank > len(nonconformity):
         return 1.0
     return float(np.sort(nonconformity)[rank - 1])
+
+
+def conformal_rank(count: int, coverage: float) -> int:
+    """Return which of `count` sorted scores promises a coverage; above `count` if none does.
+
+    Args:
+        count: Scores.
+        coverage: In (0, 1).
+    """
+    # 1 - 0.01 is no multiple of 0.01 to a computer: what is whole but for rounding is whole.
+    return ceil((count + 1) * coverage - 1e-9)

@@ -4,12 +4,10 @@ Exit status: 0 if every picture was judged, `undecided` included; 3 if some coul
 none could; 2 for a wrong command line; 1 for anything else that stopped the work.
 """
 
-import errno
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
@@ -18,34 +16,24 @@ import click
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from veridical._version import VERSION
-from veridical.errors import VeridicalError
-
-T = TypeVar("T")
+from veridical.cli_parts import (
+    Polite,
+    cache_folder,
+    engine_of,
+    is_folder,
+    ready,
+    say,
+    share,
+    share_cores,
+    stability_option,
+    track,
+    with_data,
+)
 
 SOME_FAILED, ALL_FAILED = 3, 4
 
 
-class _Polite(click.Group):
-    """Turns what was raised on purpose, and what the system refuses, into one clean message."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from veridical.render.terminal import printable
-
-        try:
-            return super().invoke(ctx)
-        except VeridicalError as error:
-            message, hint = error.message, error.hint
-        except OSError as error:
-            if error.filename is None:  # a closed pipe, say, which click looks after
-                raise
-            message = f"{os.fsdecode(error.filename)}: {error.strerror or error}."
-            hint = "Check the path, its permissions and the space on its disk."
-        click.secho(f"error: {printable(message)}", fg="red", err=True)
-        click.echo(f"  {printable(hint)}", err=True)
-        return ctx.exit(1)
-
-
-@click.group(cls=_Polite)
+@click.group(cls=Polite)
 @click.version_option(VERSION, prog_name="veridical")
 def main() -> None:
     """Tell photographs of people from AI-generated ones. Nothing leaves this machine."""
@@ -77,6 +65,15 @@ def main() -> None:
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder, if not our own.")
 @click.option("--whole-image", is_flag=True, help="Judge the frame instead of the faces in it.")
 @click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
+@click.option(
+    "--prior",
+    type=float,
+    callback=share,
+    metavar="SHARE",
+    help="Share of AI-generated pictures where these came from, e.g. 0.01: also say what each "
+    "P(ai) is then, and how many alarms would be right. Decisions stay.",
+)
+@stability_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
 @click.option("--verbose", "-v", is_flag=True, help="Say what was done to each picture.")
 def inspect(
@@ -88,6 +85,8 @@ def inspect(
     model: Path | None,
     whole_image: bool,
     samples: int | None,
+    prior: float | None,
+    stability: bool,
     jobs: int | None,
     verbose: bool,
 ) -> None:
@@ -105,21 +104,22 @@ def inspect(
 
     from veridical.detector import Detector
     from veridical.folders import photos as walk
+    from veridical.prior import at_prior, predictive_values
     from veridical.render import records, terminal
     from veridical.report import Failure, Report
     from veridical.scan import scan
 
     if occlude and not explain:
         raise click.UsageError("--occlude draws into the figures of --explain DIR; name a DIR too.")
-    jobs, threads = _share_cores(jobs, many=len(photos) > 1 or _is_folder(photos[0]))
-    detector = Detector.load(model, samples=samples, threads=threads)
+    jobs, threads = share_cores(jobs, many=len(photos) > 1 or is_folder(photos[0]))
+    detector = Detector.load(model, samples=samples, threads=threads, stability=stability)
     if occlude and occlude[0] > detector.framing.size_px:
         raise click.UsageError(
             f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, "
             f"{detector.framing.size_px} px."
         )
     if explain:
-        _ready(explain)
+        ready(explain)
 
     def judge(path: Path) -> Report:
         if explain:
@@ -131,30 +131,21 @@ def inspect(
         return detector.inspect(path, whole_image=whole_image)
 
     console, said = Console(), Counter[str]()
-    for outcome in scan(walk(photos), judge, _engine(jobs)):
+    values = None if prior is None else predictive_values(detector.card, prior)
+    for outcome in scan(walk(photos), judge, engine_of(jobs)):
+        at = at_prior(outcome, prior) if prior and isinstance(outcome, Report) else None
         if as_json:
-            click.echo(records.line(outcome))
+            click.echo(records.line(outcome, at, values))
         else:
-            terminal.show(outcome, console, verbose=verbose)
+            terminal.show(outcome, console, at=at, verbose=verbose)
         said["failed" if isinstance(outcome, Failure) else str(outcome.decision)] += 1
     if not as_json and said.total() > 1:
         counts = {name: said[name] for name in ("real", "ai", "undecided", "failed")}
         terminal.summary(console, **counts)
+    if not as_json and prior is not None:
+        console.print(terminal.in_numbers(prior, values), highlight=False, markup=False)
     if said["failed"]:
         raise SystemExit(ALL_FAILED if said["failed"] == said.total() else SOME_FAILED)
-
-
-_data_options = (
-    click.option("--real", metavar="NAME", help="Name of the class that is real."),
-    click.option("--ai", metavar="NAME", help="Name of the class that is AI-generated."),
-    click.option("--split", metavar="NAME", help="Part of the data to use, if it has parts."),
-)
-
-
-def _with_data(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_data_options):
-        command = option(command)
-    return command
 
 
 @main.command()
@@ -177,7 +168,7 @@ def _with_data(command: Callable[..., None]) -> Callable[..., None]:
     show_default=True,
     help="What to train; `reference` reproduces the reference pipeline.",
 )
-@_with_data
+@with_data
 @click.option(
     "--views", type=click.IntRange(min=1), help="Views of each picture; fewer are faster."
 )
@@ -244,23 +235,23 @@ def train(
             f"--epochs: recipe {recipe!r} is fitted in closed form, without epochs."
         )
     samples = read_samples(data, real=real, ai=ai, split=split)
-    for folder in (out, cache := cache or _cache()):
-        _ready(folder)
+    for folder in (out, cache := cache or cache_folder()):
+        ready(folder)
     changes: dict[str, Any] = {"views": views, "epochs": epochs}
-    jobs, threads = _share_cores(jobs, many=True)
+    jobs, threads = share_cores(jobs, many=True)
     trained = make(
         samples,
         out,
         backbone=backbone,
         recipe=replace(RECIPES[recipe], **{k: v for k, v in changes.items() if v is not None}),
-        engine=_engine(jobs),
+        engine=engine_of(jobs),
         cache=cache,
         seed=seed,
         image_px=image_px,
         precision=precision,
         threads=threads,
-        track=_track,
-        say=_say,
+        track=track,
+        say=say,
         allow_confounds=allow_confounds,
     )
     looks, fitted = trained.looks, trained.fitted
@@ -290,7 +281,7 @@ def train(
 
 @main.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@_with_data
+@with_data
 @click.option(
     "--recipe",
     type=click.Choice(["default", "reference"]),
@@ -339,16 +330,16 @@ def audit(
 
     samples = read_samples(data, real=real, ai=ai, split=split)
     chosen = RECIPES[recipe]
-    jobs, threads = _share_cores(jobs, many=True)
+    jobs, threads = share_cores(jobs, many=True)
     found = ask(
         samples,
         finder=FaceFinder(threads),
         framing=Framing(size_px=224, through_px=chosen.through_px, whole=chosen.whole),
         views=chosen.views,
-        engine=_engine(jobs),
+        engine=engine_of(jobs),
         seed=seed,
         most=most,
-        track=_track,
+        track=track,
     )
     if as_json:
         click.echo(json.dumps(audit_files.record(found), allow_nan=False))
@@ -359,7 +350,7 @@ def audit(
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@_with_data
+@with_data
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -373,6 +364,7 @@ def audit(
     help="Of the bootstrap.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@stability_option
 @click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
 def evaluate(
     model: Path,
@@ -383,6 +375,7 @@ def evaluate(
     out: Path | None,
     resamples: int,
     seed: int,
+    stability: bool,
     jobs: int | None,
 ) -> None:
     """Measure MODEL (a folder, or `default` for our own) on labelled DATA.
@@ -401,15 +394,16 @@ def evaluate(
     from veridical.train.evaluation_files import write
 
     samples = read_samples(data, real=real, ai=ai, split=split, one_class=True)
-    jobs, threads = _share_cores(jobs, many=True)
-    detector = Detector.load(None if str(model) == "default" else model, threads=threads)
+    jobs, threads = share_cores(jobs, many=True)
+    chosen = None if str(model) == "default" else model
+    detector = Detector.load(chosen, threads=threads, stability=stability)
     folder = out or Path(f"{model.resolve().name}-evaluation")
-    _ready(folder)
-    answers = scan((sample.path for sample in samples), detector.inspect, _engine(jobs))
+    ready(folder)
+    answers = scan((sample.path for sample in samples), detector.inspect, engine_of(jobs))
     outcomes = [
         Outcome(sample=sample, answer=answer)
         for sample, answer in zip(
-            samples, _track(answers, "Judging pictures", len(samples)), strict=True
+            samples, track(answers, "Judging pictures", len(samples)), strict=True
         )
     ]
     evaluation = measure(outcomes, seed=seed, resamples=resamples)
@@ -417,6 +411,91 @@ def evaluate(
     page = (folder / "evaluation.md").read_text(encoding="utf-8")
     click.echo(page.split("\n## ")[0].strip())
     click.echo(f"\nAll of it: {folder / 'evaluation.md'}")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--reals",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of real pictures of your own kind.",
+)
+@click.option(
+    "--ai",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder of AI-generated ones, if you have any: then the probabilities are fitted anew.",
+)
+@click.option(
+    "--fpr",
+    type=float,
+    callback=share,
+    default=0.01,
+    show_default=True,
+    metavar="SHARE",
+    help="Share of real pictures that may be called ai, on average.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="NEW",
+    help="Model folder to write.",
+)
+@click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
+def calibrate(
+    model: Path, reals: Path, ai: Path | None, fpr: float, out: Path, jobs: int | None
+) -> None:
+    """Fit the calibration of MODEL (a folder, or `default`) anew, on pictures of your own.
+
+    Network and head stay. The new model calls at most the share --fpr of real pictures like yours
+    `ai`, on average.
+
+    \b
+    Example:
+        veridical calibrate default --reals press-photos/ --out ours
+        veridical inspect portrait.jpg --model ours
+    """
+    from veridical import recalibrate
+    from veridical.artifact import read_model
+    from veridical.detector import Detector, default_model
+    from veridical.folders import photos as walk
+    from veridical.render.terminal import printable
+    from veridical.scan import scan
+
+    old = default_model() if str(model) == "default" else model
+    if ai and _nested(reals, ai):
+        raise click.UsageError("--reals and --ai: one of the folders lies in the other.")
+    if out.resolve() == old.resolve():
+        raise click.UsageError("--out is the model itself; name a folder of its own.")
+    jobs, threads = share_cores(jobs, many=True)
+    detector = Detector.load(old, threads=threads, stability=False)
+    ready(out)
+
+    def look(folder: Path) -> recalibrate.Pictures:
+        paths = list(recalibrate.distinct(walk([folder])))
+        found = scan(paths, detector.logits, engine_of(jobs))
+        pictures = recalibrate.gathered(folder, paths, track(found, "Judging pictures", len(paths)))
+        for failure in pictures.failures:
+            click.secho(printable(f"left out: {failure.error}"), fg="yellow", err=True)
+        for path in pictures.faceless:
+            click.secho(printable(f"left out: {path}: no face to judge"), fg="yellow", err=True)
+        return pictures
+
+    made = recalibrate.recalibrated(
+        detector.calibration, look(reals), look(ai) if ai else None, fpr=fpr
+    )
+    recalibrate.write(out, read_model(old), made)
+    for sentence in recalibrate.told(made):
+        click.echo(printable(sentence))
+    click.echo(f"Use it: veridical inspect --model {printable(str(out))} PHOTOS")
+
+
+def _nested(one: Path, other: Path) -> bool:
+    one, other = one.resolve(), other.resolve()
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 @main.command()
@@ -442,78 +521,6 @@ def schema() -> None:
     from veridical.render import records
 
     click.echo(json.dumps(records.schema(), indent=2))
-
-
-def _share_cores(jobs: int | None, *, many: bool) -> tuple[int, int]:
-    """Return pictures at a time and threads for each; 0 lets ONNX Runtime take all cores.
-
-    One thread per picture and a picture per core is the fastest way through many; one picture
-    alone gets all the cores.
-    """
-    if not many:
-        return 1, 0
-    from veridical.engines import cores
-
-    return jobs or cores(), 1
-
-
-def _is_folder(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a name too long, say: judging it will tell
-        return False
-
-
-def _ready(folder: Path) -> None:
-    """Make a folder for results before the work, not after it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-
-
-def _engine(jobs: int) -> Any:
-    from veridical.engines import Serial, Threads
-
-    return Serial() if jobs == 1 else Threads(jobs)
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veridical"
-
-
-def _track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(show_speed=True),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total, rate="")
-        for item in items:
-            yield item
-            progress.advance(task)
-            speed = progress.tasks[task].speed
-            progress.update(task, rate=f"{speed:.1f}/s" if speed else "")
-
-
-def _say(what: str) -> None:
-    click.echo(what, err=True)
 
 
 if __name__ == "__main__":

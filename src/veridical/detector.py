@@ -26,7 +26,8 @@ from veridical.head import (
 )
 from veridical.images import Limits, Photo, Source, read_photo
 from veridical.outlier import OutlierGauge
-from veridical.report import Box, Decision, FaceReport, Reason, Report, Verdict
+from veridical.prior import presumed
+from veridical.report import Box, Decision, FaceReport, Reason, Report, Stability, Verdict
 from veridical.saliency import (
     Faithfulness,
     Fill,
@@ -37,6 +38,7 @@ from veridical.saliency import (
     relative_map,
     token_map,
 )
+from veridical.stability import COPIES, Copy, remade
 from veridical.tokens import Pooling, Tokens, pool
 
 
@@ -127,6 +129,7 @@ class Detector:
         model: First 12 hex digits of the SHA-256 of the model's card.
         level: Mass of the credible interval.
         limits: On what is decoded.
+        copies: What a verdict has to outlive; a face that is undecided anyway costs none of them.
         card: The model card, for those who want to know more.
     """
 
@@ -141,6 +144,7 @@ class Detector:
     model: str
     level: float = 0.9
     limits: Limits = Limits()
+    copies: tuple[Copy, ...] = COPIES
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -151,6 +155,7 @@ class Detector:
         samples: int | None = None,
         threads: int = 0,
         limits: Limits = Limits(),
+        stability: bool = True,
     ) -> "Detector":
         """Load a model folder; the one in the package if none is named.
 
@@ -160,6 +165,8 @@ class Detector:
             threads: Threads for one picture; 0 lets ONNX Runtime choose. For many pictures at a
                 time on an engine, 1.
             limits: On what is decoded.
+            stability: Look again at copies of a face that would get a verdict, saved again and
+                made smaller: three more looks at it.
 
         Raises:
             ModelMissing: If the folder or a file of it is absent.
@@ -196,6 +203,7 @@ class Detector:
             backbone=OnnxBackbone(folder.backbone, spec, threads),
             model=folder.identity[:12],
             limits=limits,
+            copies=COPIES if stability else (),
             card=card,
             **parts,
         )
@@ -237,6 +245,24 @@ class Detector:
         """
         report, seen = self._examine(self._read(source), whole_image)
         return report, tuple(self._explain(one, trust, occlude, fill) for one in seen)
+
+    def logits(
+        self, source: Source | Photo, *, whole_image: bool = False
+    ) -> Float[ndarray, "faces samples"]:
+        """Return the head's own logits of each face that is large enough, before any calibration.
+
+        What a calibration is fitted on; see `veridical.recalibrate`.
+
+        Args:
+            source: As for `inspect`.
+            whole_image: As for `inspect`.
+
+        Raises:
+            PhotoError: If the picture cannot be read.
+        """
+        _, seen = self._examine(self._read(source), whole_image)
+        found = [one.forward.logits.astype(np.float64) for one in seen]
+        return np.stack(found) if found else np.zeros((0, self.head.samples))
 
     def p_ai(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
         """Return the calibrated predictive P(ai) of crops that are already cut out."""
@@ -281,6 +307,7 @@ class Detector:
                 level=self.level,
                 model=self.model,
                 version=VERSION,
+                prior=presumed(self.card),
             ),
             [seen for _, seen in looks if seen],
         )
@@ -296,6 +323,8 @@ class Detector:
         tokens = self.backbone.tokens(crop[None])[0]
         forward = self.head.forward(pool(tokens, self.pooling))
         verdict = self._verdict(forward, off_label=face is None and not self.framing.whole)
+        if verdict.decision is not Decision.UNDECIDED:
+            verdict = self._looked_again(verdict, photo, box, area)
         report = _face_report(box, face, verdict, verdict.reasons)
         return report, _Seen(report=report, area=area, crop=crop, tokens=tokens, forward=forward)
 
@@ -325,6 +354,41 @@ class Detector:
             distance=distance,
             reasons=(*reasons, *([Reason.WHOLE_IMAGE] if off_label else [])),
         )
+
+    def _looked_again(self, verdict: Verdict, photo: Photo, box: Box, area: Box) -> Verdict:
+        """Keep a decision only if it is the same for copies of the face.
+
+        The numbers stay those of the picture as delivered. A copy in which the face is smaller
+        than what we judge is left out: it would speak of its size.
+        """
+        side = max(box.width, box.height)
+        copies = [copy for copy in self.copies if side * copy.scale >= self.min_face_px]
+        if not copies:
+            return verdict
+        crops = (cut(*remade(photo.pixels, area, copy), self.framing) for copy in copies)
+        stability = Stability(
+            copies=tuple(copy.name for copy in copies),
+            # One at a time: each gets all the threads, and no second network has to be opened.
+            p_ai=tuple(float(self.p_ai(crop[None])[0]) for crop in crops),
+        )
+        if not any(self._changes(verdict, p) for p in stability.p_ai):
+            return replace(verdict, stability=stability)
+        kept = (reason for reason in verdict.reasons if reason is not Reason.WITHIN_COVERAGE)
+        return replace(
+            verdict,
+            decision=Decision.UNDECIDED,
+            reasons=(Reason.CHANGES_UNDER_RECOMPRESSION, *kept),
+            stability=stability,
+        )
+
+    def _changes(self, verdict: Verdict, p_ai: float) -> bool:
+        """Return whether a copy's P(ai) is on the other side of 1/2, or fits the other label only.
+
+        The second matters where both thresholds of a calibration lie on one side of 1/2.
+        """
+        crosses = (p_ai - 0.5) * (verdict.p_ai - 0.5) < 0
+        plausible = self.calibration.prediction_set(p_ai)
+        return crosses or (len(plausible) == 1 and plausible[0] is not verdict.decision)
 
     def _explain(
         self, seen: "_Seen", trust: bool, occlude: tuple[int, int] | None, fill: Fill

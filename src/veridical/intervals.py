@@ -1,10 +1,12 @@
 """How far to trust a share, or whatever else was measured on some pictures: 95 % intervals.
 
-Wilson's for shares of independent pictures; the bootstrap, over whole groups, for all else.
+Wilson's for shares of independent pictures; that of an order statistic for what lies beyond a
+threshold taken from pictures; the bootstrap, over whole groups, for all else.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import lgamma, log, log1p
 from typing import TypeAlias
 
 import numpy as np
@@ -59,6 +61,43 @@ def wilson(hits: int, total: int) -> Measured:
     spread = share * (1 - share) / total + _Z**2 / (4 * total**2)
     half = _Z / (1 + _Z**2 / total) * spread**0.5
     return holding(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def share_beyond(count: int, rank: int) -> Measured:
+    """Return how many of all pictures lie beyond the `rank`-th smallest score of `count` of them.
+
+    Where scores do not tie, this share follows a Beta distribution with parameters
+    count + 1 - rank and rank, whatever the scores' own distribution (Vovk, "Conditional validity of
+    inductive conformal predictors", 2012, proposition 2; Angelopoulos and Bates, arXiv:2107.07511,
+    section 3.2). Ties only lower the share. Its ends are Clopper and Pearson's for counts.
+
+    Returns:
+        The share that is expected, with the central 95 % interval of that distribution.
+
+    Raises:
+        ValueError: If there is no such score.
+    """
+    if not 1 <= rank <= count:
+        raise ValueError(f"A rank is within 1 and the count of scores; got {rank} of {count}.")
+    beyond = count + 1 - rank
+    low, high = (_beta_quantile(mass, beyond, rank) for mass in (0.025, 0.975))
+    return holding(beyond / (count + 1), low, high)
+
+
+def _beta_quantile(mass: float, a: int, b: int) -> float:
+    """Return where a Beta distribution of whole parameters has this much of its mass below.
+
+    By bisection of its distribution function, which for whole parameters is the tail of a binomial:
+    P(Beta(a, b) <= x) = P(Binomial(a + b - 1, x) >= a) (Abramowitz and Stegun, 26.5.24).
+    """
+    tries = a + b - 1
+    hits = np.arange(a)
+    ways = np.array([lgamma(tries + 1) - lgamma(i + 1) - lgamma(tries - i + 1) for i in range(a)])
+    low, high = 0.0, 1.0
+    while (x := (low + high) / 2) not in (low, high):
+        fewer = np.exp(ways + hits * log(x) + (tries - hits) * log1p(-x)).sum()
+        low, high = (low, x) if 1 - fewer >= mass else (x, high)
+    return x
 
 
 def bootstrap_shares(

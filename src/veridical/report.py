@@ -20,6 +20,7 @@ class Reason(StrEnum):
     NEITHER_PLAUSIBLE = "neither_plausible"
     INTERVAL_TOO_WIDE = "interval_too_wide"
     UNLIKE_TRAINING = "unlike_training"
+    CHANGES_UNDER_RECOMPRESSION = "changes_under_recompression"
     FACE_TOO_SMALL = "face_too_small"
     NO_FACE = "no_face"
     WHOLE_IMAGE = "whole_image"
@@ -37,6 +38,9 @@ _SAYS = {
     Reason.NEITHER_PLAUSIBLE: "neither answer fits at the stated coverage",
     Reason.INTERVAL_TOO_WIDE: "the credible interval is too wide to stand behind",
     Reason.UNLIKE_TRAINING: "unlike anything the model was trained on",
+    Reason.CHANGES_UNDER_RECOMPRESSION: (
+        "the verdict changes when the picture is saved again or made smaller"
+    ),
     Reason.FACE_TOO_SMALL: "too few pixels of the face to judge",
     Reason.NO_FACE: "no face found",
     Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
@@ -66,6 +70,38 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stability:
+    """What was said of one face when its picture was saved again or made smaller.
+
+    Attributes:
+        copies: Names of the copies.
+        p_ai: Calibrated P(ai) of each of them.
+    """
+
+    copies: tuple[str, ...]
+    p_ai: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.copies) != len(self.p_ai) or not self.copies:
+            raise ValueError(
+                "A stability needs one P(ai) for each copy, and a copy; "
+                f"got {len(self.p_ai)} for {len(self.copies)}."
+            )
+        if not all(0 <= p <= 1 for p in self.p_ai):
+            raise ValueError(f"P(ai) of a copy is in [0, 1]; got {self.p_ai}.")
+
+    @property
+    def low(self) -> float:
+        """The lowest P(ai) of the copies."""
+        return min(self.p_ai)
+
+    @property
+    def high(self) -> float:
+        """The highest P(ai) of the copies."""
+        return max(self.p_ai)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What the detector believes about one face.
 
@@ -79,6 +115,8 @@ class Verdict:
         epistemic: Mutual information of label and weights, nats; total = aleatoric + epistemic.
         distance: Distance from the training features; 1 is the limit beyond which we abstain.
         reasons: Why the decision is what it is, most telling first.
+        stability: What copies of the picture got; None where none were looked at, as where the
+            original is undecided already. All numbers above are of the picture as delivered.
     """
 
     decision: Decision
@@ -90,6 +128,7 @@ class Verdict:
     epistemic: float
     distance: float
     reasons: tuple[Reason, ...]
+    stability: Stability | None = None
 
     def __post_init__(self) -> None:
         low, high = self.interval
@@ -149,6 +188,8 @@ class Report:
         level: Mass of the credible intervals.
         model: First 12 hex digits of the SHA-256 of the model that spoke.
         version: Of this program.
+        prior: Share of AI-generated pictures that every P(ai) here presumes: one half where the
+            classes weighed alike in calibration. `veridical.prior.at_prior` answers for another.
     """
 
     path: str | None
@@ -165,6 +206,7 @@ class Report:
     level: float
     model: str
     version: str
+    prior: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,19 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from traceback import format_exc
+from typing import TypeVar
 
 from veridical.engines import Engine
 from veridical.errors import VeridicalError
-from veridical.report import Failure, Report
+from veridical.report import Failure
+
+Answer = TypeVar("Answer")
+"""What is found out about one picture: a `Report`, for most."""
 
 
 def scan(
-    paths: Iterable[Path | Failure], judge: Callable[[Path], Report], engine: Engine
-) -> Iterator[Report | Failure]:
+    paths: Iterable[Path | Failure], judge: Callable[[Path], Answer], engine: Engine
+) -> Iterator[Answer | Failure]:
     """Judge every path on `engine`, lazily. A picture that fails is an outcome like any other.
 
     So is what failed before it could be judged: it keeps its place among the others.
@@ -20,7 +24,7 @@ def scan(
     return engine.map(partial(judged, judge), paths)
 
 
-def judged(judge: Callable[[Path], Report], path: Path | Failure) -> Report | Failure:
+def judged(judge: Callable[[Path], Answer], path: Path | Failure) -> Answer | Failure:
     """Judge one path; what goes wrong with it becomes a `Failure` that names it."""
     if isinstance(path, Failure):
         return path

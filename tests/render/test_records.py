@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from veridical.prior import at_prior, predictive_values
 from veridical.render.records import line, path_of, record, schema
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
+from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 
 # The checker of the shapes looks at one item of a tuple, picked by chance, while reports are drawn.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -27,6 +28,9 @@ names = words | st.binary(max_size=12).map(os.fsdecode)  # also names that are n
 hex_digits = st.sampled_from("0123456789abcdef")
 reasons = st.lists(st.sampled_from(Reason), max_size=4).map(tuple)
 intervals = st.tuples(probabilities, probabilities).map(lambda ends: (min(ends), max(ends)))
+stabilities = st.lists(st.tuples(words, probabilities), min_size=1, max_size=3).map(
+    lambda copies: Stability(copies=tuple(c[0] for c in copies), p_ai=tuple(c[1] for c in copies))
+)
 verdicts = st.builds(
     Verdict,
     decision=st.sampled_from(Decision),
@@ -38,6 +42,7 @@ verdicts = st.builds(
     epistemic=anything,
     distance=anything,
     reasons=reasons,
+    stability=st.none() | stabilities,
 )
 faces = st.builds(
     FaceReport,
@@ -63,6 +68,22 @@ reports = st.builds(
     level=shares,
     model=st.text(hex_digits, min_size=12, max_size=12),
     version=st.text(min_size=1, max_size=9),
+    prior=shares,
+)
+priors = st.floats(1e-6, 1 - 1e-6)
+cards = st.lists(st.lists(probabilities, min_size=3, max_size=3).map(sorted), min_size=4).map(
+    lambda rates: {
+        "measured": {
+            "test": {
+                name: [middle, low, high]
+                for name, (low, middle, high) in zip(
+                    ("real_called_ai", "ai_called_ai", "ai_called_real", "real_called_real"),
+                    rates,
+                    strict=False,
+                )
+            }
+        }
+    }
 )
 failures = st.builds(
     Failure, path=st.none() | names, error=names, hint=words, bug=st.none() | words
@@ -80,6 +101,7 @@ def a_report(**changes: Any) -> Report:
         epistemic=0.1,
         distance=0.4,
         reasons=(Reason.WITHIN_COVERAGE,),
+        stability=Stability(copies=("jpeg-60", "screenshot-0.8"), p_ai=(0.1 + 0.2, 0.9)),
     )
     face = FaceReport(
         box=Box(left=1.0, top=2.0, width=30.0, height=40.0),
@@ -126,6 +148,21 @@ def test_the_schema_accepts_every_record_and_the_line_is_strict_json(
 
 
 @settings(max_examples=60)
+@given(reports, priors, cards)
+def test_the_schema_accepts_every_record_at_a_prior(
+    report: Report, prior: float, card: dict[str, Any]
+) -> None:
+    at, values = at_prior(report, prior), predictive_values(card, prior)
+    entry = json.loads(line(report, at, values))
+    CHECK.validate(entry)
+    assert entry["prior"] == report.prior
+    assert (entry["at_prior"] is None) == (report.p_ai is None or report.interval is None)
+    if entry["at_prior"]:
+        assert entry["at_prior"]["prior"] == prior
+        assert (entry["at_prior"]["predictive"] is None) == (values is None)
+
+
+@settings(max_examples=60)
 @given(reports | failures)
 def test_the_path_comes_back_to_the_byte(outcome: Report | Failure) -> None:
     assert path_of(json.loads(line(outcome))) == outcome.path
@@ -141,6 +178,15 @@ def test_nothing_is_rounded() -> None:
     assert json.loads(line(a_report()))["p_ai"] == 0.1 + 0.2 + 0.6
 
 
+def test_each_copy_is_named_with_its_number() -> None:
+    (face,) = json.loads(line(a_report()))["faces"]
+    assert face["stability"] == {
+        "copies": [{"name": "jpeg-60", "p_ai": 0.1 + 0.2}, {"name": "screenshot-0.8", "p_ai": 0.9}],
+        "low": 0.1 + 0.2,
+        "high": 0.9,
+    }
+
+
 def test_the_promise_stands_beside_the_answer() -> None:
     entry = record(a_report())
     assert (entry["coverage"], entry["level"]) == (0.95, 0.9)
@@ -148,7 +194,7 @@ def test_the_promise_stands_beside_the_answer() -> None:
 
 def test_every_field_of_a_report_is_in_its_record() -> None:
     entry: dict[str, Any] = record(a_report())
-    assert {field.name for field in fields(Report)} == entry.keys() - {"schema"}
+    assert {field.name for field in fields(Report)} == entry.keys() - {"schema", "at_prior"}
     (face,) = entry["faces"]
     wanted = {field.name for kind in (FaceReport, Verdict) for field in fields(kind)}
     assert wanted - {"verdict"} == face.keys()
@@ -163,7 +209,7 @@ def test_a_face_that_was_not_judged_has_nulls_and_a_reason() -> None:
     CHECK.validate(entry)
     assert (entry["p_ai"], entry["interval"]) == (None, None)
     (found,) = entry["faces"]
-    belief = ("p_ai", "interval", "std", "total", "aleatoric", "epistemic", "distance")
+    belief = ("p_ai", "interval", "std", "total", "aleatoric", "epistemic", "distance", "stability")
     assert [found[key] for key in belief] == [None] * len(belief)
     assert (found["decision"], found["reasons"]) == ("undecided", ["face_too_small"])
 
@@ -204,6 +250,8 @@ def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
         {"interval": [-0.1, 0.5]},
         {"coverage": 1},
         {"level": 90},
+        {"prior": 0},
+        {"at_prior": {"prior": 0.1}},
         {"decision": "fake"},
         {"reasons": ["because"]},
         {"sha256": "0"},

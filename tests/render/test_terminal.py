@@ -8,18 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from veridical.prior import at_prior, predictive_values
 from veridical.render.terminal import (
     bar,
     because,
+    in_numbers,
     in_words,
     nats,
     percent,
     printable,
+    ratio,
     share,
     show,
     summary,
 )
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Verdict
+from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 
 VERDICT = Verdict(
     decision=Decision.AI,
@@ -84,6 +87,84 @@ def test_a_block_says_what_is_believed_and_why() -> None:
     assert "stated" not in text
     assert "EXIF" not in text
     assert "Faces" not in text
+
+
+@pytest.mark.parametrize(
+    ("p_ai", "says"),
+    [
+        (None, None),
+        ((0.2,), "P(ai) 0.200 in a copy that was saved again."),
+        ((0.9, 0.31, 0.5), "P(ai) 0.310 to 0.900 in 3 copies, saved again or made smaller."),
+        ((0.9, 0.9001), "P(ai) 0.900 in 2 copies, saved again or made smaller."),
+    ],
+)
+def test_what_became_of_copies_is_said_if_there_were_any(
+    p_ai: tuple[float, ...] | None, says: str | None
+) -> None:
+    tried = p_ai and Stability(copies=("a", "b", "c")[: len(p_ai)], p_ai=p_ai)
+    face = replace(FACE, verdict=replace(VERDICT, stability=tried or None))
+    text = " ".join(shown(replace(REPORT, faces=(face,))).split())
+    assert (f"Copies {says}" in text) if says else ("Copies" not in text)
+
+
+# --- base rates ---------------------------------------------------------------------------------
+
+
+def test_which_share_of_ai_a_number_presumes_is_always_said() -> None:
+    text = " ".join(shown(REPORT).split())
+    assert "P(ai) presumes 50 % AI-generated pictures (--prior for another)." in text
+    at = at_prior(REPORT, 0.01)
+    into = console()
+    show(REPORT, into, at=at)
+    assert isinstance(into.file, io.StringIO)
+    text = " ".join(into.file.getvalue().split())
+    assert "P(ai) presumes 50 % AI-generated pictures. At 1 % it is 0.267, 0.095 to 0.626." in text
+    assert "Likelihood ratio 36, 10.4 to 166: 3.58 nats for AI." in text
+
+
+@pytest.mark.parametrize(
+    ("evidence", "says"),
+    [(0.0, "1"), (-2.0, "0.135"), (9.0, "8,103"), (math.inf, ">1,000,000"), (-99, "<0.000001")],
+)
+def test_a_likelihood_ratio_is_short(evidence: float, says: str) -> None:
+    assert ratio(evidence) == says
+
+
+def rates(*values: tuple[float, float, float]) -> dict[str, Any]:
+    names = ("real_called_ai", "ai_called_ai", "ai_called_real", "real_called_real")
+    return {"measured": {"test": dict(zip(names, values, strict=True))}}
+
+
+RATES = (0.02, 0.01, 0.04), (0.6, 0.5, 0.7), (0.05, 0.02, 0.1), (0.5, 0.4, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("prior", "says"),
+    [
+        (0.01, "Of 1,000 photos of which 10 are AI-generated, about 26 would be called ai; "
+               "about 6 of those would really be AI-generated."),
+        (0.9, "Of 1,000 photos of which 900 are AI-generated, about 542 would be called ai; "
+              "about 540 of those"),
+        (0.0001, "Of 100,000 photos of which 10 are AI-generated, about 2,006 would be called"),
+    ],
+)  # fmt: skip
+def test_what_alarms_are_worth_is_said_in_whole_photos(prior: float, says: str) -> None:
+    told = in_numbers(prior, predictive_values(rates(*RATES), prior))
+    assert told.startswith(says)
+    assert "measured on test" in told
+
+
+def test_a_rate_of_zero_never_reads_as_always_right() -> None:
+    never = (0.0, 0.0, 0.04)
+    told = in_numbers(0.01, predictive_values(rates(never, RATES[1], never, RATES[3]), 0.01))
+    assert "6 to 47 would be called ai; about 6 of those" in told
+    assert "(PPV): at least 0.112." in told
+    assert "(NPV): at least 0.999." in told
+    assert "1.000" not in told
+
+
+def test_without_measured_rates_none_are_made_up() -> None:
+    assert "not measured" in in_numbers(0.01, None)
 
 
 @pytest.mark.parametrize("decision", Decision)

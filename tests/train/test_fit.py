@@ -414,6 +414,8 @@ def test_calibration_mends_a_head_that_is_too_sure() -> None:
     assert loss(made.slope, made.intercept) < loss(1.0, 0.0)
     for nudge in (0.97, 1.03):
         assert loss(made.slope, made.intercept) <= loss(made.slope * nudge, made.intercept) + 1e-9
+    calibrated = made.slope * logits[~truth].astype(float) + made.intercept
+    assert made.typical_real == pytest.approx(float(np.median(calibrated.mean(axis=1))), abs=1e-5)
     with pytest.raises(TooFewPhotos, match="at least 2 of each"):
         fitting._calibrate(logits[:3], np.array([True, False, False]), np.ones(3), DEFAULT)
 

@@ -10,14 +10,24 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from veridical.report import Box, FaceReport, Failure, Report
+from veridical.prior import AtPrior, PredictiveValues
+from veridical.report import Box, FaceReport, Failure, Report, Stability
 
 REPORT = "veridical.report/1"
 FAILURE = "veridical.failure/1"
 
 
-def record(outcome: Report | Failure) -> dict[str, object]:
+def record(
+    outcome: Report | Failure,
+    at: AtPrior | None = None,
+    values: PredictiveValues | None = None,
+) -> dict[str, object]:
     """Return the outcome as plain values that `schema` accepts.
+
+    Args:
+        outcome: The answer, or why there is none.
+        at: What it says at another share of AI-generated pictures, if that was asked.
+        values: What the model's decisions are worth at that share, if that is known.
 
     `path` is always valid Unicode, for readers stricter than Python's: what was not is written as
     backslash escapes, and `path_bytes` then holds the name itself (see `path_of`).
@@ -41,12 +51,34 @@ def record(outcome: Report | Failure) -> dict[str, object]:
         "reasons": [reason.value for reason in outcome.reasons],
         "coverage": float(outcome.coverage),
         "level": float(outcome.level),
+        "prior": float(outcome.prior),
+        "at_prior": None if at is None else at_prior_record(at, values),
         "faces": [face_record(face) for face in outcome.faces],
         "width": outcome.width,
         "height": outcome.height,
         "steps": [_unicode(step) for step in outcome.steps],
         "model": outcome.model,
         "version": outcome.version,
+    }
+
+
+def at_prior_record(at: AtPrior, values: PredictiveValues | None) -> dict[str, object]:
+    """Return as plain values what an answer says at another share of AI-generated pictures."""
+    return {
+        "prior": float(at.prior),
+        "p_ai": float(at.p_ai),
+        "interval": [float(p) for p in at.interval],
+        "evidence": finite(at.evidence),
+        "evidence_interval": [finite(end) for end in at.evidence_interval],
+        "predictive": None
+        if values is None
+        else {
+            "split": values.split,
+            "ppv": None if values.ppv is None else float(values.ppv),
+            "ppv_interval": [float(end) for end in values.ppv_interval],
+            "npv": None if values.npv is None else float(values.npv),
+            "npv_interval": [float(end) for end in values.npv_interval],
+        },
     }
 
 
@@ -66,6 +98,19 @@ def face_record(face: FaceReport) -> dict[str, object]:
         "epistemic": None if verdict is None else finite(verdict.epistemic),
         "distance": None if verdict is None else finite(verdict.distance),
         "reasons": [reason.value for reason in face.reasons],
+        "stability": None if verdict is None else stability_record(verdict.stability),
+    }
+
+
+def stability_record(stability: Stability | None) -> dict[str, object] | None:
+    """Return what the copies of a face got as plain values; None where there were none."""
+    if stability is None:
+        return None
+    copies = zip(stability.copies, stability.p_ai, strict=True)
+    return {
+        "copies": [{"name": name, "p_ai": float(p)} for name, p in copies],
+        "low": float(stability.low),
+        "high": float(stability.high),
     }
 
 
@@ -84,8 +129,12 @@ def finite(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
-def line(outcome: Report | Failure) -> str:
-    """Return the outcome as one line of JSON, without its line break.
+def line(
+    outcome: Report | Failure,
+    at: AtPrior | None = None,
+    values: PredictiveValues | None = None,
+) -> str:
+    """Return the outcome as one line of JSON, without its line break; see `record`.
 
     The line is ASCII: it survives every encoding, and no file name can break it in two or send
     control characters to a terminal.
@@ -93,7 +142,7 @@ def line(outcome: Report | Failure) -> str:
     Raises:
         ValueError: If a place in the picture is not a finite number.
     """
-    return json.dumps(record(outcome), allow_nan=False)
+    return json.dumps(record(outcome, at, values), allow_nan=False)
 
 
 def path_of(entry: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from veridical.report import Decision, FaceReport, Failure, Reason, Report, Verdict
+from veridical.prior import AtPrior, PredictiveValues
+from veridical.report import Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
 
 WORD = {Decision.REAL: "REAL", Decision.AI: "AI-GENERATED", Decision.UNDECIDED: "UNDECIDED"}
 
@@ -25,12 +26,19 @@ _LABEL = 12  # columns: as wide as the longest decision
 _BAR = 41  # columns: odd, so that there is a middle
 
 
-def show(outcome: Report | Failure, console: Console, *, verbose: bool = False) -> None:
+def show(
+    outcome: Report | Failure,
+    console: Console,
+    *,
+    at: AtPrior | None = None,
+    verbose: bool = False,
+) -> None:
     """Print what is known about one picture.
 
     Args:
         outcome: The answer, or why there is none.
         console: Where to.
+        at: What the answer says at another share of AI-generated pictures, if that was asked.
         verbose: Also what was done to the picture, who spoke, and the traceback of a bug.
     """
     name = "a picture without a file name" if outcome.path is None else outcome.path
@@ -39,7 +47,7 @@ def show(outcome: Report | Failure, console: Console, *, verbose: bool = False) 
     if isinstance(outcome, Failure):
         _show_failure(outcome, console, verbose)
     else:
-        _show_report(outcome, console, verbose)
+        _show_report(outcome, console, at, verbose)
     console.print()
 
 
@@ -99,6 +107,87 @@ def in_words(verdict: Verdict) -> str:
     if Reason.UNLIKE_TRAINING in verdict.reasons:
         where += "; of a face unlike its training data that says little"
     return f"the model is {sure}; {where}"
+
+
+def of_copies(stability: Stability) -> str:
+    """Say what became of P(ai) in copies of the picture."""
+    count = len(stability.copies)
+    if count == 1:
+        return f"P(ai) {share(stability.low)} in a copy that was saved again"
+    low, high = share(stability.low), share(stability.high)
+    between = low if low == high else f"{low} to {high}"
+    return f"P(ai) {between} in {count} copies, saved again or made smaller"
+
+
+def presumption(prior: float) -> str:
+    """Say which share of AI-generated pictures a P(ai) presumes."""
+    return f"P(ai) presumes {percent(prior)} AI-generated pictures"
+
+
+def at_share(at: AtPrior) -> str:
+    """Say what a P(ai) becomes at another share of AI-generated pictures."""
+    low, high = (share(end) for end in at.interval)
+    return f"at {percent(at.prior)} it is {share(at.p_ai)}, {low} to {high}"
+
+
+def weight(at: AtPrior) -> str:
+    """Say how much a picture weighs, whatever the share of AI-generated pictures."""
+    low, high = (ratio(end) for end in at.evidence_interval)
+    side = "AI" if at.evidence > 0 else "real"
+    return (
+        f"likelihood ratio {ratio(at.evidence)}, {low} to {high}: "
+        f"{abs(at.evidence):.2f} nats for {side}"
+    )
+
+
+def ratio(evidence: float) -> str:
+    """Return the likelihood ratio of a weight of evidence in nats, for people."""
+    if abs(evidence) > math.log(1e6):
+        return ">1,000,000" if evidence > 0 else "<0.000001"
+    times = math.exp(evidence)
+    return f"{times:,.0f}" if times >= 1000 else f"{times:.3g}"
+
+
+def in_numbers(prior: float, values: PredictiveValues | None) -> str:
+    """Say what the decisions are worth at a share of AI-generated pictures, in whole pictures.
+
+    Natural frequencies are read rightly by far more people than percentages of percentages
+    (Gigerenzer and Hoffrage, "How to improve Bayesian reasoning without instruction",
+    Psychological Review 102(4), 1995).
+    """
+    if values is None:
+        return (
+            "How many of the photos called ai are AI-generated cannot be said: the error rates of "
+            "this model were not measured."
+        )
+    crowd = 1000
+    while min(prior, 1 - prior) * crowd < 10 - 1e-6 and crowd < 10**9:
+        crowd *= 10
+    alarms, rightly = values.called_ai.value, _count(values.rightly_ai.value * crowd)
+    about = f"about {_count(alarms * crowd)}"
+    if values.ppv is None:  # no real one was called ai when that was measured: no certainty
+        about = f"{_count(alarms * crowd)} to {_count(values.called_ai.high * crowd)}"
+    return (
+        f"Of {crowd:,} photos of which {_count(prior * crowd)} are AI-generated, {about} would be "
+        f"called ai; about {rightly} of those would really be AI-generated.\n"
+        f"Right among those called ai (PPV): {_value(values.ppv, values.ppv_interval)}. "
+        f"Right among those called real (NPV): {_value(values.npv, values.npv_interval)}. "
+        f"The ranges put together those ends of the error rates' 95 % intervals that are worst, "
+        f"and best. The rates were measured on {values.split}, and hold for photos like those."
+    )
+
+
+def _value(value: float | None, interval: tuple[float, float]) -> str:
+    low, high = interval
+    span = f"at least {share(low)}" if high == 1 else f"{share(low)} to {share(high)}"
+    return span if value is None else f"{share(value)}, {span}"
+
+
+def _count(pictures: float) -> str:
+    if 0 < pictures < 1:
+        return "fewer than 1"
+    whole = round(pictures)
+    return f"{whole:,}"
 
 
 def because(reasons: Iterable[Reason], coverage: float) -> Iterator[str]:
@@ -162,7 +251,7 @@ def bar(p: float, interval: tuple[float, float], width: int, *, ascii_only: bool
 # --- one picture -------------------------------------------------------------------------------
 
 
-def _show_report(report: Report, console: Console, verbose: bool) -> None:
+def _show_report(report: Report, console: Console, at: AtPrior | None, verbose: bool) -> None:
     block = _block()
     decision = Text(WORD[report.decision], style=_STYLE[report.decision])
     if report.p_ai is None or report.interval is None:
@@ -179,9 +268,17 @@ def _show_report(report: Report, console: Console, verbose: bool) -> None:
         )
         line = bar(report.p_ai, report.interval, _BAR, ascii_only=console.options.ascii_only)
         block.add_row("", Text.assemble("real ", (line, _STYLE[report.decision]), " ai"))
+        told = presumption(report.prior)
+        if at:
+            block.add_row("Prior", Text(f"{sentence(told)}\n{sentence(at_share(at))}"))
+            block.add_row("Evidence", Text(sentence(weight(at))))
+        else:
+            block.add_row("Prior", Text(sentence(f"{told} (--prior for another)")))
     lead = _lead(report)
     if lead:
         block.add_row("Doubt", Text(sentence(in_words(lead))))
+    if lead and lead.stability:
+        block.add_row("Copies", Text(sentence(of_copies(lead.stability))))
     why = "\n".join(map(sentence, because(report.reasons, report.coverage)))
     block.add_row("Why", Text(why))
     if len(report.faces) > 1:

@@ -457,6 +457,7 @@ def _calibrate(
         allowed_ai=conformal_quantile(1 - p[truth], recipe.coverage),
         real=int((~truth).sum()),
         ai=int(truth.sum()),
+        typical_real=float(np.median((slope * logits + intercept).mean(axis=1)[~truth])),
     )
 
 
