@@ -91,7 +91,9 @@ def mosaicked(side: int, seed: int) -> UInt8[ndarray, "side side 3"]:
     out = np.empty((side, side, 3))
     for channel, mask in enumerate(masks):
         near = [
-            np.roll(np.where(mask, values, 0), (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)
+            np.roll(np.where(mask, values, 0), (i, j), (0, 1))
+            for i in (-1, 0, 1)
+            for j in (-1, 0, 1)
         ]
         count = [np.roll(mask, (i, j), (0, 1)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
         mean = np.sum(near, axis=0) / np.maximum(np.sum(count, axis=0), 1)

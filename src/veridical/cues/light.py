@@ -28,6 +28,8 @@ _NECK = (112, 124)  # rows of the level face below the chin
 _FEATURES = 0.3  # discs around eyes and mouth that are left out, in eye distances
 _DARK, _BRIGHT = 12.0, 247.0  # levels; beyond them brightness is cut off
 _LEAST_SHARE = 0.5  # of the ellipsoid's pixels that must be usable
+_FAINT = 0.2  # of the mean brightness; vectors of less light count less
+_DISAGREE = 0.5  # of their common length by which the halves' vectors may differ
 _FLAT = 1.0  # levels; a standard deviation below it is no shading
 
 
@@ -65,13 +67,14 @@ def measure(scene: Scene) -> Measurement | Silence:
     apart = hypot(right_x - left_x, right_y - left_y)
     neck = _neck(scene, grey, u, fair)
     angle = degrees(atan2(x, -y))
-    seen = "agree" if apart < 0.5 * size + 0.1 else "disagree"
+    halves_apart = apart / (size + _FAINT)
+    seen = "agree" if halves_apart < _DISAGREE else "disagree"
     told = "no neck to compare" if neck is None else f"on the neck {neck:+.2f}"
     return Measurement(
         statistics={
             "strength": hypot(x, y),
             "above": -y,
-            "halves": apart / (size + 0.2),
+            "halves": halves_apart,
             "balance": abs(
                 float(np.log((hypot(right_x, right_y) + 0.1) / (hypot(left_x, left_y) + 0.1)))
             ),
