@@ -17,8 +17,8 @@ from PIL import Image
 
 import veridical
 from veridical import errors, faces, head, images, outlier, saliency
-from veridical.cues import light, noise, spectrum, symmetry
 from veridical.cli import main as cli
+from veridical.cues import light, noise, spectrum, symmetry
 from veridical.detector import Detector
 from veridical.errors import VeridicalError
 from veridical.render import overlay, records, terminal
@@ -266,7 +266,7 @@ def numbers() -> dict[str, list[str]]:
             f"at most {symmetry.FRONTAL} of the eyes' distance",
             f"less than {light.LEAST_PX} px apart",
             f"at {ratios.MOST:g} nats",
-            f"than {ratios.DROP} under JPEG 75",
+            f"by more than {ratios.DROP}; and",
         ],
         "training.md": [
             f"Up to {audit.MOST} pictures",

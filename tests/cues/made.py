@@ -36,7 +36,8 @@ def read(found: Measurement | Silence) -> dict[str, float]:
 
 
 def grey(values: Float[ndarray, "height width"]) -> UInt8[ndarray, "height width 3"]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    one: ndarray = np.clip(np.rint(values), 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+    return one
 
 
 def clouds(side: int, seed: int, *, power: float = 1.2) -> Float[ndarray, "side side"]:
@@ -45,13 +46,15 @@ def clouds(side: int, seed: int, *, power: float = 1.2) -> Float[ndarray, "side 
     f = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.fftfreq(side)[None, :])
     f[0, 0] = 1
     values = np.fft.ifft2(np.fft.fft2(noise) / f**power).real
-    return 128 + 25 * (values - values.mean()) / values.std()
+    one: ndarray = 128 + 25 * (values - values.mean()) / values.std()
+    return one
 
 
 def camera(side: int, seed: int) -> Float[ndarray, "side side"]:
     """Clouds seen through a lens, with the noise of a sensor."""
     draw = np.random.default_rng(seed + 1)
-    return local_mean(clouds(side, seed), 3) + draw.normal(0, 2, (side, side))
+    one: ndarray = local_mean(clouds(side, seed), 3) + draw.normal(0, 2, (side, side))
+    return one
 
 
 def convolved(values: Float[ndarray, "height width"], seed: int) -> Float[ndarray, "height width"]:
@@ -61,9 +64,11 @@ def convolved(values: Float[ndarray, "height width"], seed: int) -> Float[ndarra
     kernel /= kernel.sum()
     padded = np.pad(values, 1, mode="reflect")
     height, width = values.shape
-    return sum(
-        kernel[i, j] * padded[i : i + height, j : j + width] for i in range(3) for j in range(3)
-    )
+    out = np.zeros(values.shape)
+    for down in range(3):
+        for across in range(3):
+            out += kernel[down, across] * padded[down : down + height, across : across + width]
+    return out
 
 
 def upsampled(side: int, factor: int, seed: int) -> Float[ndarray, "side side"]:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cues.made import camera, clouds, grey, read, scene, transposed, upsampled
@@ -33,6 +33,7 @@ def test_an_uneven_transposed_convolution_leaves_a_line_at_half_the_rate(seed: i
     assert read(measure(scene(grey(transposed(256, seed)))))["grid_2"] > 3
 
 
+@settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_a_flipped_face_has_the_same_spectrum(seed: int) -> None:
     values = camera(96, seed)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from veridical.arrays import Bool, Float, ndarray
+from veridical.intervals import Measured
 from veridical.train import ratios
 from veridical.train.ratios import (
     MOST,
@@ -64,7 +65,7 @@ def test_the_ratio_of_two_normals_is_the_one_in_the_book() -> None:
 def test_what_holds_elsewhere_is_measured_as_such() -> None:
     worth = measured(table(1.5, 1200), table(1.5, 800, seed=1))
     assert worth.auroc.low > 0.8
-    assert worth.cllr < 0.75
+    assert worth.cllr.high < 0.8
     assert worth.slope == pytest.approx(1, abs=0.25)
     assert (worth.n_real, worth.n_ai) == (400, 400)
 
@@ -74,7 +75,7 @@ def test_chance_is_worth_nothing_and_says_nothing() -> None:
     assert max(fit.weights.cap_real, fit.weights.cap_ai) < 0.5
     worth = measured(table(0.0, 600), table(0.0, 800, seed=1))
     assert worth.auroc.low < 0.5 < worth.auroc.high
-    assert worth.cllr > 0.98
+    assert worth.cllr.value > 0.98
 
 
 def test_what_only_tells_sources_apart_is_scaled_down_by_leaving_them_out() -> None:
@@ -153,13 +154,16 @@ def test_a_generator_is_measured_against_all_real_pictures() -> None:
 def test_a_cue_weighs_only_if_every_hurdle_is_taken() -> None:
     good = measured(table(1.5, 800), table(1.5, 800, seed=1))
     chance = measured(table(1.5, 800), table(0.0, 800, seed=1))
-    assert judged(good, good, evidence=True)[0]
-    assert not judged(good, good, evidence=False)[0]
-    assert not judged(chance, chance, evidence=True)[0]
-    assert not judged(good, chance, evidence=True)[0]
-    assert not judged(good, None, evidence=True)[0]
-    assert not judged(replace(good, cllr=1.01), good, evidence=True)[0]
-    assert not judged(good, replace(good, cllr=1.01), evidence=True)[0]
+    dear = replace(good, cllr=Measured(1.01, 0.9, 1.1))
+    assert judged(good, {"a copy": good}, evidence=True)[0]
+    assert not judged(good, {"a copy": good}, evidence=False)[0]
+    assert not judged(None, {}, evidence=True)[0]
+    assert not judged(chance, {"a copy": chance}, evidence=True)[0]
+    assert not judged(dear, {"a copy": good}, evidence=True)[0]
+    for copy in (chance, None, dear):
+        weighs, because = judged(good, {"one": good, "another": copy}, evidence=True)
+        assert not weighs
+        assert because.endswith("after another")
 
 
 def test_the_regression_agrees_with_scikit_learn() -> None:

@@ -9,6 +9,7 @@ from veridical.arrays import Float, UInt8, ndarray
 from veridical.cues.shape import Point, Scene
 
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # ITU-R BT.601, the luma of JPEG (JFIF 1.02)
+_AVERAGED = 16  # px in each direction that one pixel of a shrunken face is the mean of, at most
 _STRIDE = 1.5  # px; a picture is first shrunk by whole pixels where a warp would skip more
 
 
@@ -117,9 +118,12 @@ def level(
     top = int(np.clip(min(y for _, y in corners) - 2, 0, height - 1))
     right = int(np.clip(max(x for x, _ in corners) + 3, left + 1, width))
     bottom = int(np.clip(max(y for _, y in corners) + 3, top + 1, height))
-    image = Image.fromarray(np.ascontiguousarray(scene.pixels[top:bottom, left:right]))
-    factor = max(1, min(int(scale / _STRIDE), *image.size))
-    image = image.reduce(factor) if factor > 1 else image
+    # Of a face of many megapixels, every n-th pixel is enough to average over.
+    skip = max(1, int(scale / _STRIDE) // _AVERAGED)
+    image = Image.fromarray(np.ascontiguousarray(scene.pixels[top:bottom:skip, left:right:skip]))
+    reduced = max(1, min(int(scale / skip / _STRIDE), *image.size))
+    image = image.reduce(reduced) if reduced > 1 else image
+    factor = skip * reduced
     u0 = (cx - cos * at[0] + sin * at[1] - left) / factor
     v0 = (cy - sin * at[0] - cos * at[1] - top) / factor
     # Pillow's own warp would fill with black what lies outside.
