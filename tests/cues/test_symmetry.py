@@ -108,6 +108,17 @@ def test_a_levelled_face_has_its_eyes_where_they_were_asked_for() -> None:
     assert blank.max() == 0
 
 
+def test_a_face_of_many_megapixels_looks_like_its_small_copy() -> None:
+    small = scene(grey(clouds(64, 1, power=2)))
+    huge = replace(
+        small,
+        pixels=small.pixels.repeat(50, axis=0).repeat(50, axis=1),
+        landmarks=tuple((50 * x, 50 * y) for x, y in small.landmarks),
+    )
+    one, two = (luma(level(s, size=32, between=12.0, at=(16.0, 12.0))) for s in (small, huge))
+    assert np.abs(one - two).mean() < 3
+
+
 # --- eyes --------------------------------------------------------------------------------------
 
 

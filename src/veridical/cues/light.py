@@ -6,9 +6,9 @@ Brightness under distant light is I = A + N.L for a matt surface with normals N 
 2010, for faces). That is the constant and the first order of the spherical harmonics of lighting
 (Ramamoorthi and Hanrahan, JOSA A 18(10), 2001).
 
-Departures: we have no contour and no model of this face. The normals are those of an ellipsoid laid
-into the face's box, turned with the eyes; noses and hair are not ellipsoids, and outliers are
-dropped once. So the direction is rough, and only large disagreement can mean something. Two lamps,
+Departures: we have no contour and no model of this face. The normals are those of one ellipsoid for
+all heads, scaled by the distance of the eyes and turned with them; noses and hair are not
+ellipsoids, and outliers are dropped once. So the direction is rough, and only large disagreement can mean something. Two lamps,
 a window and a lamp, or half a face in shadow disagree honestly.
 """
 
@@ -40,7 +40,7 @@ def measure(scene: Scene) -> Measurement | Silence:
         what = (
             "Where the eyes are is not known"
             if not scene.landmarks
-            else (f"The eyes are {between:.0f} px apart; {LEAST_PX} px are needed")
+            else f"The eyes are {between:.0f} px apart; {LEAST_PX} px are needed"
         )
         return Silence(cue="light", why=f"{what}, so shading cannot be laid onto a head.")
     picture = level(scene, size=_SIDE, between=_BETWEEN, at=_EYES)
