@@ -43,7 +43,7 @@ FITTED = ROOT / "src" / "veridical" / "cues" / "fitted.json"
 PAGE = ROOT / "docs" / "cues.md"
 PLAIN, JPEG75, HALF = "as delivered", "JPEG 75", "half size"
 VIEWS = (PLAIN, JPEG75, HALF)
-MOST = 120
+MOST = 40
 
 Record = dict[str, Any]
 

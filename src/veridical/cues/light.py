@@ -8,8 +8,8 @@ Brightness under distant light is I = A + N.L for a matt surface with normals N 
 
 Departures: we have no contour and no model of this face. The normals are those of one ellipsoid for
 all heads, scaled by the distance of the eyes and turned with them; noses and hair are not
-ellipsoids, and outliers are dropped once. So the direction is rough, and only large disagreement can
-mean something. Two lamps, a window and a lamp, or half a face in shadow disagree honestly.
+ellipsoids, and outliers are dropped once. So the direction is rough, and only large disagreement
+can mean something. Two lamps, a window and a lamp, or half a face in shadow disagree honestly.
 """
 
 from math import atan2, degrees, hypot
