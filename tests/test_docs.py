@@ -19,12 +19,13 @@ import veridical
 from veridical import errors, faces, head, images, outlier, saliency, stability
 from veridical.calibration import conformal_rank
 from veridical.cli import main as cli
+from veridical.cues import light, noise, spectrum, symmetry
 from veridical.detector import Detector
 from veridical.errors import VeridicalError
 from veridical.intervals import share_beyond
 from veridical.render import overlay, records, terminal
 from veridical.report import Decision, Reason
-from veridical.train import audit, audit_files, export, facts, fit, make, recipes
+from veridical.train import audit, audit_files, export, facts, fit, make, ratios, recipes
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -261,6 +262,17 @@ def numbers() -> dict[str, list[str]]:
             f"a JPEG of quality {facts._QUALITY}",
             f"schema `{audit_files.AUDIT}`",
         ],
+        "cues.md": [
+            f"up to {spectrum.MOST_PX} px",
+            f"fewer than {spectrum.LEAST_PX} px, or shows no texture",
+            f"fewer than {noise.LEAST_PX} px, or if it is mostly",
+            f"at least {symmetry.LEAST_EYES_PX} px apart, whether",
+            f"at least {symmetry.LEAST_PX} px apart and the face",
+            f"at most {symmetry.FRONTAL} of the eyes' distance",
+            f"less than {light.LEAST_PX} px apart",
+            f"at {ratios.MOST:g} nats",
+            f"by more than {ratios.DROP}; and",
+        ],
         "training.md": [
             f"Up to {audit.MOST} pictures",
             f"At least {make._FEWEST} pictures",
@@ -270,7 +282,11 @@ def numbers() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize(
-    "page", ["using.md", "faces.md", "numbers.md", "explanations.md", "audit.md", "training.md"]
+    "page",
+    [
+        *("using.md", "faces.md", "numbers.md", "explanations.md", "audit.md", "cues.md"),
+        "training.md",
+    ],
 )
 def test_numbers_in_the_text_are_those_in_the_code(page: str) -> None:
     said = " ".join(text(page).split())

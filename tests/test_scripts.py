@@ -87,3 +87,18 @@ def test_a_smoke_test_is_never_written_into_the_package(album: Path) -> None:
     )
     assert done.returncode == 2
     assert "--out" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_worth_of_the_cues_can_be_measured_anew(album: Path, tmp_path: Path) -> None:
+    fitted = ROOT / "src" / "veridical" / "cues" / "fitted.json"
+    kept = fitted, ROOT / "docs" / "cues.md"
+    before = [path.read_bytes() for path in kept]
+    first = run("scripts/make_cues.py", album, "--work", tmp_path, "--quick")
+    assert "| spectrum |" in first
+    assert [path.read_bytes() for path in kept] == before
+    (cache,) = tmp_path.glob("cues-*.jsonl")
+    lines = cache.read_text().splitlines()
+    second = run("scripts/make_cues.py", album, "--work", tmp_path, "--quick")
+    assert cache.read_text().splitlines() == lines  # all was remembered
+    assert second == first

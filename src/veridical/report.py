@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 
 
 class Decision(StrEnum):
@@ -137,6 +138,45 @@ class Verdict:
                 "A verdict needs probabilities in [0, 1] and low <= high; "
                 f"got p_ai={self.p_ai}, interval={self.interval}."
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a forensic cue measured on one face, and what that is worth.
+
+    Attributes:
+        cue: Its name.
+        statistics: What was measured, as (name, value), in the cue's order; what could not be
+            measured on this face is left out. Units are told by the cue.
+        llr: Log-likelihood ratio of `ai` against `real`, nats; positive speaks for `ai`. None where
+            the cue has no measured worth: then it informs, and weighs nothing.
+        plain: One sentence for anybody.
+        technical: One sentence for an expert, with numbers and units.
+    """
+
+    cue: str
+    statistics: tuple[tuple[str, float], ...]
+    llr: float | None
+    plain: str
+    technical: str
+
+    def __post_init__(self) -> None:
+        values = [value for _, value in self.statistics]
+        if not all(map(isfinite, [*values, self.llr or 0.0])):
+            raise ValueError(f"A reading needs finite numbers; got {self.statistics}, {self.llr}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """A forensic cue that has nothing to say about one face. Silence is no evidence.
+
+    Attributes:
+        cue: Its name.
+        why: What was wanted and what came, as a sentence.
+    """
+
+    cue: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Answers for programs (`records`), for the terminal (`terminal`) and as pictures (`overlay`)."""
+"""Answers for programs (`records`), for people (`terminal`), as pictures (`overlay`, `cues`)."""

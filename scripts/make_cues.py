@@ -1,0 +1,334 @@
+"""Fit what the forensic cues are worth, measure it, and write fitted.json and docs/cues.md.
+
+    python scripts/make_cues.py DATA/manifest.csv [--work DIR] [--most N] [--quick]
+
+DATA is a manifest (path, label, source, generator, group, split). The ratios are fitted on at most
+N pictures of every source and generator in `train`, each as delivered, re-encoded as JPEG 75, and
+at half size, alike for both classes, so that a cue cannot learn how a class was delivered. They are
+measured on `val`, whose generators and sources are others, in the same three ways. The face is
+sought once, in the picture as delivered. What was measured is kept in DIR, by the hash of the
+picture and of the cues' code; an interrupted run goes on. `--quick` goes through all of it on a few
+pictures and writes nothing.
+"""
+
+import argparse
+import io
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from hashlib import sha256
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from veridical.cues import DEFAULT_CUES
+from veridical.cues.shape import Cue, Scene
+from veridical.cues.weights import SCHEMA
+from veridical.errors import PhotoError
+from veridical.faces import Face, FaceFinder
+from veridical.folders import read_samples
+from veridical.images import read_bytes, read_photo
+from veridical.intervals import Measured
+from veridical.report import Box, Silence
+from veridical.samples import Sample
+from veridical.train.ratios import Fit, Table, Worth, fit_ratio, judged, measure_ratio
+
+ROOT = Path(__file__).parent.parent
+FITTED = ROOT / "src" / "veridical" / "cues" / "fitted.json"
+PAGE = ROOT / "docs" / "cues.md"
+PLAIN, JPEG75, HALF = "as delivered", "JPEG 75", "half size"
+VIEWS = (PLAIN, JPEG75, HALF)
+MOST = 40
+
+Record = dict[str, Any]
+
+
+def thinned(samples: Sequence[Sample], most: int) -> list[Sample]:
+    """Return at most `most` pictures of every cell, always the same ones."""
+    cells: dict[tuple[str, str, str], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        cells[sample.label, sample.source, sample.generator].append(sample)
+    return [
+        sample
+        for cell in sorted(cells)
+        for sample in sorted(cells[cell], key=lambda s: sha256(s.path.name.encode()).hexdigest())[
+            :most
+        ]
+    ]
+
+
+def scenes(data: bytes, face: Face, views: Iterable[str]) -> Iterator[tuple[str, Scene]]:
+    """Yield a picture's views with its face in each."""
+    photo = read_photo(data)
+    for view in views:
+        pixels, file, scale = photo.pixels, data, 1.0
+        if view != PLAIN:
+            image = Image.fromarray(photo.pixels)
+            if view == HALF:
+                size = max(1, image.width // 2), max(1, image.height // 2)
+                image, scale = image.resize(size, Image.Resampling.LANCZOS), 0.5
+            stream = io.BytesIO()
+            image.save(
+                stream,
+                **({"format": "JPEG", "quality": 75} if view == JPEG75 else {"format": "PNG"}),
+            )
+            file = stream.getvalue()
+            pixels = read_photo(file).pixels
+        box = face.box
+        yield (
+            view,
+            Scene(
+                pixels=pixels,
+                data=file,
+                box=Box(
+                    left=box.left * scale,
+                    top=box.top * scale,
+                    width=box.width * scale,
+                    height=box.height * scale,
+                ),
+                landmarks=tuple((x * scale, y * scale) for x, y in face.landmarks),
+            ),
+        )
+
+
+def looked(sample: Sample, views: Sequence[str], finder: FaceFinder) -> Record:
+    """Return what every cue measured on every view, or None where there is no face."""
+    try:
+        data = read_bytes(sample.path)
+        faces = finder.find(read_photo(data).pixels)
+    except PhotoError:
+        return {}
+    found: Record = {}
+    for view, scene in scenes(data, faces[0], views) if faces else ():
+        for cue in DEFAULT_CUES:
+            before = perf_counter()
+            answer = cue.measure(scene)
+            took = 1e3 * (perf_counter() - before)
+            told = {} if isinstance(answer, Silence) else dict(answer.known())
+            found.setdefault(cue.name, {})[view] = {"ms": took, **told}
+    return found
+
+
+def code() -> str:
+    """Return twelve hex digits that change when a cue does."""
+    folder = Path(str(import_module("veridical.cues").__file__)).parent
+    names = ("pixels", *(cue.name for cue in DEFAULT_CUES))
+    text = b"".join((folder / f"{name}.py").read_bytes() for name in names)
+    return sha256(text + FaceFinder.name.encode()).hexdigest()[:12]
+
+
+def gathered(samples: Sequence[Sample], views: Sequence[str], work: Path) -> list[Record]:
+    """Measure every picture, or remember what was measured."""
+    kept = work / f"cues-{code()}.jsonl"
+    known: dict[str, Record] = {}
+    if kept.is_file():
+        for line in kept.read_text(encoding="utf-8").splitlines():
+            told = json.loads(line)
+            known[told["key"]] = told["found"]
+    finder = FaceFinder(1)
+    records = []
+    with kept.open("a", encoding="utf-8") as stream:
+        for number, sample in enumerate(samples):
+            hashed = sha256(sample.path.read_bytes()).hexdigest()
+            key = f"{hashed} {' '.join(views)}"
+            if key not in known:
+                known[key] = looked(sample, views, finder)
+                stream.write(json.dumps({"key": key, "found": known[key]}) + "\n")
+                stream.flush()
+            records.append(known[key])
+            if number % 100 == 0:
+                print(f"{number} of {len(samples)}", flush=True)
+    return records
+
+
+def tabled(
+    cue: Cue, samples: Sequence[Sample], records: Sequence[Record], views: Sequence[str]
+) -> tuple[Table, float]:
+    """Return what one cue measured on some views, and the share on which it was silent."""
+    rows, of, silent, total = [], [], 0, 0
+    for sample, record in zip(samples, records, strict=True):
+        for view in views if record else ():
+            told = record[cue.name][view]
+            total += 1
+            if told.keys() == {"ms"}:
+                silent += 1
+                continue
+            rows.append([told.get(name, np.nan) for name in cue.statistics])
+            of.append(sample)
+    return (
+        Table(
+            values=np.array(rows, dtype=float).reshape(-1, len(cue.statistics)),
+            ai=np.array([sample.label == "ai" for sample in of], dtype=bool),
+            cells=tuple((sample.label, sample.source, sample.generator) for sample in of),
+            groups=tuple(sample.group for sample in of),
+        ),
+        silent / max(total, 1),
+    )
+
+
+def milliseconds(cue: Cue, records: Sequence[Record]) -> float:
+    """Return the median time of a cue on a picture as delivered, on one core, silence included."""
+    return float(np.median([record[cue.name][PLAIN]["ms"] for record in records if record]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--work", type=Path, default=ROOT / "model-work")
+    parser.add_argument("--most", type=int, default=MOST, help="pictures per source and generator")
+    parser.add_argument("--quick", action="store_true", help="a smoke test; writes nothing")
+    asked = parser.parse_args()
+    asked.work.mkdir(parents=True, exist_ok=True)
+    samples = {
+        split: thinned(read_samples(asked.manifest, split=split), 4 if asked.quick else most)
+        for split, most in (("train", asked.most), ("val", 10**9))
+    }
+    records = {split: gathered(samples[split], VIEWS, asked.work) for split in samples}
+    told: dict[str, Record] = {}
+    pages: dict[str, str] = {}
+    for cue in DEFAULT_CUES:
+        table, silent = tabled(cue, samples["train"], records["train"], VIEWS)
+        fit = fit_ratio(cue.name, cue.statistics, table)
+        worth = {
+            view: measure_ratio(fit, *tabled(cue, samples["val"], records["val"], (view,)))
+            for view in VIEWS
+        }
+        copies = {view: one for view, one in worth.items() if view != PLAIN}
+        weighs, because = judged(worth[PLAIN], copies, evidence=cue.evidence)
+        weights = replace(fit.weights, weighs=weighs, because=because)
+        kept = {key: value for key, value in asdict(weights).items() if key != "cue"}
+        told[cue.name] = {
+            "weights": kept,
+            "measured": {
+                "train": {
+                    "rows_real": int((~table.ai).sum()),
+                    "rows_ai": int(table.ai.sum()),
+                    "silent": silent,
+                    "ms": milliseconds(cue, records["train"]),
+                    "auroc_of_left_out_pairs": interval(fit.left_out),
+                    "slope_on_left_out_pairs": fit.slope,
+                },
+                "val": {view: as_record(one) for view, one in worth.items() if one},
+            },
+        }
+        pages[cue.name] = section(fit, worth, silent, weighs, because)
+        print(f"\n{cue.name}\n{pages[cue.name]}", flush=True)
+    overview = summary(told)
+    print(f"\n{overview}")
+    if not asked.quick:
+        card = {"schema": SCHEMA, "cues": told}
+        FITTED.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        text = between(PAGE.read_text(encoding="utf-8"), "summary", overview)
+        for name, page in pages.items():
+            text = between(text, name, page)
+        PAGE.write_text(text, encoding="utf-8")
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def interval(measured: Measured) -> list[float]:
+    return [measured.value, measured.low, measured.high]
+
+
+def as_record(worth: Worth) -> Record:
+    record = asdict(worth)
+    measured = {"auroc": interval(worth.auroc), "cllr": interval(worth.cllr)}
+    return {**record, **measured, "by_generator": dict(worth.by_generator)}
+
+
+def number(measured: Measured) -> str:
+    return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def section(
+    fit: Fit, worth: Mapping[str, Worth | None], silent: float, weighs: bool, because: str
+) -> str:
+    """Return what was measured of one cue."""
+    plain = worth[PLAIN]
+    makers = [name for name, _ in plain.by_generator] if plain else []
+    rows = [
+        (
+            view,
+            f"{one.n_real} + {one.n_ai}",
+            f"{one.silent:.2f}",
+            number(one.auroc),
+            number(one.cllr),
+            f"{one.slope:.2f}",
+            *(f"{dict(one.by_generator).get(name, np.nan):.3f}" for name in makers),
+        )
+        if one
+        else (view, "silent on all of one class", *["–"] * (4 + len(makers)))
+        for view, one in worth.items()
+    ]
+    header = ("`val`, unseen", "real + AI", "silent", "AUROC", "Cllr, bits", "slope", *makers)
+    weights = fit.weights
+    words = "It weighs" if weighs else "It weighs nothing"
+    most = (
+        f"At most {weights.cap_real:.2f} nats for `real` and {weights.cap_ai:.2f} for `ai`."
+        if weighs
+        else "Its readings are information."
+    )
+    return "\n\n".join(
+        [
+            f"**{words}**: {because}. {most}",
+            table(header, rows),
+            f"On `train`, two sources left out at a time: AUROC {number(fit.left_out)}, scale "
+            f"{fit.slope:.2f}; silent on {silent:.2f} of the pictures and their copies.",
+        ]
+    )
+
+
+def summary(told: Mapping[str, Record]) -> str:
+    """Return one row per cue."""
+    rows = []
+    for name, one in told.items():
+        val = one["measured"]["val"]
+        rows.append(
+            (
+                name,
+                f"{val[PLAIN]['silent']:.2f}" if PLAIN in val else "1",
+                *(
+                    number(Measured(*val[view]["auroc"])) if view in val else "silent"
+                    for view in (PLAIN, JPEG75, HALF)
+                ),
+                number(Measured(*val[PLAIN]["cllr"])) if PLAIN in val else "–",
+                f"{one['measured']['train']['ms']:.0f}",
+                "yes" if one["weights"]["weighs"] else "no",
+            )
+        )
+    header = (
+        "cue",
+        "silent",
+        "AUROC",
+        "after JPEG 75",
+        "at half size",
+        "Cllr, bits",
+        "ms",
+        "weighs",
+    )
+    return table(header, rows)
+
+
+def between(text: str, name: str, inside: str) -> str:
+    start, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    if text.count(start) != 1 or text.count(end) != 1:
+        raise SystemExit(f"{PAGE.name} needs {start} and {end}, each once.")
+    head, rest = text.split(start)
+    return f"{head}{start}\n\n{inside}\n\n{end}{rest.split(end)[1]}"
+
+
+if __name__ == "__main__":
+    main()
