@@ -53,6 +53,7 @@ from benchmarks.generalisation import (
     AS_DELIVERED,
     JOBS,
     laundered,
+    of_the_grid,
     publish,
     track,
     training_pictures,
@@ -134,11 +135,21 @@ class Bench:
         """Look at pictures, or remember having looked."""
         return replace(self.looker, **changes).look(samples, Threads(JOBS), track)
 
-    def answers(self, split: str, detector: Detector, way: str = "") -> Answers:
-        """Return what a detector said of a split and of its copies."""
-        kept = self.work / f"copies-{split}-{detector.model}{way}.jsonl"
+    def grid(self, split: str) -> tuple[tuple[Sample, ...], Answers]:
+        """Return pictures of a split, and what the detector said of them and of their copies."""
+        samples = of_the_grid(self.pictures(split))
         steps = [AS_DELIVERED, *GRID]
-        return laundered(self.pictures(split), detector, kept, steps[:2] if self.quick else steps)
+        steps = steps[:2] if self.quick else steps
+        return samples, laundered(samples, self.detector, self.kept(split), steps)
+
+    def delivered(self, split: str) -> Mapping[str, Mapping[str, Any]]:
+        """Return what the detector said of all pictures of a split, as delivered."""
+        told = laundered(self.pictures(split), self.detector, self.kept(split), [AS_DELIVERED])
+        return told[AS_DELIVERED]
+
+    def kept(self, split: str) -> Path:
+        """Return where answers are kept; `benchmarks.generalisation` shares them."""
+        return self.work / f"copies-{split}-{self.detector.model}.jsonl"
 
 
 def some(samples: Sequence[Sample], most: int = 2) -> tuple[Sample, ...]:
@@ -293,10 +304,11 @@ def decided(bench: Bench) -> str:
     """Return how often decisions are wrong, by generator, by source and by copy."""
     parts = []
     for split in bench.splits:
-        samples, answers = bench.pictures(split), bench.answers(split, bench.detector)
-        parts.append(
-            f"On `{split}`:\n\n{decided_page(samples, answers, bench.detector.calibration)}"
+        pictures, (copied_, answers) = bench.pictures(split), bench.grid(split)
+        page = decided_page(
+            pictures, bench.delivered(split), copied_, answers, bench.detector.calibration
         )
+        parts.append(f"On `{split}`:\n\n{page}")
     return "\n\n".join(parts)
 
 
@@ -406,23 +418,17 @@ def told_apart(
 # --- stability -----------------------------------------------------------------------------------
 
 
-def one_look() -> Detector:
-    """Load the model without its second look at decided faces."""
-    options: dict[str, Any] = {"stability": False}
-    return Detector.load(threads=1, **options)
-
-
 def stability(bench: Bench) -> str:
     """Return how the answers about one photo differ over its copies, both ways of judging."""
     parts = []
-    plain = one_look()
     for split in bench.splits:
-        samples = bench.pictures(split)
-        ways = {
-            "one look": bench.answers(split, plain, "-one-look"),
-            "second look (ships)": bench.answers(split, bench.detector),
+        samples, answers = bench.grid(split)
+        once = {
+            step: {path: {**one, "decision": one["one_look"]} for path, one in told.items()}
+            for step, told in answers.items()
         }
-        parts.append(f"On `{split}`:\n\n{stability_page(samples, ways)}")
+        ways = {"one look": once, "second look (ships)": answers}
+        parts.append(f"On {len(samples)} photos of `{split}`:\n\n{stability_page(samples, ways)}")
     return "\n\n".join(parts)
 
 
@@ -435,8 +441,7 @@ def fairness(bench: Bench) -> str:
     told: dict[str, Mapping[str, Any]] = {}
     for split in bench.splits:
         samples += bench.pictures(split)
-        kept = bench.work / f"copies-{split}-{bench.detector.model}.jsonl"
-        told |= laundered(bench.pictures(split), bench.detector, kept, [AS_DELIVERED])[AS_DELIVERED]
+        told |= bench.delivered(split)
     finder = bench.detector.finder
     kept = bench.work / f"faces-{_slug(finder.name)}.jsonl"
     facts = appearances(samples, finder, kept)

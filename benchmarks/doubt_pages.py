@@ -121,12 +121,25 @@ def _marked(
 # --- decided -------------------------------------------------------------------------------------
 
 
-def decided_page(samples: Sequence[Sample], answers: Answers, calibration: Calibration) -> str:
-    """Return the three tables of one split."""
+def decided_page(
+    samples: Sequence[Sample],
+    first: Mapping[str, Mapping[str, Any]],
+    copied: Sequence[Sample],
+    answers: Answers,
+    calibration: Calibration,
+) -> str:
+    """Return the tables of one split.
+
+    Args:
+        samples: All pictures.
+        first: What was said of them as delivered, by path.
+        copied: Those of which copies were judged.
+        answers: What was said of the copies, by step and path.
+        calibration: Of the model.
+    """
     header = ("pictures", "n", "decided", "wrong among the decided", "set holds the truth")
     ai = [s for s in samples if s.label == "ai"]
     real = [s for s in samples if s.label == "real"]
-    first = answers[AS_DELIVERED]
     lines: list[tuple[object, ...]] = []
     for name, part, key in (
         ("AI-generated", ai, lambda s: s.generator),
@@ -134,11 +147,14 @@ def decided_page(samples: Sequence[Sample], answers: Answers, calibration: Calib
     ):
         if part:
             whole = decisions.cell(f"**all {name}**", part, first, first, calibration)
-            lines += decisions.lines([whole, *decisions.by(key, part, answers, calibration)])
-    steps = decisions.steps(samples, answers, calibration)
+            lines += decisions.lines(
+                [whole, *decisions.by(key, part, {AS_DELIVERED: first}, calibration)]
+            )
+    steps = decisions.steps(copied, answers, calibration)
     return "\n\n".join(
         [
             table(header, lines),
+            f"Copies of {len(copied)} of them:",
             table(
                 (
                     "copy",

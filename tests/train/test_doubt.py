@@ -91,7 +91,6 @@ def test_every_part_runs_alone_and_goes_on_from_what_it_kept(
     part: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posteriors, "WAVES", 50)
-    monkeypatch.setattr(doubt, "one_look", lambda: bench.detector)
     inside = PARTS[part](bench)
     assert "| --- |" in inside
     assert "nan" not in inside
@@ -206,7 +205,8 @@ def cells(page: str, first: str) -> list[str]:
 
 
 def test_decided_errors_are_shares_of_the_decided() -> None:
-    page = decided_page(PHOTOS, WAYS["one look"], CALIBRATION)
+    told = WAYS["one look"]
+    page = decided_page(PHOTOS, told[AS_DELIVERED], PHOTOS, told, CALIBRATION)
     assert cells(page, "**all real**")[1:4] == ["2", "1.000 [0.342, 1.000]", "0.500 [0.095, 0.905]"]
     assert cells(page, "studio")[3].startswith("0.000")
     assert cells(page, "x")[3].startswith("1.000")

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import generalisation
-from benchmarks.generalisation import FAMILIES, family, holdout, judged
+from benchmarks.generalisation import FAMILIES, family, holdout, judged, one_look
 
 from veridical.arrays import ndarray
-from veridical.detector import Posterior
+from veridical.detector import Detector, Posterior
+from veridical.report import Decision, Reason
 from veridical.samples import Sample
 from veridical.train.features import Looks
 from veridical.train.fit import refits
@@ -93,3 +94,16 @@ def test_a_shared_trace_is_found_and_a_shortcut_is_not_rewarded() -> None:
     shortcut = judged(holdout(looks(0, 6), RECIPE))
     mean = np.mean([cell["auroc"] for cells in shortcut.values() for cell in cells])
     assert 0.3 < mean < 0.7
+
+
+def test_without_the_second_look_the_decision_is_what_the_numbers_say(
+    tiny_detector: Detector, face_picture: ndarray
+) -> None:
+    report = replace(tiny_detector, copies=()).inspect(face_picture)
+    assert one_look(report, tiny_detector) is report.decision
+    (face,) = report.faces
+    assert face.verdict is not None
+    doubted = replace(face.verdict, decision=Decision.UNDECIDED, p_ai=0.0)
+    reasons = (Reason.CHANGES_UNDER_RECOMPRESSION,)
+    changed = replace(report, faces=(replace(face, verdict=doubted, reasons=reasons),))
+    assert one_look(changed, tiny_detector) is Decision.REAL
