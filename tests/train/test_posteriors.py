@@ -136,7 +136,9 @@ def test_pseudo_fakes_weigh_little_and_classes_alike(seen: Looks) -> None:
     assert weights[truth].sum() == pytest.approx(weights[~truth].sum())
     assert weights.mean() == pytest.approx(1)
     pseudo = np.array([s.generator == "taef2" for s in seen.samples])
-    assert weights[pseudo].mean() == pytest.approx(0.1 * weights[truth & ~pseudo].mean())
+    assert weights[pseudo].mean() == pytest.approx(
+        RECIPE.pseudo_weight * weights[truth & ~pseudo].mean()
+    )
 
 
 def test_folds_leave_relatives_out_and_pseudo_fakes_unjudged(seen: Looks) -> None:
