@@ -300,6 +300,82 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
 
 
+def curve(
+    looks: Looks, others: Looks, recipe: Recipe, seed: int = 0, *, draws: int = 5
+) -> list[dict[str, Any]]:
+    """Fit on fewer and fewer generators, drawn at random, and judge those that were not drawn.
+
+    Args:
+        looks: Features of `train`. One family of reals is left out in turn, to be judged too.
+        others: Features of pictures from elsewhere.
+        recipe: What to fit.
+        seed: Of the draws and fits.
+        draws: Sets of generators of each size.
+    """
+    made = np.array([s.generator for s in looks.samples])
+    ai = np.array([s.label == "ai" for s in looks.samples])
+    of = np.array(["" if s.label == "ai" else family(s) for s in looks.samples])
+    groups = np.array([s.group for s in looks.samples])
+    judged_ = ai & ~np.isin(made, HELPERS)
+    names = [n for n in sorted(set(made[judged_])) if (made == n).sum() >= FEWEST]
+    reals = sorted(set(of[~ai]))
+    fit_without = refits(looks, recipe, seed=seed)
+    draw = np.random.default_rng(seed)
+    rows = []
+    for count in [n for n in (1, 2, 4, 6, 8) if n < len(names)]:
+        unseen, elsewhere = [], []
+        for number in range(draws):
+            kept = draw.choice(names, count, replace=False)
+            out = (judged_ & ~np.isin(made, kept)) | (of == reals[number % len(reals)])
+            head = fit_without(np.isin(groups, groups[out]))
+            score = np.array([head.logits(v[0]).mean() for v in looks.features[out]])
+            left = [looks.samples[i] for i in np.flatnonzero(out)]
+            unseen.append(_over_generators(left, score))
+            score = np.array([head.logits(v[0]).mean() for v in others.features])
+            elsewhere.append(_over_generators(others.samples, score))
+        rows.append({"generators": count, "unseen": unseen, "elsewhere": elsewhere})
+        print(f"{count} generators: {np.mean(unseen):.3f}, {np.mean(elsewhere):.3f}", flush=True)
+    return rows
+
+
+def _over_generators(samples: Sequence[Sample], logit: Float[ndarray, " n"]) -> float:
+    """Return the mean over generators of the AUROC beside all reals."""
+    ai = np.array([s.label == "ai" for s in samples])
+    made = np.array([s.generator for s in samples])
+    found = [
+        metrics.auroc(ai[mine], logit[mine])
+        for name in sorted(set(made[ai]))
+        if (made == name).sum() >= FEWEST
+        for mine in [~ai | (made == name)]
+    ]
+    return float(np.mean(found))
+
+
+def curve_page(rows: Sequence[Mapping[str, Any]], target: float = 0.93) -> str:
+    """Return the table, and where a straight line over the doublings would reach the target."""
+    lines = [
+        (
+            row["generators"],
+            *(
+                f"{np.mean(row[key]):.3f} ({min(row[key]):.3f} to {max(row[key]):.3f})"
+                for key in ("unseen", "elsewhere")
+            ),
+        )
+        for row in rows
+    ]
+    doublings = np.log2([row["generators"] for row in rows])
+    slope, start = np.polyfit(doublings, [np.mean(row["unseen"]) for row in rows], 1)
+    said = "More generators did not help here"
+    if slope > 0:
+        count = 2 ** ((target - start) / slope)
+        said = (
+            f"Every doubling of the generators adds {slope:.3f} to the first column. A straight "
+            f"line over doublings reaches {target} at about {count:,.0f} generators"
+        )
+    header = ("generators in training", "AUROC, generators not drawn", "AUROC on `val`")
+    return f"{table(header, lines)}\n\n{said}."
+
+
 def resampled(cells: Sequence[Mapping[str, Any]], seed: int = 0) -> Float[ndarray, " draws"]:
     """Return bootstrap draws of a generator's AUROC, the mean over the families of reals.
 
@@ -462,6 +538,13 @@ def main() -> None:
         looks = looker.look(samples[::40] if asked.quick else samples, Threads(JOBS), track)
         facts = json.dumps([looker.fingerprint, asdict(DEFAULT), len(samples)])
         mark = sha256(facts.encode()).hexdigest()[:12]
+        path = asked.work / f"curve-{mark}.json"
+        if asked.quick or not path.is_file():
+            val = read_samples(asked.manifest, split="val")
+            others = looker.look(val[::20] if asked.quick else val, Threads(JOBS), track)
+            found = curve(looks, others, DEFAULT, draws=1 if asked.quick else 5)
+            path.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        publish("curve", curve_page(json.loads(path.read_text("utf-8"))), asked.quick)
         for kin, name in ((True, "holdout"), (False, "holdout-single")):
             path = asked.work / f"{name}-{mark}.json"
             if asked.quick or not path.is_file():

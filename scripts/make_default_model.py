@@ -51,12 +51,13 @@ NOTES = {
     "backbone": "CLIP ViT-B/16 image tower (OpenAI, MIT), frozen, cut off behind block 11.",
     "intended_use": "To help a person judge whether a photographed face was generated. Never as "
     "the only ground for a decision about anyone.",
-    "pseudo_fakes": "Of the generator `taef2`: 599 of the real pictures, sent through the tiny "
-    "autoencoder of FLUX.2's latent space (madebyollin/taesd, MIT). They count a tenth, and do not "
-    "calibrate.",
-    "known_failures": "Generators with no relative among those listed; faces that were swapped or "
-    "edited locally; heavy filters and retouching; drawings and renderings. Error rates between "
-    "groups of people were not measured.",
+    "pseudo_fakes": "Of the generator `taef2`: some of the real pictures, sent through the tiny "
+    "autoencoder of FLUX.2's latent space (madebyollin/taesd, MIT). They count little (see the "
+    "recipe's pseudo_weight), and do not calibrate.",
+    "known_failures": "Generators with no relative among those listed, some of which are taken for "
+    "real; portraits from conferences and from FFHQ, which are called `ai` more often than others; "
+    "faces that were swapped or edited locally; heavy filters and retouching; drawings and "
+    "renderings. Error rates between groups of people are in docs/doubt.md, on few pictures.",
 }
 
 T = TypeVar("T")

@@ -181,7 +181,7 @@ def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: Looks) -> No
     assert fitted.counts["calibration"] == len(looks.samples)
     assert fitted.history == ()
     assert fitted.calibration.slope > 0
-    assert fitted.calibration.coverage == DEFAULT.coverage
+    assert fitted.calibration.coverage == DEFAULT.coverage < DEFAULT.coverage_of_reals
 
 
 def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: Looks) -> None:
@@ -320,7 +320,9 @@ def test_who_is_left_out_has_no_relative_among_those_that_are_fitted_on(
     fitted = fit(looks, QUICK, seed=2)
     assert "sources the head was not fitted on" in fitted.calibrated_on
     folds = fitting._source_folds(looks.samples, np.ones(120, dtype=bool), 2)
-    assert len(folds) == len(heads) - 1 == fitting.FOLDS
+    assert (
+        len(folds) == len(heads) - 1 == min(fitting.FOLDS, len({s.source for s in looks.samples}))
+    )
     assert sorted(np.concatenate(folds)) == list(range(120))
     families = kin(looks)
     shipped, *left_out = heads

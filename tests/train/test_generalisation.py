@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from benchmarks import generalisation
-from benchmarks.generalisation import FAMILIES, family, holdout, judged, one_look
+from benchmarks.generalisation import (
+    FAMILIES,
+    curve,
+    curve_page,
+    family,
+    holdout,
+    judged,
+    one_look,
+)
 
 from veridical.arrays import ndarray
 from veridical.detector import Detector, Posterior
@@ -107,3 +115,19 @@ def test_without_the_second_look_the_decision_is_what_the_numbers_say(
     reasons = (Reason.CHANGES_UNDER_RECOMPRESSION,)
     changed = replace(report, faces=(replace(face, verdict=doubted, reasons=reasons),))
     assert one_look(changed, tiny_detector) is Decision.REAL
+
+
+def test_more_generators_of_one_trace_help_and_the_line_says_how_many() -> None:
+    rows = curve(looks(1.2, 1.5), looks(1.2, 1.5, seed=1), RECIPE, draws=4)
+    assert [row["generators"] for row in rows] == [1, 2]
+    means = [np.mean(row["elsewhere"]) for row in rows]
+    assert means[1] > means[0] > 0.5
+    page = curve_page(
+        [
+            {"generators": n, "unseen": [v], "elsewhere": [v]}
+            for n, v in ((1, 0.7), (2, 0.75), (4, 0.8))
+        ],
+        target=0.9,
+    )
+    assert "adds 0.050" in page
+    assert "at about 16 generators" in page

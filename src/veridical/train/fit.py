@@ -27,7 +27,7 @@ from veridical.train.discriminant import (
 from veridical.train.features import Looks
 from veridical.train.recipes import Recipe
 
-FOLDS = 5  # of sources left out in turn for calibration
+FOLDS = 12  # of sources left out in turn for calibration; few at a time, as one new one is
 _DIRECTIONS = 128  # principal directions of the outlier gauge
 _LIMIT = 0.995  # quantile of the held-out distances at which we abstain
 
@@ -452,8 +452,8 @@ def _calibrate(
     return Calibration(
         slope=slope,
         intercept=intercept,
-        coverage=recipe.coverage,
-        allowed_real=conformal_quantile(p[~truth], recipe.coverage),
+        coverage=min(recipe.coverage, recipe.coverage_of_reals),
+        allowed_real=conformal_quantile(p[~truth], recipe.coverage_of_reals),
         allowed_ai=conformal_quantile(1 - p[truth], recipe.coverage),
         real=int((~truth).sum()),
         ai=int(truth.sum()),

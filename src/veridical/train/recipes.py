@@ -38,7 +38,9 @@ class Recipe:
         shares: Of the groups: what the head is fitted on, what stops it, what calibrates it where
             there are too few sources to leave some out.
         out_of_source: Calibrate on sources that the head was not fitted on, if there are enough.
-        coverage: Promised by the prediction sets.
+        coverage: Promised by the prediction sets, within each class.
+        coverage_of_reals: Promised for real pictures: to call one `ai` costs more than the other
+            mistake does.
     """
 
     name: str = "default"
@@ -65,6 +67,7 @@ class Recipe:
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
     out_of_source: bool = True
     coverage: float = 0.9
+    coverage_of_reals: float = 0.97
 
     def blocks(self, depth: int) -> tuple[int, ...]:
         """Return the blocks to read of a network `depth` blocks deep, counted from 1."""
