@@ -48,7 +48,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
 JOBS = 2
 THINNED = 10
 DRAWS = 1000  # of a bootstrap
-GRID_MOST = 24  # pictures of a source and generator that are copied
+GRID_MOST = 12  # pictures of a source and generator that are copied
 FEWEST = 15  # pictures of a generator below which its row is shown and not averaged
 
 # Who is related to whom. A family is left out as a whole.
@@ -301,7 +301,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def curve(
-    looks: Looks, others: Looks, recipe: Recipe, seed: int = 0, *, draws: int = 5
+    looks: Looks, others: Looks, recipe: Recipe, seed: int = 0, *, draws: int = 3
 ) -> list[dict[str, Any]]:
     """Fit on fewer and fewer generators, drawn at random, and judge those that were not drawn.
 
@@ -542,7 +542,7 @@ def main() -> None:
         if asked.quick or not path.is_file():
             val = read_samples(asked.manifest, split="val")
             others = looker.look(val[::20] if asked.quick else val, Threads(JOBS), track)
-            found = curve(looks, others, DEFAULT, draws=1 if asked.quick else 5)
+            found = curve(looks, others, DEFAULT, draws=1 if asked.quick else 3)
             path.write_text(json.dumps(found, indent=1), encoding="utf-8")
         publish("curve", curve_page(json.loads(path.read_text("utf-8"))), asked.quick)
         for kin, name in ((True, "holdout"), (False, "holdout-single")):

@@ -178,7 +178,7 @@ def balance(samples: Sequence[Sample], recipe: Recipe) -> Float[ndarray, " n"]:
 
 
 def left_out(
-    looks: Looks, recipe: Recipe, *, seed: int
+    looks: Looks, recipe: Recipe, *, seed: int, most: int = FOLDS
 ) -> list[tuple[Int[ndarray, " _"], Int[ndarray, " _"]]]:
     """Deal the sources out over folds, as `fit` does to calibrate.
 
@@ -186,13 +186,14 @@ def left_out(
         looks: Features of pictures with a face.
         recipe: `pseudo` is read.
         seed: Of the dealing.
+        most: Folds there may be.
 
     Returns:
         For each fold the pictures left out, and those that are neither among them nor akin to one
         of them. Empty if there are too few sources.
     """
     kin = _kin(looks)
-    folds = _source_folds(looks.samples, _judged(looks.samples, recipe), seed)
+    folds = _source_folds(looks.samples, _judged(looks.samples, recipe), seed, most)
     return [(fold, np.flatnonzero(~np.isin(kin, kin[fold]))) for fold in folds]
 
 
@@ -408,7 +409,7 @@ def _judged(samples: Sequence[Sample], recipe: Recipe) -> Bool[ndarray, " n"]:
 
 
 def _source_folds(
-    samples: Sequence[Sample], judged: Bool[ndarray, " n"], seed: int
+    samples: Sequence[Sample], judged: Bool[ndarray, " n"], seed: int, most: int = FOLDS
 ) -> list[Int[ndarray, " _"]]:
     """Share the sources out over folds; [] if some rest would lack a class."""
     own = [sample for sample, counts in zip(samples, judged, strict=True) if counts]
@@ -421,10 +422,10 @@ def _source_folds(
     dealt = sorted(shuffled, key=lambda source: sorted(sides[source]))
     folds = [
         np.array(
-            [i for i, s in enumerate(samples) if judged[i] and s.source in dealt[n::FOLDS]],
+            [i for i, s in enumerate(samples) if judged[i] and s.source in dealt[n::most]],
             dtype=np.int64,
         )
-        for n in range(min(FOLDS, len(dealt)))
+        for n in range(min(most, len(dealt)))
     ]
     labels = {label for s in samples for label in [s.label]}
     for fold in folds:
