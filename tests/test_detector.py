@@ -478,6 +478,16 @@ def test_the_whole_image_is_judged_as_asked_and_says_so(fake_finder: Finders) ->
     assert report.p_ai == pytest.approx(1 / (1 + np.exp(SLOPE / 2 - SLOPE * 0.18)), abs=0.01)
 
 
+def test_a_frame_without_a_face_gets_numbers_and_no_verdict(fake_finder: Finders) -> None:
+    detector, pixels = answers(fake_finder, (LARGE, AI))
+    decided = detector.inspect(pixels, whole_image=True)
+    assert decided.decision is not Decision.UNDECIDED
+    report = replace(detector, finder=fake_finder()).inspect(pixels, whole_image=True)
+    assert report.decision is Decision.UNDECIDED
+    assert report.reasons == (Reason.NO_FACE, Reason.WHOLE_IMAGE)
+    assert report.p_ai == decided.p_ai
+
+
 def test_a_model_of_whole_frames_needs_no_warning_and_no_finder(fake_finder: Finders) -> None:
     detector, pixels = answers(fake_finder, (LARGE, REAL))
     trained = replace(detector, framing=Framing(size_px=16, whole=True), finder=fake_finder())

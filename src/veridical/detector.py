@@ -281,7 +281,9 @@ class Detector:
         height, width = photo.pixels.shape[:2]
         if whole_image or self.framing.whole:
             frame = Box(left=0.0, top=0.0, width=float(width), height=float(height))
-            looks = [self._look(photo, frame, frame, None)]
+            # A frame without a face gets its numbers, and never a verdict: the model knows faces.
+            faceless = not self.framing.whole and not self.finder.find(photo.pixels)
+            looks = [self._look(photo, frame, frame, None, faceless=faceless)]
         else:
             looks = [
                 self._look(
@@ -313,7 +315,7 @@ class Detector:
         )
 
     def _look(
-        self, photo: Photo, box: Box, area: Box, face: Face | None
+        self, photo: Photo, box: Box, area: Box, face: Face | None, *, faceless: bool = False
     ) -> tuple[FaceReport, "_Seen | None"]:
         """Judge one face, or the whole frame where `face` is None."""
         if max(box.width, box.height) < self.min_face_px:
@@ -322,18 +324,19 @@ class Detector:
         crop = cut(photo.pixels, area, self.framing)
         tokens = self.backbone.tokens(crop[None])[0]
         forward = self.head.forward(pool(tokens, self.pooling))
-        verdict = self._verdict(forward, off_label=face is None and not self.framing.whole)
+        off_label = face is None and not self.framing.whole
+        verdict = self._verdict(forward, off_label=off_label, faceless=faceless)
         if verdict.decision is not Decision.UNDECIDED:
             verdict = self._looked_again(verdict, photo, box, area)
         report = _face_report(box, face, verdict, verdict.reasons)
         return report, _Seen(report=report, area=area, crop=crop, tokens=tokens, forward=forward)
 
-    def _verdict(self, forward: Forward, off_label: bool) -> Verdict:
+    def _verdict(self, forward: Forward, *, off_label: bool, faceless: bool) -> Verdict:
         belief = summarise(self.calibration.logits(forward.logits), self.level)
         distance = self.outlier.distance(forward.features)
         plausible = self.calibration.prediction_set(belief.p_ai)
         low, high = belief.interval
-        doubts = []
+        doubts = [Reason.NO_FACE] if faceless else []
         if distance > 1:
             doubts.append(Reason.UNLIKE_TRAINING)
         if len(plausible) == 2:
