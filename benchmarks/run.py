@@ -26,6 +26,7 @@ from benchmarks import (
     occluding,
     overhead,
     training,
+    yardstick,
 )
 from benchmarks.common import Benchmark, Record, Setting, facts
 from veridical.detector import default_model
@@ -39,6 +40,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     occluding.BENCHMARK,
     training.BENCHMARK,
     detecting.BENCHMARK,
+    yardstick.BENCHMARK,
 )
 
 
