@@ -192,6 +192,11 @@ def inspect(
     help="For exported backbones and features.  [default: ~/.cache/veridical]",
 )
 @click.option(
+    "--most",
+    type=click.IntRange(min=1),
+    help="Pictures of each source and generator to use, drawn by the seed.  [default: all]",
+)
+@click.option(
     "--allow-confounds",
     is_flag=True,
     help="Train even if the class can be guessed without looking at a face.",
@@ -211,6 +216,7 @@ def train(
     seed: int,
     jobs: int | None,
     cache: Path | None,
+    most: int | None,
     allow_confounds: bool,
 ) -> None:
     """Train a model on DATA: a folder with one sub-folder per class, or a manifest CSV.
@@ -253,6 +259,7 @@ def train(
         track=track,
         say=say,
         allow_confounds=allow_confounds,
+        most=most,
     )
     looks, fitted = trained.looks, trained.fitted
     for sample, why in looks.unreadable:
