@@ -216,7 +216,6 @@ def test_the_decisions_that_the_code_refers_to_are_there() -> None:
 def numbers() -> dict[str, list[str]]:
     """What the pages say in numbers, said again by the code."""
     limits, defaults = images.Limits(), Detector.__dataclass_fields__
-    samples = head.BayesianHead.__dataclass_fields__["samples"].default
     sure, fairly, not_very = (limit for limit, _ in terminal._SURENESS)
     return {
         "using.md": [
@@ -234,11 +233,12 @@ def numbers() -> dict[str, list[str]]:
             f"{faces.Framing(size_px=8).margin} times",
         ],
         "numbers.md": [
-            f"T is {samples} unless",
+            f"T is {recipes.DEFAULT.samples}. They are drawn",
             f"The middle {defaults['level'].default:.0%}".replace("%", " %"),
             f"their {fit._DIRECTIONS} strongest",
             f"the {fit._LIMIT * 100:g} % quantile",
-            f"coverage is {recipes.DEFAULT.coverage} by default",
+            f"the coverage is {recipes.DEFAULT.coverage_of_reals} for real",
+            f"pictures and {recipes.DEFAULT.coverage} for AI-generated ones",
             f'below {sure} nats the model is "sure", below {fairly}',
             f"below {not_very:.3f} ",
             *(f"| `{copy.name}` |" for copy in stability.COPIES),

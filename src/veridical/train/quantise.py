@@ -57,15 +57,17 @@ def to_int8(source: Path, target: Path) -> int:
             whole = add("QuantizeLinear", [ratio, "int8.one", "int8.zero"], f"{x}.int8")
             quantised[x] = (whole, scale)
         whole, scale = quantised[x]
-        if name not in replaced:
-            matrix = onnx.numpy_helper.to_array(weights[name])
-            columns = np.maximum(np.abs(matrix).max(axis=0) / 127, 1e-12).astype(np.float32)
-            rounded = np.clip(np.round(matrix / columns), -127, 127).astype(np.int8)
-            extra += [constant(rounded, f"{name}.int8"), constant(columns, f"{name}.scale")]
-            replaced.add(name)
-        product = add("MatMulInteger", [whole, f"{name}.int8", "int8.zero"], f"{out}.int32")
+        # A matrix that is used twice is written twice: ONNX Runtime's exact products on processors
+        # without VNNI (OnnxBackbone) cannot share one.
+        own = name if name not in replaced else f"{name}.{out}"
+        matrix = onnx.numpy_helper.to_array(weights[name])
+        columns = np.maximum(np.abs(matrix).max(axis=0) / 127, 1e-12).astype(np.float32)
+        rounded = np.clip(np.round(matrix / columns), -127, 127).astype(np.int8)
+        extra += [constant(rounded, f"{own}.int8"), constant(columns, f"{own}.scale")]
+        replaced.add(name)
+        product = add("MatMulInteger", [whole, f"{own}.int8", "int8.zero"], f"{out}.int32")
         real = add("Cast", [product], f"{out}.real", to=onnx.TensorProto.FLOAT)
-        half = add("Mul", [real, f"{name}.scale"], f"{out}.half")
+        half = add("Mul", [real, f"{own}.scale"], f"{out}.half")
         add("Mul", [half, scale], out)
     kept = [tensor for tensor in graph.initializer if tensor.name not in replaced]
     del graph.node[:], graph.initializer[:]
