@@ -113,3 +113,37 @@ def test_the_smallest_slope_still_keeps_the_order() -> None:
     logits = replace(FITTED, slope=1e-6).logits(np.array([-1.0, 0.0, 1.0]))
     assert np.all(np.diff(logits) > 0)
     assert np.all(np.abs(logits) < inf)
+
+
+def test_the_sets_are_those_of_another_implementation() -> None:
+    """Class-conditional (Mondrian) split conformal classification, as crepes computes it."""
+    crepes = pytest.importorskip("crepes")
+
+    class Stated:
+        """Its features are what it says."""
+
+        classes_ = np.array([0, 1])
+
+        def predict_proba(self, p: ndarray) -> ndarray:
+            return np.column_stack([1 - p[:, 0], p[:, 0]])
+
+    draw = np.random.default_rng(0)
+    truth = draw.random(157) < 0.4
+    p = sigmoid(np.where(truth, 0.8, -0.8) + draw.normal(size=157))
+    theirs = crepes.WrapClassifier(Stated())
+    theirs.calibrate(p[:, None], truth.astype(int), class_cond=True)
+    fresh = draw.random(300)
+    for coverage in (0.8, 0.9, 0.97):
+        ours = Calibration(
+            slope=1.0,
+            intercept=0.0,
+            coverage=coverage,
+            allowed_real=conformal_quantile(p[~truth], coverage),
+            allowed_ai=conformal_quantile(1 - p[truth], coverage),
+            real=int((~truth).sum()),
+            ai=int(truth.sum()),
+        )
+        told = theirs.predict_set(fresh[:, None], confidence=coverage, smoothing=False)
+        for value, labels in zip(fresh, told, strict=True):
+            names = {0: Decision.REAL, 1: Decision.AI}
+            assert set(ours.prediction_set(float(value))) == {names[int(n)] for n in labels}
