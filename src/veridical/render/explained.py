@@ -13,8 +13,9 @@ from veridical.cues import examine_all
 from veridical.detector import Detector
 from veridical.errors import PhotoError
 from veridical.images import Limits, Photo, read_bytes, read_photo
+from veridical.render.blocks import Page
 from veridical.render.overlay import figure, panel_data, save
-from veridical.render.page import Page, of_failure, of_report
+from veridical.render.page import of_failure, of_report
 from veridical.render.page_html import html
 from veridical.render.page_png import picture
 from veridical.render.records import cue_record

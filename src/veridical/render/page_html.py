@@ -11,8 +11,8 @@ from html import escape
 
 from PIL import Image
 
-from veridical.render.overlay import GREY, HUE, INK, LINE
-from veridical.render.page import Block, Facts, Figure, Gallery, Heading, Items, Page, Words
+from veridical.render.blocks import Block, Facts, Figure, Gallery, Heading, Items, Page, Words
+from veridical.render.overlay import HUE, INK, LINE
 
 _QUALITY = 88  # of photographs, on libjpeg's scale, colours at full resolution
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -83,7 +83,8 @@ def _figure(figure: Figure) -> Iterator[str]:
         f'alt="{escape(figure.says)}">'
     )
     if figure.caption:
-        yield f"<figcaption>{escape(figure.caption)}</figcaption>"
+        detail = f"<small>{escape(figure.detail)}</small>" if figure.detail else ""
+        yield f"<figcaption>{escape(figure.caption)}{detail}</figcaption>"
     yield "</figure>"
 
 
@@ -94,7 +95,7 @@ def _address(figure: Figure) -> str:
         figure.image.save(into, format="JPEG", quality=_QUALITY, subsampling=0)
     else:
         # Nothing but our own few colours: a palette holds them, exactly or nearly so.
-        figure.image.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
+        figure.image.quantize(128, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
             into, format="PNG"
         )
     kind = "jpeg" if figure.photo else "png"
@@ -119,7 +120,7 @@ section {{ border-top: 1px solid {_css(LINE)}; margin-top: 2rem; padding-top: 1.
 .answer {{ font-size: 2rem; line-height: 1.2; font-weight: 700; margin: 0; }}
 {" ".join(f".answer.{decision.value} {{ color: {_css(hue)}; }}" for decision, hue in HUE.items())}
 .lead {{ font-size: 1.125rem; }}
-.note {{ font-size: .875rem; color: {_css(GREY)}; }}
+figcaption small {{ display: block; margin-top: .25rem; font-size: .8125rem; color: #4b5563; }}
 figure {{ margin: 1rem 0; }}
 img {{ display: block; max-width: 100%; height: auto; }}
 figcaption {{ font-size: .9375rem; margin-top: .375rem; }}
@@ -134,5 +135,6 @@ dt {{ color: #4b5563; }}
 dd {{ margin: 0; }}
 @media (max-width: 30rem) {{ dl > div {{ grid-template-columns: 1fr; }} }}
 @media print {{ main {{ max-width: none; padding: 0; }}
-  figure, dl > div, li {{ break-inside: avoid; }} h2, h3 {{ break-after: avoid; }} img {{ max-height: 14cm; width: auto; }} }}
+  figure, dl > div, li {{ break-inside: avoid; }} h2, h3 {{ break-after: avoid; }}
+  img {{ max-height: 14cm; width: auto; }} }}
 """

@@ -5,17 +5,17 @@ Pillow's own font has ASCII only; what else there is in a file's name is written
 
 from PIL import Image, ImageDraw
 
+from veridical.render.blocks import Block, Facts, Figure, Gallery, Heading, Items, Page, Words
 from veridical.render.overlay import GREY, HUE, INK, LINE, font, wrapped
-from veridical.render.page import Block, Facts, Figure, Gallery, Heading, Items, Page, Words
 
 WIDTH = 1000  # px
 _MARGIN = 40  # px
 _COLUMN = WIDTH - 2 * _MARGIN
 _GAP = 28  # px, between figures
 _LABEL = 120  # px, column of the labels of facts
-_TEXT, _SMALL = 18, 16  # px
+_TEXT, _SMALL, _DETAIL = 18, 16, 14  # px
 _HEADINGS = {1: 24, 2: 26, 3: 21}  # px
-_ROLES = {"plain": _TEXT, "answer": 38, "lead": 21, "note": _SMALL}  # px
+_ROLES = {"plain": _TEXT, "answer": 38, "lead": 21}  # px
 
 
 def picture(page: Page) -> Image.Image:
@@ -35,7 +35,7 @@ def _strip(block: Block) -> Image.Image:
     if isinstance(block, Heading):
         return _heading(block)
     if isinstance(block, Words):
-        ink = HUE[block.decision] if block.decision else GREY if block.role == "note" else INK
+        ink = HUE[block.decision] if block.decision else INK
         return _written(block.text, _ROLES[block.role], _COLUMN, ink=ink, below=12)
     if isinstance(block, Facts):
         return _facts(block)
@@ -58,9 +58,10 @@ def _heading(block: Heading) -> Image.Image:
 def _facts(block: Facts) -> Image.Image:
     rows = []
     for label, text in block.rows:
+        named = _written(label, _SMALL, _LABEL - 8, ink=GREY, above=6)
         said = _written(text, _TEXT, _COLUMN - _LABEL, above=5, below=7)
-        row = Image.new("RGB", (_COLUMN, said.height), "white")
-        row.paste(_written(label, _SMALL, _LABEL - 8, ink=GREY, above=6), (0, 0))
+        row = Image.new("RGB", (_COLUMN, max(named.height, said.height)), "white")
+        row.paste(named, (0, 0))
         row.paste(said, (_LABEL, 0))
         ImageDraw.Draw(row).line((0, row.height - 1, _COLUMN, row.height - 1), LINE)
         rows.append(row)
@@ -102,6 +103,8 @@ def _figure(figure: Figure, width: int, caption: int) -> Image.Image:
     parts = [image.convert("RGB")]
     if figure.caption:
         parts.append(_written(figure.caption, _SMALL, caption, above=6))
+    if figure.detail:
+        parts.append(_written(figure.detail, _DETAIL, caption, ink=GREY, above=4))
     return _stacked(parts, below=14, width=caption)
 
 

@@ -21,7 +21,7 @@ from veridical.render.terminal import percent
 from veridical.report import Decision, Reading, Silence, Verdict
 
 DECIBANS = 10 / log(10)  # in one nat
-_BITS = 1 / (10 * log(2) / log(10))  # in one deciban
+_BITS = log(10) / 10 / log(2)  # in one deciban
 _MOST = 60.0  # dB, odds of a million to one: a longer bar would tell nobody more
 _ENDS = (10.0, 20.0, 40.0, _MOST)  # dB, of the axis
 _HATCH = 7  # px between the lines of a step that does not count
@@ -125,7 +125,7 @@ def amount(size: float) -> str:
     """Return decibans for people."""
     if abs(size) > _MOST:
         return f"more than {_MOST:+.0f} dB" if size > 0 else f"less than {-_MOST:.0f} dB"
-    return f"{size + 0.0:+.1f} dB" if abs(size) >= 0.05 else "0.0 dB"
+    return f"{size:+.1f} dB" if abs(size) >= 0.05 else "0.0 dB"
 
 
 def odds(size: float) -> str:
@@ -156,7 +156,10 @@ def in_words(made: Waterfall) -> str:
 
 
 def _in_bits(size: float) -> str:
-    return f" ({size * _BITS:+.1f} bits)" if isfinite(size) else ""
+    bits = size * _BITS
+    if not isfinite(bits):
+        return ""
+    return f" ({bits:+.1f} bits)" if abs(bits) >= 0.05 else " (0.0 bits)"
 
 
 # --- the picture -------------------------------------------------------------------------------
@@ -188,7 +191,7 @@ def draw(made: Waterfall, *, width: int = 720, size: int = 24) -> Image.Image:
     for tick in (-end, -end / 2, 0.0, end / 2, end):
         x = round(across(tick))
         if not tick:
-            pen.line((x, 0, x, foot), GREY, 2)
+            pen.line((x, round(1.4 * size), x, foot), GREY, 2)
         pen.line((x, foot - 6, x, foot), GREY, 2)
         pen.text((x, foot + 4), f"{tick:+.0f}" if tick else "0 dB", INK, font(size), "ma")
         times = 10 ** (abs(tick) / 10)
@@ -210,7 +213,8 @@ def draw(made: Waterfall, *, width: int = 720, size: int = 24) -> Image.Image:
             _hatched(image, box)
         elif step is made.total:
             _solid(pen, box, INK)
-            _whisker(pen, *(across(value) for value in made.interval), y=bar + thick // 2)
+            low, high = made.interval
+            _whisker(pen, across(low), across(high), bar + thick // 2)
         else:
             _solid(pen, box, hue(step.size))
         if step is not made.total:  # where the next step begins
