@@ -16,7 +16,7 @@ from veridical.cues.shape import Examined, Map
 from veridical.detector import Explanation
 from veridical.render import page_png
 from veridical.render.blocks import Figure, Gallery, Heading, Page, Words
-from veridical.render.page import LIMITS, of_failure, of_report
+from veridical.render.page import LIMITS, MOST_FACES, of_failure, of_report
 from veridical.render.page_face import map_in_words, place
 from veridical.render.page_html import html
 from veridical.render.page_png import WIDTH, picture
@@ -304,7 +304,7 @@ def test_a_page_says_what_a_person_needs() -> None:
 def test_a_withheld_map_is_not_there_and_the_page_says_why() -> None:
     text = words(page(trust=BAD))
     assert "No map is shown." in text
-    assert "only 2 of 9 random ones did, so it would show chance, not reasons" in text
+    assert "more than 2 of these 9 did. A map that does not beat them all may be chance." in text
     assert "grey under a map" not in text
     assert "grey under a map" in words(page())
 
@@ -330,6 +330,14 @@ def test_a_face_that_was_not_judged_is_named_and_numbered() -> None:
     headings = [block.text for block in made.blocks if isinstance(block, Heading)]
     assert "Face 2: not judged" in headings
     assert "The face has too few pixels to be judged." in words(made)
+
+
+def test_a_crowd_does_not_make_an_endless_page() -> None:
+    crowd = replace(REPORT, faces=(FACE,) * (MOST_FACES + 2))
+    made = page(crowd)
+    assert sum(isinstance(block, Gallery) for block in made.blocks) == 2 * MOST_FACES
+    assert words(made).count("in files of their own") == 2
+    assert "Face 10: AI-GENERATED" in words(made)
 
 
 def test_a_page_needs_an_explanation_for_every_judged_face() -> None:

@@ -33,6 +33,7 @@ VERDICT = Verdict(
     distance=0.4,
     reasons=(Reason.WITHIN_COVERAGE,),
 )
+ROW, BAR = round(2.7 * 27), round(1.4 * 27)  # px, of a step, and from its top to its bar
 shares = st.floats(1e-9, 1 - 1e-9)
 
 
@@ -135,7 +136,7 @@ def test_which_side_a_step_is_on_says_whom_it_speaks_for_in_grey_too() -> None:
     middle = 360  # px, of 720
     for p_ai, side in ((0.9, 1), (0.1, -1)):
         grey = np.asarray(draw(made(p_ai)).convert("L")).astype(int)
-        dark = grey[round(2.7 * 24) + 36 : round(2.7 * 24) + 52] < 128  # the network's bar
+        dark = grey[ROW + BAR + 2 : ROW + BAR + 18] < 128  # the network's bar
         columns = np.nonzero(dark.all(axis=0))[0]
         assert len(columns) > 50
         assert (np.sign(columns.mean() - middle)) == side
@@ -144,7 +145,7 @@ def test_which_side_a_step_is_on_says_whom_it_speaks_for_in_grey_too() -> None:
 def test_what_does_not_count_is_hatched_and_never_solid() -> None:
     found = made(0.6, 0.5, reading("noise", 1.5))
     drawn = draw(found)
-    bar = round(2.7 * 24) * 2 + round(1.4 * 24)
+    bar = 2 * ROW + BAR
     band = np.asarray(drawn.convert("L"))[bar + 4 : bar + 18].astype(int)
     assert (band < 128).any()
     assert not (band < 128).all(axis=0)[400:].all()

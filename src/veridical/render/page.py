@@ -23,6 +23,11 @@ from veridical.report import Box, FaceReport, Failure, Report
 _PHOTO = 960  # px, longer side of the photo on a page; more would only make the file larger
 _SHOWN = 560  # px, most of its height that is shown: the answer must not be far from the reasons
 _LETTERS = 22  # px, of the numbers of faces
+MOST_FACES = 8  # that are told in full: the picture of a page is some 4000 px higher for each
+_NO_ROOM = (
+    f"A page tells of the {MOST_FACES} largest faces in full. The figure and the numbers of this "
+    "one are beside it, in files of their own."
+)
 
 LIMITS = (
     "No verdict is evidence by itself. It is one opinion, with an error rate. Look at the source, "
@@ -81,7 +86,10 @@ def of_report(
             if len(report.faces) > 1:
                 short = in_short(face.decision, face.reasons, report.coverage)
                 blocks.append(Words(text=short))
-            blocks += of_face(label, face.verdict, explanation, answers, report, photo_pixels)
+            if number <= MOST_FACES:
+                blocks += of_face(label, face.verdict, explanation, answers, report, photo_pixels)
+            else:
+                blocks.append(Words(text=_NO_ROOM))
     blocks += _limits()
     blocks += [Heading(level=2, text="About this page"), Facts(rows=tuple(_about(report, name)))]
     return Page(title=f"{WORD[report.decision]}: {name}", blocks=tuple(blocks))

@@ -80,10 +80,16 @@ def _belief(verdict: Verdict, report: Report) -> Figure:
         caption=(
             f"The model gives {_in_hundred(verdict.p_ai)} for AI-generated, if "
             f"{percent(report.prior)} of the pictures are. The thick stretch is its "
-            f"{percent(report.level)} credible interval."
+            f"{percent(report.level)} credible interval.{_not_a_verdict(verdict)}"
         ),
         width=560,
     )
+
+
+def _not_a_verdict(verdict: Verdict) -> str:
+    """Keep people from reading a verdict out of a number that we do not stand behind."""
+    undecided = verdict.decision is Decision.UNDECIDED
+    return " The answer is undecided: we do not stand behind this number." if undecided else ""
 
 
 def _in_hundred(p: float) -> str:
@@ -191,8 +197,9 @@ def _tested(trust: Faithfulness | None) -> str:
     if trust.holds:
         return f"{tested} Its own places moved the model's answer more than all of them."
     return (
-        f"No map is shown. {tested} Its own places moved the model's answer more than only "
-        f"{trust.beaten} of {trust.rivals} random ones did, so it would show chance, not reasons. "
+        f"No map is shown. {tested} Its own places moved the model's answer more than "
+        f"{trust.beaten} of these {trust.rivals} did. A map that does not beat them all may be "
+        "chance. "
         f"{trust_in_words(trust)}"
     )
 
@@ -238,9 +245,9 @@ def _adding_up(verdict: Verdict, report: Report, examined: Sequence[Examined]) -
         caption=(
             "Evidence in decibans (dB): 10 dB are odds of 10 to 1, 3 dB about 2 to 1. The thin "
             f"line on the total is the {percent(report.level)} credible interval."
-            f"{beside if examined else ''}"
+            f"{beside if examined else ''}{_not_a_verdict(verdict)}"
         ),
-        width=560,
+        width=500,
     )
 
 

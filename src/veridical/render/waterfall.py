@@ -165,7 +165,7 @@ def _in_bits(size: float) -> str:
 # --- the picture -------------------------------------------------------------------------------
 
 
-def draw(made: Waterfall, *, width: int = 720, size: int = 24) -> Image.Image:
+def draw(made: Waterfall, *, width: int = 720, size: int = 27) -> Image.Image:
     """Draw a waterfall: a line of words and a bar below it for every step, and an axis.
 
     Which side a bar is on and the sign of its number say whom it speaks for; colour only helps.
@@ -196,7 +196,7 @@ def draw(made: Waterfall, *, width: int = 720, size: int = 24) -> Image.Image:
         pen.text((x, foot + 4), f"{tick:+.0f}" if tick else "0 dB", INK, font(size), "ma")
         times = 10 ** (abs(tick) / 10)
         ratio = f"{times:,.0f}:1" if times >= 10 else f"{times:.2g}:1"
-        pen.text((x, foot + round(1.3 * size)), ratio, GREY, font(round(0.8 * size)), "ma")
+        pen.text((x, foot + round(1.3 * size)), ratio, GREY, font(round(0.85 * size)), "ma")
     pen.line((edge, foot, width - edge, foot), GREY, 2)
     ends = foot + round(2.9 * size)
     pen.text((0, ends), "speaks for real", HUE[Decision.REAL], font(size))
