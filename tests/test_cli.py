@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import zlib
@@ -20,6 +21,7 @@ from veridical._version import VERSION
 from veridical.arrays import ndarray
 from veridical.artifact import BACKBONE, CARD, TENSORS
 from veridical.cli import main
+from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector, Finder
 from veridical.render import records
 
@@ -376,11 +378,13 @@ def test_explanations_are_a_figure_and_its_numbers_per_face(
     (entry,) = answers(result)
     assert [face["p_ai"] is None for face in entry["faces"]] == [False, False, True]
     stem = f"my.holiday.photo-{entry['sha256'][:8]}"
-    assert written(why) == [f"{stem}-face{n}.{kind}" for n in (1, 2) for kind in ("json", "png")]
+    faces = [f"{stem}-face{n}.{kind}" for n in (1, 2) for kind in ("json", "png")]
+    assert written(why) == sorted([*faces, f"{stem}.html", f"{stem}.png"])
     for number, face in enumerate(entry["faces"][:2], start=1):
         told = json.loads((why / f"{stem}-face{number}.json").read_text())
         assert told["face"] == face
         assert told["occlusion"] is not None
+        assert [cue["cue"] for cue in told["cues"]] == [cue.name for cue in DEFAULT_CUES]
         assert {key: told[key] for key in ("photo", "sha256", "model", "coverage", "level")} == {
             "photo": str(path),
             **{key: entry[key] for key in ("sha256", "model", "coverage", "level")},
@@ -408,7 +412,7 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(
     result = run("--explain", why, "--jobs", 2, one, copy, other, *hostile)
     assert result.exit_code == 0
     names = written(why)
-    assert len(names) == 2 * (2 + len(HOSTILE))  # a copy has the same explanation
+    assert len(names) == 4 * (2 + len(HOSTILE))  # a copy has the same explanation
     assert all(name.isascii() and name.isprintable() and " " not in name for name in names)
     assert not [name for name in names if name.startswith("-")]
     for name in names:
@@ -416,13 +420,41 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(
             json.loads((why / name).read_text())
 
 
-def test_a_picture_that_fails_leaves_no_explanation(
+def test_a_picture_that_fails_leaves_a_page_that_says_so(
     run: Run, bad: list[Path], tmp_path: Path
 ) -> None:
     result = run("--json", "--explain", tmp_path / "why", *bad)
     assert result.exit_code == 4
     assert all("bug" not in entry for entry in answers(result))
-    assert written(tmp_path / "why") == []
+    names = written(tmp_path / "why")
+    assert len(names) == 2 * len(bad)
+    for name in names:
+        assert re.fullmatch(r"[A-Za-z0-9][\w.-]*-failed-[0-9a-f]{8}\.(html|png)", name)
+        if name.endswith(".html"):
+            assert "NOT JUDGED" in (tmp_path / "why" / name).read_text(encoding="utf-8")
+
+
+def test_a_picture_without_a_face_leaves_a_page_alone(
+    run: Run,
+    picture: Picture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fake_finder: Callable[..., Finder],
+) -> None:
+    monkeypatch.setattr("veridical.detector.FaceFinder", lambda _threads: fake_finder())
+    assert run(picture(tmp_path / "a.jpg"), "--explain", tmp_path / "why").exit_code == 0
+    names = written(tmp_path / "why")
+    assert [name.rpartition(".")[2] for name in names] == ["html", "png"]
+    page = (tmp_path / "why" / names[0]).read_text(encoding="utf-8")
+    assert "no face was found, and only faces are judged" in page
+
+
+def test_pages_are_the_same_bytes_every_time(run: Run, picture: Picture, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.jpg")
+    for why in ("one", "two"):
+        run(path, "--explain", tmp_path / why)
+    for name in written(tmp_path / "one"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_a_folder_that_cannot_be_written_to_stops_the_work_before_it_begins(

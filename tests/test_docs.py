@@ -24,6 +24,7 @@ from veridical.detector import Detector
 from veridical.errors import VeridicalError
 from veridical.intervals import share_beyond
 from veridical.render import overlay, records, terminal
+from veridical.render.page import MOST_FACES
 from veridical.report import Decision, Reason
 from veridical.train import audit, audit_files, export, facts, fit, make, ratios, recipes
 
@@ -250,6 +251,7 @@ def numbers() -> dict[str, list[str]]:
             f"With {saliency._RIVALS} random orders",
             f"takes {2 * saliency._STEPS * (saliency._RIVALS + 1) + 1} more passes",
             f"the {overlay._CHANNELS} largest",
+            f"up to the {MOST_FACES} largest",
             f"`{overlay.EXPLANATION}`",
         ],
         "audit.md": [

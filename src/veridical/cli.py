@@ -46,7 +46,8 @@ def main() -> None:
     "--explain",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write a figure and the numbers behind it for every face into DIR.",
+    help="Write a page for every picture into DIR (HTML and PNG: what was seen, and what spoke for "
+    "it), and a figure and its numbers for every face.",
 )
 @click.option(
     "--occlude",
@@ -133,6 +134,10 @@ def inspect(
     console, said = Console(), Counter[str]()
     values = None if prior is None else predictive_values(detector.card, prior)
     for outcome in scan(walk(photos), judge, engine_of(jobs)):
+        if explain and isinstance(outcome, Failure):
+            from veridical.render.explained import write_failure
+
+            write_failure(outcome, detector, explain)
         at = at_prior(outcome, prior) if prior and isinstance(outcome, Report) else None
         if as_json:
             click.echo(records.line(outcome, at, values))

@@ -32,6 +32,11 @@ class Reason(StrEnum):
         """The reason as a sentence for people."""
         return _SAYS[self]
 
+    @property
+    def plainly(self) -> str:
+        """The reason for somebody who has never read about statistics."""
+        return _PLAINLY[self]
+
 
 _SAYS = {
     Reason.WITHIN_COVERAGE: "one answer alone fits at the stated coverage",
@@ -45,6 +50,28 @@ _SAYS = {
     Reason.FACE_TOO_SMALL: "too few pixels of the face to judge",
     Reason.NO_FACE: "no face found",
     Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
+    Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
+}
+
+# WITHIN_COVERAGE means nothing without the decision and the coverage; see `render.terminal`.
+_PLAINLY = {
+    Reason.WITHIN_COVERAGE: "in our tests, few pictures of the other kind looked like this",
+    Reason.BOTH_PLAUSIBLE: (
+        "in our tests, real and AI-generated pictures both looked like this to the model"
+    ),
+    Reason.NEITHER_PLAUSIBLE: (
+        "in our tests, few pictures of either kind looked like this to the model"
+    ),
+    Reason.INTERVAL_TOO_WIDE: "the model's own estimate leaves both answers open",
+    Reason.UNLIKE_TRAINING: "too unlike the pictures that the model learnt from",
+    Reason.CHANGES_UNDER_RECOMPRESSION: (
+        "the verdict changes when the picture is saved again or made smaller"
+    ),
+    Reason.FACE_TOO_SMALL: "the face has too few pixels to be judged",
+    Reason.NO_FACE: "no face was found, and only faces are judged",
+    Reason.WHOLE_IMAGE: (
+        "the whole frame was judged as asked, and how often that goes wrong was not measured"
+    ),
     Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
 }
 

@@ -1,5 +1,6 @@
 import io
 import math
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from veridical.render.terminal import (
     bar,
     because,
     in_numbers,
+    in_short,
     in_words,
     nats,
     percent,
@@ -337,6 +339,76 @@ def test_only_certainty_reads_as_certainty() -> None:
         "<0.01 nats",
         "0.12 nats",
     ]
+
+
+@pytest.mark.parametrize(
+    ("decision", "reasons", "says"),
+    [
+        (
+            Decision.AI,
+            (Reason.WITHIN_COVERAGE,),
+            "AI-generated: of 100 real pictures like those in our tests, at most about 10 would be "
+            "called this by mistake.",
+        ),
+        (
+            Decision.REAL,
+            (Reason.WITHIN_COVERAGE, Reason.FACES_DISAGREE),
+            "Real: of 100 AI-generated pictures like those in our tests, at most about 10 would be "
+            "called this by mistake; the faces in the picture have different verdicts.",
+        ),
+        (
+            Decision.UNDECIDED,
+            (Reason.BOTH_PLAUSIBLE, Reason.INTERVAL_TOO_WIDE),
+            "Undecided: in our tests, real and AI-generated pictures both looked like this to the "
+            "model.",
+        ),
+        (
+            Decision.UNDECIDED,
+            (Reason.UNLIKE_TRAINING,),
+            "Undecided: too unlike the pictures that the model learnt from.",
+        ),
+        (
+            Decision.UNDECIDED,
+            (Reason.CHANGES_UNDER_RECOMPRESSION,),
+            "Undecided: the verdict changes when the picture is saved again or made smaller.",
+        ),
+        (Decision.UNDECIDED, (), "Undecided."),
+    ],
+)
+def test_a_decision_and_its_doubt_are_one_sentence(
+    decision: Decision, reasons: tuple[Reason, ...], says: str
+) -> None:
+    assert in_short(decision, reasons, 0.9) == says
+    verdict = replace(VERDICT, decision=decision, reasons=reasons)
+    report = replace(
+        REPORT,
+        faces=(replace(FACE, verdict=verdict, reasons=reasons),),
+        decision=decision,
+        reasons=reasons,
+        coverage=0.9,
+    )
+    assert f"In short {says}" in " ".join(shown(report).split())
+
+
+@pytest.mark.parametrize(
+    ("coverage", "says"),
+    [
+        (0.95, "of 100 real"),
+        (0.99, "at most about 1 "),
+        (0.995, "of 1,000 real"),
+        (1.0, "about 0 "),
+    ],
+)
+def test_mistakes_are_counted_in_whole_pictures(coverage: float, says: str) -> None:
+    assert says in in_short(Decision.AI, (Reason.WITHIN_COVERAGE,), coverage)
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_is_said_plainly(reason: Reason) -> None:
+    assert not re.search(
+        r"coverage|credible|interval|calibrat|nats|logit|saliency|P\(ai\)", reason.plainly
+    )
+    assert in_short(Decision.UNDECIDED, (reason,), 0.9).count(".") == 1
 
 
 @pytest.mark.parametrize("reason", Reason)

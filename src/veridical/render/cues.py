@@ -17,7 +17,7 @@ SIDE = 300  # px, of the picture in a panel
 _HEAD, _FOOT, _EDGE = 34, 46, 14  # px, above, below and beside it
 _INK, _GREY, _LINE = (17, 24, 39), (107, 114, 128), (209, 213, 219)
 _GAP = 8  # px, between a picture and its insets
-_TITLES = {
+TITLES = {
     "spectrum": "Fall of fine detail",
     "noise": "Grain",
     "symmetry": "Left and right",
@@ -34,7 +34,7 @@ def panel(examined: Examined) -> Image.Image | None:
     cue = examined.answer.cue
     canvas = Image.new("RGB", (SIDE + 2 * _EDGE, _HEAD + SIDE + _FOOT), "white")
     pen = ImageDraw.Draw(canvas)
-    pen.text((_EDGE, 8), _TITLES.get(cue, cue), _INK, _font(17))
+    pen.text((_EDGE, 8), TITLES.get(cue, cue), _INK, _font(17))
     note = _draw(canvas, examined.drawing)
     pen.text((_EDGE, _HEAD + SIDE + _FOOT - 8), note, _GREY, _font(13), "ls")
     return canvas

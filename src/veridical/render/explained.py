@@ -1,16 +1,25 @@
-"""Judge a picture and leave its explanations in a folder: a figure and the numbers behind it."""
+"""Judge a picture and leave its explanations in a folder: a page, figures, and their numbers."""
 
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from threading import get_ident
 
+from veridical._version import VERSION
+from veridical.cues import examine_all
 from veridical.detector import Detector
-from veridical.images import read_photo
+from veridical.errors import PhotoError
+from veridical.images import Limits, Photo, read_bytes, read_photo
+from veridical.render.blocks import Page
 from veridical.render.overlay import figure, panel_data, save
-from veridical.report import Report
+from veridical.render.page import of_failure, of_report
+from veridical.render.page_html import html
+from veridical.render.page_png import picture
+from veridical.render.records import cue_record
+from veridical.report import Failure, Report
 from veridical.saliency import Fill
 
 
@@ -23,8 +32,9 @@ def write_explanations(
     occlude: tuple[int, int] | None = None,
     fill: Fill = "mean",
 ) -> Report:
-    """Judge one picture and write FACE.png and FACE.json for every face that was judged.
+    """Judge one picture, and write a page about it and the numbers of every face that was judged.
 
+    PHOTO.html and PHOTO.png are the page; FACE.png and FACE.json are one figure and its numbers.
     Files are named by the picture's own name and the first hex digits of its SHA-256, so that two
     pictures of one name do not overwrite each other. Of copies with one name the last one stays.
 
@@ -38,6 +48,8 @@ def write_explanations(
     )
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{_plain(path.stem)}-{photo.sha256[:8]}"
+    data = _bytes_of(photo, path, detector.limits)
+    examined = [examine_all(photo, explanation.face, data) for explanation in explanations]
     for number, explanation in enumerate(explanations):
         name = f"{stem}-face{number + 1}"
         title = path.name if len(explanations) == 1 else f"{path.name}, face {number + 1}"
@@ -50,10 +62,44 @@ def write_explanations(
             "coverage": report.coverage,
             "level": report.level,
         }
-        text = json.dumps(numbers | panel_data(explanation), indent=1, allow_nan=False)
+        cues = {"cues": [cue_record(one.answer) for one in examined[number]]}
+        text = json.dumps(numbers | panel_data(explanation) | cues, indent=1, allow_nan=False)
         with _whole(folder / f"{name}.json") as draft:
             draft.write_text(text + "\n", encoding="utf-8")
+    _write(of_report(report, explanations, examined, photo.pixels), folder, stem)
     return report
+
+
+def write_failure(failure: Failure, detector: Detector, folder: Path) -> None:
+    """Write the page of a picture that could not be judged.
+
+    It is named by the picture's own name and the first hex digits of the SHA-256 of its path: there
+    may be no bytes to go by.
+    """
+    path = failure.path or ""
+    pixels = None
+    if failure.bug is not None:  # our fault: the picture itself may be sound
+        with suppress(PhotoError):
+            pixels = read_photo(path, detector.limits).pixels
+    digits = sha256(path.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    page = of_failure(failure, VERSION, detector.model, pixels)
+    _write(page, folder, f"{_plain(Path(path).stem)}-failed-{digits}")
+
+
+def _write(page: Page, folder: Path, stem: str) -> None:
+    with _whole(folder / f"{stem}.html") as draft:
+        draft.write_text(html(page), encoding="utf-8", newline="\n")
+    with _whole(folder / f"{stem}.png") as draft:
+        save(picture(page), draft)
+
+
+def _bytes_of(photo: Photo, path: Path, limits: Limits) -> bytes | None:
+    """Return the file's bytes; None if it is no longer the file that was judged."""
+    try:
+        data = read_bytes(path, limits)
+    except PhotoError:
+        return None
+    return data if sha256(data).hexdigest() == photo.sha256 else None
 
 
 @contextmanager

@@ -29,10 +29,10 @@ from veridical.saliency import Faithfulness, TokenMap
 EXPLANATION = "veridical.explanation/1"
 
 _AI, _REAL = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermilion and blue: colour-blind safe
-_INK, _GREY, _LINE, _EMPTY = (17, 24, 39), (107, 114, 128), (209, 213, 219), (243, 244, 246)
-_WARNING = (153, 27, 27)
+INK, GREY, LINE, EMPTY = (17, 24, 39), (107, 114, 128), (209, 213, 219), (243, 244, 246)
+WARNING = (153, 27, 27)
 # The same hues, dark enough for text on white.
-_HUE = {Decision.AI: (178, 76, 0), Decision.REAL: (0, 92, 148), Decision.UNDECIDED: (146, 99, 0)}
+HUE = {Decision.AI: (178, 76, 0), Decision.REAL: (0, 92, 148), Decision.UNDECIDED: (146, 99, 0)}
 
 _PANEL = 448  # px, side of the square that holds a picture
 _MARGIN = 40  # px, around everything
@@ -73,13 +73,13 @@ def figure(
     height = top + sum(fact.height for fact in facts) + _MARGIN
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
-    name = _fitting(printable(title), _font(26), width - 2 * _MARGIN)
-    draw.text((_MARGIN, 30), name, _INK, _font(26))
+    name = fitting(printable(title), font(26), width - 2 * _MARGIN)
+    draw.text((_MARGIN, 30), name, INK, font(26))
     left = _MARGIN
     for panel in panels:
         panel.draw(canvas, left)
         left += panel.width + _GAP
-    draw.line((_MARGIN, top - 16, width - _MARGIN, top - 16), _LINE)
+    draw.line((_MARGIN, top - 16, width - _MARGIN, top - 16), LINE)
     for fact in facts:
         fact.draw(draw, top)
         top += fact.height
@@ -156,18 +156,19 @@ def spread(
     covered = (crop_side // grid) * grid / crop_side
     size = max(1, round(width * covered)), max(1, round(height * covered))
     values = np.zeros((height, width))
-    values[: size[1], : size[0]] = _resized(patches, *size)
+    values[: size[1], : size[0]] = enlarged(patches, *size)
     return values
 
 
-def _resized(
+def enlarged(
     values: Float[ndarray, "rows columns"], width: int, height: int
 ) -> Float[ndarray, "height width"]:
+    """Enlarge a map bilinearly."""
     image = Image.fromarray(values.astype(np.float32))
     return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float64)
 
 
-def _limit(values: Float[ndarray, "rows columns"]) -> float:
+def scale_of(values: Float[ndarray, "rows columns"]) -> float:
     """Return the end of a symmetric scale; 1 for a map of nothing, which has no scale."""
     return float(np.abs(values).max()) or 1.0
 
@@ -202,10 +203,10 @@ class _Panel:
     def draw(self, canvas: Image.Image, left: int) -> None:
         draw = ImageDraw.Draw(canvas)
         draw.text(
-            (left, _HEADER - 16), self.note, _WARNING if self.warning else _GREY, _font(15), "ls"
+            (left, _HEADER - 16), self.note, WARNING if self.warning else GREY, font(15), "ls"
         )
-        draw.text((left, _HEADER - 38), self.heading, _INK, _font(18), "ls")
-        draw.rectangle((left, _HEADER, left + _PANEL - 1, _HEADER + _PANEL - 1), _EMPTY)
+        draw.text((left, _HEADER - 38), self.heading, INK, font(18), "ls")
+        draw.rectangle((left, _HEADER, left + _PANEL - 1, _HEADER + _PANEL - 1), EMPTY)
         x = left + (_PANEL - self.image.width) // 2
         canvas.paste(self.image, (x, _HEADER + (_PANEL - self.image.height) // 2))
         if self.scale is not None:
@@ -214,36 +215,61 @@ class _Panel:
 
 def _draw_bar(canvas: Image.Image, left: int, limit: float, unit: str) -> None:
     """Draw a symmetric colour bar as high as a panel, with what its ends mean."""
+    draw_bar(canvas, (left, _HEADER), _PANEL, limit, unit)
+
+
+def draw_bar(
+    canvas: Image.Image, at: tuple[int, int], height: int, limit: float, unit: str, size: int = 14
+) -> None:
+    """Draw a symmetric colour bar, with what its ends mean.
+
+    Args:
+        canvas: What to draw on.
+        at: Its upper left corner, px.
+        height: px.
+        limit: |value| at its ends.
+        unit: Of the values.
+        size: Of the letters, px.
+    """
+    left, top = at
     draw = ImageDraw.Draw(canvas)
-    values = np.linspace(limit, -limit, _PANEL)[:, None].repeat(_BAR, axis=1)
+    values = np.linspace(limit, -limit, height)[:, None].repeat(_BAR, axis=1)
     white = np.full((*values.shape, 3), 255, dtype=np.uint8)
-    canvas.paste(Image.fromarray(overlaid(white, values, limit)), (left, _HEADER))
-    draw.rectangle((left, _HEADER, left + _BAR - 1, _HEADER + _PANEL - 1), outline=_LINE)
+    canvas.paste(Image.fromarray(overlaid(white, values, limit)), (left, top))
+    draw.rectangle((left, top, left + _BAR - 1, top + height - 1), outline=LINE)
     text = left + _BAR + 9
     for step in (2, 1, 0, -1, -2):
-        y = _HEADER + (2 - step) * (_PANEL - 1) // 4
-        draw.line((left + _BAR, y, left + _BAR + 4, y), _GREY)
-        nudge = {2: 7, -2: -7}.get(step, 0)  # keeps the outer labels inside the panel's height
-        draw.text((text, y + nudge), _tick(step * limit / 2), _INK, _font(14), "lm")
-    draw.text((text, _HEADER + 27), "for AI", _HUE[Decision.AI], _font(14), "lm")
-    draw.text((text, _HEADER + _PANEL - 28), "for real", _HUE[Decision.REAL], _font(14), "lm")
-    draw.text((text, _HEADER + _PANEL // 2 + 20), unit, _GREY, _font(14), "lm")
+        y = top + (2 - step) * (height - 1) // 4
+        draw.line((left + _BAR, y, left + _BAR + 4, y), GREY)
+        nudge = {2: size // 2, -2: -(size // 2)}.get(step, 0)  # keeps the labels inside
+        draw.text((text, y + nudge), _tick(step * limit / 2), INK, font(size), "lm")
+    aside = round(1.43 * size)
+    draw.text((text, top + 7 + aside), "for AI", HUE[Decision.AI], font(size), "lm")
+    draw.text((text, top + height - 8 - aside), "for real", HUE[Decision.REAL], font(size), "lm")
+    draw.text((text, top + height // 2 + aside), unit, GREY, font(size), "lm")
 
 
 def _tick(value: float) -> str:
     return f"{value:+.2g}" if value else "0"
 
 
-def _face_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
+def framed(plain: UInt8[ndarray, "rows columns 3"], area: Box, box: Box) -> Image.Image:
+    """Return the picture of an area with a frame around a box in it; both in px of the photo."""
     image = Image.fromarray(plain)
+    if box == area:
+        return image
+    across, down = image.width / area.width, image.height / area.height
+    left, top = (box.left - area.left) * across, (box.top - area.top) * down
+    right, bottom = left + box.width * across, top + box.height * down
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=(0, 0, 0), width=5)
+    draw.rectangle((left, top, right, bottom), outline=(255, 255, 255), width=2)
+    return image
+
+
+def _face_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
     area, box = explanation.area, explanation.face.box
-    if box != area:
-        across, down = image.width / area.width, image.height / area.height
-        left, top = (box.left - area.left) * across, (box.top - area.top) * down
-        right, bottom = left + box.width * across, top + box.height * down
-        draw = ImageDraw.Draw(image)
-        draw.rectangle((left - 2, top - 2, right + 2, bottom + 2), outline=(0, 0, 0), width=5)
-        draw.rectangle((left, top, right, bottom), outline=(255, 255, 255), width=2)
+    image = framed(plain, area, box)
     note = f"face of {box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
     if box == area:
         note = f"the whole frame of {box.width:.0f} x {box.height:.0f} px"
@@ -259,7 +285,7 @@ def _contributions_panel(
         return _Panel(heading=heading, note=note, image=Image.fromarray(plain), warning=True)
     patches = explanation.contributions.patches
     values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
-    limit = _limit(patches)
+    limit = scale_of(patches)
     note = "logit per patch, against an average picture"
     return _Panel(
         heading=heading,
@@ -273,7 +299,7 @@ def _contributions_panel(
 def _occlusion_panel(
     falls: Float[ndarray, "size size"], plain: UInt8[ndarray, "rows columns 3"]
 ) -> _Panel:
-    values, limit = _resized(falls, plain.shape[1], plain.shape[0]), _limit(falls)
+    values, limit = enlarged(falls, plain.shape[1], plain.shape[0]), scale_of(falls)
     return _Panel(
         heading="What covering changed",
         note="fall of P(ai) when covered",
@@ -293,7 +319,7 @@ class _Fact:
     label: str
     lines: tuple[str, ...]
     size: int = _TEXT
-    colour: tuple[int, int, int] = _INK
+    colour: tuple[int, int, int] = INK
     belief: Verdict | None = None
 
     @property
@@ -306,43 +332,61 @@ class _Fact:
 
     def draw(self, draw: ImageDraw.ImageDraw, top: int) -> None:
         base = top + self.step - 4
-        draw.text((_MARGIN, base), self.label, _GREY, _font(15), "ls")
+        draw.text((_MARGIN, base), self.label, GREY, font(15), "ls")
         for number, text in enumerate(self.lines):
             at = (_MARGIN + _LABEL, base + number * self.step)
-            draw.text(at, text, self.colour, _font(self.size), "ls")
+            draw.text(at, text, self.colour, font(self.size), "ls")
         if self.belief:
-            end = _font(self.size).getlength(self.lines[0])
-            _draw_belief(draw, round(_MARGIN + _LABEL + end) + 28, base - 6, self.belief)
+            end = font(self.size).getlength(self.lines[0])
+            draw_belief(draw, round(_MARGIN + _LABEL + end) + 28, base - 6, self.belief)
 
 
-def _draw_belief(draw: ImageDraw.ImageDraw, left: int, y: int, verdict: Verdict) -> None:
-    """Draw P(ai) and its interval on a line from real to AI."""
-    draw.text((left, y + 6), "real", _GREY, _font(14), "ls")
-    left, length = left + 38, 260
+def draw_belief(
+    draw: ImageDraw.ImageDraw,
+    left: int,
+    y: int,
+    verdict: Verdict,
+    *,
+    length: int = 260,
+    size: int = 14,
+) -> None:
+    """Draw P(ai) and its interval on a line from real to AI.
+
+    Args:
+        draw: What to draw with.
+        left: Where it begins, px.
+        y: Height of the line's middle, px.
+        verdict: Whose belief.
+        length: Of the line, px.
+        size: Of the letters, px.
+    """
+    thick = size / 14
+    draw.text((left, y + round(6 * thick)), "real", GREY, font(size), "ls")
+    left += round(38 * thick)
     low, high = (left + round(p * length) for p in verdict.interval)
-    at, hue = left + round(verdict.p_ai * length), _HUE[verdict.decision]
-    draw.line((left, y, left + length, y), _LINE, 2)
+    at, hue, dot = left + round(verdict.p_ai * length), HUE[verdict.decision], round(6 * thick)
+    draw.line((left, y, left + length, y), LINE, 2)
     for end in (left, left + length // 2, left + length):
-        draw.line((end, y - 5, end, y + 5), _LINE, 2)
-    draw.line((low, y, high, y), hue, 6)
-    draw.ellipse((at - 6, y - 6, at + 6, y + 6), hue, (255, 255, 255), 2)
-    draw.text((left + length + 12, y + 6), "AI", _GREY, _font(14), "ls")
+        draw.line((end, y - 5, end, y + 5), LINE, 2)
+    draw.line((low, y, high, y), hue, dot)
+    draw.ellipse((at - dot, y - dot, at + dot, y + dot), hue, (255, 255, 255), 2)
+    draw.text((left + length + 2 * dot, y + dot), "AI", GREY, font(size), "ls")
 
 
 def _facts(explanation: Explanation, report: Report, width: int) -> Iterator[_Fact]:
     face, verdict = explanation.face, explanation.face.verdict
-    hue = _HUE[face.decision]
+    hue = HUE[face.decision]
     yield _Fact(label="Verdict", lines=(WORD[face.decision],), size=24, colour=hue)
     if verdict:
         low, high = verdict.interval
         interval = f"{percent(report.level)} credible interval {share(low)} to {share(high)}"
         says = f"{share(verdict.p_ai)}, {interval}"
         yield _Fact(label="P(ai)", lines=(says,), belief=verdict)
-        yield _Fact(label="Doubt", lines=_wrapped(sentence(in_words(verdict)), width))
+        yield _Fact(label="Doubt", lines=wrapped(sentence(in_words(verdict)), width))
     why = " ".join(map(sentence, because(face.reasons, report.coverage)))
-    yield _Fact(label="Why", lines=_wrapped(why, width))
-    yield _Fact(label="Map", lines=_wrapped(trust_in_words(explanation.trust), width))
-    yield _Fact(label="Logit", lines=_wrapped(_placeless(explanation.contributions), width))
+    yield _Fact(label="Why", lines=wrapped(why, width))
+    yield _Fact(label="Map", lines=wrapped(trust_in_words(explanation.trust), width))
+    yield _Fact(label="Logit", lines=wrapped(_placeless(explanation.contributions), width))
 
 
 def trust_in_words(trust: Faithfulness | None) -> str:
@@ -366,33 +410,33 @@ def _placeless(contributions: TokenMap) -> str:
 
 
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
     """Return Pillow's own font, Aileron: it is there on every system, and has ASCII only."""
     font = ImageFont.load_default(size)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 
 
-def _wrapped(text: str, width: int) -> tuple[str, ...]:
-    """Break a fact's text into lines of at most `width` px, between words."""
+def wrapped(text: str, width: float, size: int = _TEXT) -> tuple[str, ...]:
+    """Break text of letters `size` px high into lines of at most `width` px, between words."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".lstrip()
-        if _font(_TEXT).getlength(longer) <= width:
+        if font(size).getlength(longer) <= width:
             lines[-1] = longer
         else:
             lines.append(word)
     return tuple(lines)
 
 
-def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def fitting(text: str, letters: ImageFont.FreeTypeFont, width: int) -> str:
     """Return text in the font's characters, shortened in the middle to at most `width` px."""
     text = text.encode("ascii", "backslashreplace").decode()
-    if font.getlength(text) <= width:
+    if letters.getlength(text) <= width:
         return text
     for keep in range(len(text) // 2, 0, -1):
         short = f"{text[:keep]} ... {text[-keep:]}"
-        if font.getlength(short) <= width:
+        if letters.getlength(short) <= width:
             return short
     return ""
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from veridical.prior import AtPrior, PredictiveValues
-from veridical.report import Box, FaceReport, Failure, Report, Stability
+from veridical.report import Box, FaceReport, Failure, Reading, Report, Silence, Stability
 
 REPORT = "veridical.report/1"
 FAILURE = "veridical.failure/1"
@@ -111,6 +111,20 @@ def stability_record(stability: Stability | None) -> dict[str, object] | None:
         "copies": [{"name": name, "p_ai": float(p)} for name, p in copies],
         "low": float(stability.low),
         "high": float(stability.high),
+    }
+
+
+def cue_record(answer: Reading | Silence) -> dict[str, object]:
+    """Return what a forensic cue said of one face as plain values; see `silent` first."""
+    if isinstance(answer, Silence):
+        return {"cue": answer.cue, "silent": answer.why}
+    return {
+        "cue": answer.cue,
+        "silent": None,
+        "statistics": {name: float(value) for name, value in answer.statistics},
+        "llr": None if answer.llr is None else float(answer.llr),
+        "plain": answer.plain,
+        "technical": answer.technical,
     }
 
 

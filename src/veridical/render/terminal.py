@@ -5,7 +5,7 @@ outside (file names, messages) is read as markup or reaches the terminal with co
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -196,6 +196,37 @@ def because(reasons: Iterable[Reason], coverage: float) -> Iterator[str]:
         yield reason.says.replace("the stated coverage", f"{percent(coverage)} coverage")
 
 
+_ANSWER = {
+    Decision.REAL: "Real",
+    Decision.AI: "AI-generated",
+    Decision.UNDECIDED: "Undecided",
+}
+
+
+def in_short(decision: Decision, reasons: Sequence[Reason], coverage: float) -> str:
+    """Say a decision and its doubt in one sentence, for somebody who has to act on it.
+
+    Args:
+        decision: Of a picture, or of one face.
+        reasons: Its reasons, the most telling first.
+        coverage: Share of prediction sets promised to hold the truth, within each class.
+    """
+    told = [reason.plainly for reason in reasons[:1]]
+    if Reason.WITHIN_COVERAGE in reasons[:1] and decision is not Decision.UNDECIDED:
+        other = "real" if decision is Decision.AI else "AI-generated"
+        crowd = 100
+        while (wrong := (1 - coverage) * crowd) < 1 - 1e-6 and crowd < 10**6:
+            crowd *= 10
+        told = [
+            f"of {crowd:,} {other} pictures like those in our tests, at most about {wrong:.2g} "
+            "would be called this by mistake"
+        ]
+    for beside in (Reason.WHOLE_IMAGE, Reason.FACES_DISAGREE):
+        if beside in reasons[1:]:
+            told.append(beside.plainly)
+    return f"{_ANSWER[decision]}: {'; '.join(told)}." if told else f"{_ANSWER[decision]}."
+
+
 def percent(part: float) -> str:
     """Return a share as it was promised, in per cent: 0.9 is "90 %"."""
     return f"{100 * part:.6g} %"
@@ -274,6 +305,7 @@ def _show_report(report: Report, console: Console, at: AtPrior | None, verbose: 
             block.add_row("Evidence", Text(sentence(weight(at))))
         else:
             block.add_row("Prior", Text(sentence(f"{told} (--prior for another)")))
+    block.add_row("In short", Text(in_short(report.decision, report.reasons, report.coverage)))
     lead = _lead(report)
     if lead:
         block.add_row("Doubt", Text(sentence(in_words(lead))))

@@ -1,0 +1,306 @@
+"""What a page says of one face: the answer, what spoke for it, and how far that can be trusted."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from veridical.arrays import Float, UInt8, ndarray
+from veridical.cues.shape import Curve, Examined, Map, Marked
+from veridical.detector import Explanation
+from veridical.render import waterfall
+from veridical.render.blocks import Block, Facts, Figure, Gallery, Heading, Items, Words
+from veridical.render.cues import TITLES, panel
+from veridical.render.overlay import (
+    draw_bar,
+    draw_belief,
+    enlarged,
+    framed,
+    overlaid,
+    portrait,
+    scale_of,
+    spread,
+    trust_in_words,
+)
+from veridical.render.terminal import WORD, because, in_words, percent, sentence, share
+from veridical.report import Decision, Reading, Reason, Report, Verdict
+from veridical.saliency import Faithfulness
+
+_LETTERS = 22  # px, in pictures that a phone shows at two thirds of their size
+_BAR_SPACE = 12 + 18 + 9 + 5 * _LETTERS  # px, from a map to the end of its bar's labels
+_STRONG = 0.5  # of the strongest patch; from there on a patch gets a sign
+
+
+def of_face(
+    label: str,
+    verdict: Verdict,
+    explanation: Explanation,
+    examined: Sequence[Examined],
+    report: Report,
+    photo_pixels: UInt8[ndarray, "height width 3"],
+) -> Iterator[Block]:
+    """Return what there is to say of one face, its heading apart.
+
+    Args:
+        label: What the face is called.
+        verdict: On it.
+        explanation: Of the verdict.
+        examined: What the forensic cues said about the face.
+        report: On the photo that the face is in.
+        photo_pixels: The upright photo.
+    """
+    plain = portrait(photo_pixels, explanation.area)
+    yield _belief(verdict, report)
+    figures = [_crop(label, explanation, plain)]
+    trust = explanation.trust
+    if trust is None or trust.holds:
+        figures.append(_contributions(explanation, plain))
+    if explanation.occlusion is not None:
+        figures.append(_occlusion(explanation.occlusion, plain))
+    yield Gallery(figures=tuple(figures))
+    yield Words(text=_tested(trust))
+    yield Facts(rows=tuple(_facts(verdict, report)))
+    yield Heading(level=3, text="How the evidence adds up")
+    yield from _adding_up(verdict, report, examined)
+    yield Heading(level=3, text="What else was measured")
+    yield from _cues(examined)
+
+
+def _belief(verdict: Verdict, report: Report) -> Figure:
+    image = Image.new("RGB", (720, 3 * _LETTERS), "white")
+    length = 720 - 7 * _LETTERS
+    draw_belief(ImageDraw.Draw(image), 0, 3 * _LETTERS // 2, verdict, length=length, size=_LETTERS)
+    low, high = (share(end) for end in verdict.interval)
+    return Figure(
+        image=image,
+        says=(
+            f"A line from real to AI with a point at {share(verdict.p_ai)} and a thick stretch "
+            f"from {low} to {high}."
+        ),
+        caption=(
+            f"The model gives {_in_hundred(verdict.p_ai)} for AI-generated, if "
+            f"{percent(report.prior)} of the pictures are. The thick stretch is its "
+            f"{percent(report.level)} credible interval.{_not_a_verdict(verdict)}"
+        ),
+        width=560,
+    )
+
+
+def _not_a_verdict(verdict: Verdict) -> str:
+    """Keep people from reading a verdict out of a number that we do not stand behind."""
+    undecided = verdict.decision is Decision.UNDECIDED
+    return " The answer is undecided: we do not stand behind this number." if undecided else ""
+
+
+def _in_hundred(p: float) -> str:
+    if p < 0.005:
+        return "less than 1 chance in 100"
+    if p >= 0.995:
+        return "more than 99 chances in 100"
+    return f"about {round(100 * p)} chances in 100"
+
+
+def _crop(label: str, explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> Figure:
+    area, box = explanation.area, explanation.face.box
+    framing = "the whole frame" if box == area else "the face framed in its surroundings"
+    return Figure(
+        image=framed(plain, area, box),
+        says=(
+            f"{label} as the model looked at it: {framing}, {box.width:.0f} x {box.height:.0f} px."
+        ),
+        caption=f"What was judged: {box.width:.0f} x {box.height:.0f} px.",
+        photo=True,
+    )
+
+
+def _contributions(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> Figure:
+    patches = explanation.contributions.patches
+    limit = scale_of(patches)
+    values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
+    drawn = Image.fromarray(overlaid(plain, values, limit))
+    _signs(drawn, patches)
+    return Figure(
+        image=_with_bar(drawn, limit, "logit"),
+        says=f"The same face in grey under a map. {map_in_words(patches)}",
+        caption=(
+            "What each place added: orange and + speak for AI-generated, blue and - for real. "
+            f"{trust_in_words(explanation.trust)}"
+        ),
+        width=600,
+        photo=True,
+    )
+
+
+def map_in_words(patches: Float[ndarray, "grid grid"]) -> str:
+    """Say what a map of contributions shows."""
+    told = []
+    for decision, side in ((Decision.AI, patches), (Decision.REAL, -patches)):
+        row, column = np.unravel_index(int(np.argmax(side)), side.shape)
+        if side[row, column] > 0:
+            where = place((row + 0.5) / side.shape[0], (column + 0.5) / side.shape[1])
+            total = float(np.clip(side, 0, None).sum())
+            told.append(f"{total:.2f} logits speak for {WORD[decision]}, most in the {where}")
+    return f"{sentence('; '.join(told))}" if told else "No place added anything."
+
+
+def _signs(image: Image.Image, patches: Float[ndarray, "grid grid"]) -> None:
+    """Mark the strongest patches with their sign: hues alone do not survive a grey printer."""
+    pen = ImageDraw.Draw(image)
+    limit = float(np.abs(patches).max())
+    rows, columns = np.nonzero(np.abs(patches) >= max(_STRONG * limit, 1e-12))
+    across, down = image.width / patches.shape[1], image.height / patches.shape[0]
+    arm = min(7.0, across / 3)
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        x, y = (column + 0.5) * across, (row + 0.5) * down
+        strokes = [(x - arm, y, x + arm, y)]
+        if patches[row, column] > 0:
+            strokes.append((x, y - arm, x, y + arm))
+        for colour, width in (("black", 5), ("white", 2)):
+            for stroke in strokes:
+                pen.line(stroke, colour, width)
+
+
+def _occlusion(
+    falls: Float[ndarray, "size size"], plain: UInt8[ndarray, "rows columns 3"]
+) -> Figure:
+    limit = scale_of(falls)
+    drawn = Image.fromarray(overlaid(plain, enlarged(falls, plain.shape[1], plain.shape[0]), limit))
+    row, column = np.unravel_index(int(np.argmax(np.abs(falls))), falls.shape)
+    where = place((row + 0.5) / falls.shape[0], (column + 0.5) / falls.shape[1])
+    return Figure(
+        image=_with_bar(drawn, limit, "P(ai)"),
+        says=(
+            f"The same face in grey under a second map. Covering the {where} changed P(ai) most, "
+            f"by {-float(falls[row, column]):+.2g}."
+        ),
+        caption="What covering a place changed: fall of P(ai).",
+        width=600,
+        photo=True,
+    )
+
+
+def _with_bar(drawn: Image.Image, limit: float, unit: str) -> Image.Image:
+    height = max(drawn.height, 12 * _LETTERS)
+    canvas = Image.new("RGB", (drawn.width + _BAR_SPACE, height), "white")
+    canvas.paste(drawn, (0, (height - drawn.height) // 2))
+    draw_bar(canvas, (drawn.width + 12, 0), height, limit, unit, _LETTERS)
+    return canvas
+
+
+def _tested(trust: Faithfulness | None) -> str:
+    if trust is None:
+        return "The map was not tested."
+    tested = (
+        "The map was tested: the places that it names were covered, the strongest first, and so "
+        f"were places picked at random, {trust.rivals} times."
+    )
+    if trust.holds:
+        return f"{tested} Its own places moved the model's answer more than all of them."
+    return (
+        f"No map is shown. {tested} Its own places moved the model's answer more than "
+        f"{trust.beaten} of these {trust.rivals} did. A map that does not beat them all may be "
+        "chance. "
+        f"{trust_in_words(trust)}"
+    )
+
+
+def _facts(verdict: Verdict, report: Report) -> Iterator[tuple[str, str]]:
+    low, high = (share(end) for end in verdict.interval)
+    yield (
+        "P(ai)",
+        f"{share(verdict.p_ai)}, {percent(report.level)} credible interval {low} to {high}",
+    )
+    yield "Reasons", " ".join(map(sentence, because(verdict.reasons, report.coverage)))
+    yield "Doubt", sentence(in_words(verdict))
+    copies = verdict.stability
+    if copies is None:
+        yield "Copies", "None were looked at. They are only where there is a verdict to take back."
+    else:
+        each = ", ".join(
+            f"{name} {share(p)}" for name, p in zip(copies.copies, copies.p_ai, strict=True)
+        )
+        changed = Reason.CHANGES_UNDER_RECOMPRESSION in verdict.reasons
+        kept = "the verdict changes, and is taken back" if changed else "the verdict stays"
+        yield "Copies", f"P(ai) of copies, saved again or made smaller: {each}; {kept}."
+    unlike = Reason.UNLIKE_TRAINING in verdict.reasons
+    alike = "too unlike" if unlike else "near enough to"
+    yield (
+        "Distance",
+        f"{verdict.distance:.2f}, where 1 is the limit: {alike} the pictures that the model "
+        "learnt from.",
+    )
+
+
+def _adding_up(verdict: Verdict, report: Report, examined: Sequence[Examined]) -> Iterator[Block]:
+    made = waterfall.waterfall(
+        verdict, report.prior, report.level, [one.answer for one in examined]
+    )
+    beside = (
+        " Hatched and hollow steps are forensic cues. They stay beside the verdict, and do not "
+        "move it."
+    )
+    yield Figure(
+        image=waterfall.draw(made),
+        says=f"Steps from what was presumed to the total. {waterfall.in_words(made)}",
+        caption=(
+            "Evidence in decibans (dB): 10 dB are odds of 10 to 1, 3 dB about 2 to 1. The thin "
+            f"line on the total is the {percent(report.level)} credible interval."
+            f"{beside if examined else ''}{_not_a_verdict(verdict)}"
+        ),
+        width=500,
+    )
+
+
+# --- forensic cues -----------------------------------------------------------------------------
+
+
+def _cues(examined: Sequence[Examined]) -> Iterator[Block]:
+    if not examined:
+        yield Words(text="Nothing: no forensic cue was asked.")
+        return
+    yield Words(
+        text=(
+            "Forensic cues look at the pixels and at the file without the network. They were not "
+            "fitted together with it, so they stay beside the verdict and do not move it."
+        )
+    )
+    figures, bare, silent = [], [], []
+    for one in examined:
+        title = TITLES.get(one.answer.cue, one.answer.cue)
+        if not isinstance(one.answer, Reading):
+            silent.append(f"{title} is silent: {one.answer.why}")
+            continue
+        plain = sentence(one.answer.plain.rstrip("."))
+        drawn = panel(one)
+        if drawn is None:
+            bare.append(f"{title}. {plain} {one.answer.technical}")
+        else:
+            figures.append(
+                Figure(
+                    image=drawn,
+                    says=f"{title}: {_kind(one)}. {one.answer.technical}",
+                    caption=plain,
+                    detail=one.answer.technical,
+                    width=drawn.width,
+                    photo=isinstance(one.drawing, Marked),
+                )
+            )
+    if figures:
+        yield Gallery(figures=tuple(figures))
+    if bare or silent:
+        yield Items(items=(*bare, *silent))
+
+
+def _kind(one: Examined) -> str:
+    if isinstance(one.drawing, Curve):
+        return f"a curve of {one.drawing.y_label} against {one.drawing.x_label}"
+    if isinstance(one.drawing, Map):
+        return f"a map in grey, lighter for more {one.drawing.unit}"
+    return "the face turned upright, with what was found marked in it"
+
+
+def place(down: float, across: float) -> str:
+    """Return a place in a picture in words; both are shares of its size from the upper left."""
+    row = ("upper", "", "lower")[min(2, max(0, int(3 * down)))]
+    column = ("left", "middle", "right")[min(2, max(0, int(3 * across)))]
+    return f"{row} {column}".strip()
