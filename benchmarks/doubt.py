@@ -4,7 +4,7 @@
                                [--splits val] [--parts posteriors decided ...] [--quick]
 
 **posteriors**: ways to be unsure about a head (`benchmarks.posteriors`), each fitted on `train`,
-calibrated on sources left out in turn, and asked about `val`, about two kinds of copies of it, and
+calibrated on sources left out in turn, and asked about `val`, about copies of it, and
 about pictures that are like nothing in `train`.
 
 **decided**: the model in the package on `val` and its copies: how many are decided, and how many of
@@ -84,7 +84,7 @@ from veridical.train.recipes import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "doubt.md"
-COPIES = ("JPEG 50", "half size and back")  # that the posteriors are asked about
+COPIES = ("half size, JPEG 50",)  # that the posteriors are asked about
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -48,7 +48,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
 JOBS = 2
 THINNED = 10
 DRAWS = 1000  # of a bootstrap
-GRID_MOST = 12  # pictures of a source and generator that are copied
+GRID_MOST = 8  # pictures of a source and generator that are copied
 FEWEST = 15  # pictures of a generator below which its row is shown and not averaged
 
 # Who is related to whom. A family is left out as a whole.

@@ -23,7 +23,7 @@ from veridical.train.fit import balance, fit_head, left_out, platt, subset
 from veridical.train.laplace import Belief, laplace, mode, principal, regress, standard
 from veridical.train.recipes import Recipe
 
-MEMBERS = 20  # heads of the ensemble
+MEMBERS = 10  # heads of the ensemble
 WAVES = 512  # random features of the Gaussian process
 INPUTS = 128  # principal directions that it sees
 FOLDS = 4  # of sources left out to calibrate: each is a fit of every posterior
