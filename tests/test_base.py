@@ -75,7 +75,13 @@ def test_pictures_are_judged_and_explained_without_any_extra(
         jsonschema.validate(entry, records.schema())
     assert found["reasons"] == ["no_face"]  # a drawn face fools no detector
     assert whole["p_ai"] is not None
-    assert sorted(path.suffix for path in (tmp_path / "why").iterdir()) == [".json", ".png"]
+    written = sorted(path.suffix for path in (tmp_path / "why").iterdir())
+    assert written == [
+        ".html",
+        ".json",
+        ".png",
+        ".png",
+    ]  # a page twice, a face's figure and numbers
     assert not set(EXTRAS) & set(eval(done.stderr.splitlines()[-1]))
 
 
