@@ -49,6 +49,7 @@ JOBS = 2
 THINNED = 10
 DRAWS = 1000  # of a bootstrap
 GRID_MOST = 8  # pictures of a source and generator that are copied
+GRID_FEWEST = 5  # of a generator, to count in the mean over generators of their table
 FEWEST = 15  # pictures of a generator below which its row is shown and not averaged
 
 # Who is related to whom. A family is left out as a whole.
@@ -258,7 +259,7 @@ def copies(
         makers = [s.generator for s in scored]
         each = [
             metrics.auroc(ai[mine], p[mine])
-            for name in sorted({m for m in makers if makers.count(m) >= FEWEST and m})
+            for name in sorted({m for m in makers if makers.count(m) >= GRID_FEWEST and m})
             for mine in [~ai | np.array([m == name for m in makers])]
         ]
         flips = [
@@ -270,7 +271,7 @@ def copies(
             {
                 "step": step,
                 "auroc": measured["auroc"],
-                "mean_auroc": float(np.mean(each)),
+                "mean_auroc": float(np.mean(each)) if each else None,
                 "tpr_at_1pct_fpr": measured["tpr_at_1pct_fpr"],
                 "real_called_ai": intervals.wilson(
                     int((decided[~ai] == "ai").sum()), int((~ai).sum())
@@ -468,7 +469,7 @@ def copies_page(rows: Sequence[Mapping[str, Any]]) -> str:
             (
                 row["step"],
                 number(row["auroc"]),
-                f"{row['mean_auroc']:.3f}",
+                "–" if row["mean_auroc"] is None else f"{row['mean_auroc']:.3f}",
                 number(row["tpr_at_1pct_fpr"]),
                 f"{row['decided']:.2f}",
                 number(row["real_called_ai"]),
