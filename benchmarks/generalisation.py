@@ -48,8 +48,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
 JOBS = 2
 THINNED = 10
 DRAWS = 1000  # of a bootstrap
-GRID_MOST = 8  # pictures of a source and generator that are copied
-GRID_FEWEST = 5  # of a generator, to count in the mean over generators of their table
+GRID_MOST = 24  # pictures of a source and generator that are copied
+GRID_FEWEST = 15  # of a generator, to count in the mean over generators of their table
 FEWEST = 15  # pictures of a generator below which its row is shown and not averaged
 
 # Who is related to whom. A family is left out as a whole.
