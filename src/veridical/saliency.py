@@ -166,7 +166,7 @@ def occlusion(
         raise ValueError(
             f"Occlusion needs 1 <= window <= {size} px and stride >= 1 px; got {window}, {stride}."
         )
-    cover = _cover(crop, fill)
+    covering = cover(crop, fill)
     starts = _starts(size, window, stride)
     places = [(top, left) for top in starts for left in starts]
     whole = float(score(crop[None])[0])
@@ -175,7 +175,7 @@ def occlusion(
         chunk = places[first : first + batch]
         covered = np.repeat(crop[None], len(chunk), axis=0)
         for copy, (top, left) in zip(covered, chunk, strict=True):
-            copy[top : top + window, left : left + window] = cover[
+            copy[top : top + window, left : left + window] = covering[
                 top : top + window, left : left + window
             ]
         for (top, left), p in zip(chunk, score(covered), strict=True):
@@ -226,7 +226,7 @@ def faithfulness(
         logit: Mean logit of P(ai) of a batch of crops.
         seed: Of the random orders.
     """
-    cover = _cover(crop, "blur")
+    covering = cover(crop, "blur")
     sign = 1.0 if float(logit(crop[None])[0]) >= 0 else -1.0
     generator = np.random.default_rng(seed)
     orders = [np.argsort(-sign * patches.ravel(), kind="stable")]
@@ -243,8 +243,8 @@ def faithfulness(
         ]
         return sign * float(np.mean(logit(np.stack(steps))))
 
-    deleted = np.array([curve(crop, cover, order) for order in orders])
-    inserted = np.array([curve(cover, crop, order) for order in orders])
+    deleted = np.array([curve(crop, covering, order) for order in orders])
+    inserted = np.array([curve(covering, crop, order) for order in orders])
     gains = (deleted[1:] - deleted[0]) + (inserted[0] - inserted[1:])
     return Faithfulness(
         deletion=float(deleted[1:].mean() - deleted[0]),
@@ -271,7 +271,8 @@ def _swapped(
     return np.where(mask[..., None], over, under)
 
 
-def _cover(crop: UInt8[ndarray, "size size 3"], fill: Fill) -> UInt8[ndarray, "size size 3"]:
+def cover(crop: UInt8[ndarray, "size size 3"], fill: Fill) -> UInt8[ndarray, "size size 3"]:
+    """Return what a crop looks like where all of it is covered."""
     if fill == "blur":
         image = Image.fromarray(crop).filter(ImageFilter.GaussianBlur(crop.shape[0] * _BLUR))
         return np.asarray(image)
