@@ -10,8 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.prior import at_prior, predictive_values
-from veridical.render.records import line, path_of, record, schema
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
+from veridical.render.records import cue_record, line, path_of, record, schema
+from veridical.report import (
+    Box,
+    Decision,
+    FaceReport,
+    Failure,
+    Reading,
+    Reason,
+    Report,
+    Silence,
+    Stability,
+    Verdict,
+)
 
 # The checker of the shapes looks at one item of a tuple, picked by chance, while reports are drawn.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -232,6 +243,58 @@ def test_a_failure_has_no_decision_and_a_bug_only_if_there_is_one() -> None:
     failure = Failure(path="a.jpg", error="zero bytes came", hint="Get the file again.")
     assert record(failure).keys() == {"schema", "path", "error", "hint"}
     assert record(replace(failure, bug="Traceback"))["bug"] == "Traceback"
+
+
+readings = st.builds(
+    Reading,
+    cue=words,
+    statistics=st.lists(st.tuples(words, places), max_size=3).map(tuple),
+    llr=st.none() | places,
+    plain=words,
+    technical=words,
+)
+silences = st.builds(Silence, cue=words, why=words)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.none() | st.lists(readings | silences, max_size=3), max_size=3))
+def test_the_schema_accepts_what_cues_said_of_each_face(
+    cues: list[list[Reading | Silence] | None],
+) -> None:
+    report = a_report(faces=a_report().faces * len(cues))
+    entry = json.loads(line(report, cues=cues))
+    CHECK.validate(entry)
+    told = [face.pop("cues") for face in entry["faces"]]
+    assert told == [one if one is None else [cue_record(answer) for answer in one] for one in cues]
+    assert entry == json.loads(line(report))  # all else is as it is without them
+
+
+SILENT = Silence(cue="noise", why="too small")
+SPOKEN = Reading(cue="noise", statistics=(("a", 1.0),), llr=None, plain="p.", technical="t.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "lie"),
+    [
+        (SILENT, {"llr": 0.1}),
+        (SILENT, {"silent": None}),
+        (SPOKEN, {"silent": "too small"}),
+        (SPOKEN, {"statistics": {"a": "1"}}),
+        (SPOKEN, {"more": 1}),
+    ],
+)
+def test_the_schema_rejects_a_cue_that_both_speaks_and_is_silent_or_neither(
+    answer: Reading | Silence, lie: dict[str, object]
+) -> None:
+    entry: dict[str, Any] = record(a_report(), cues=[[answer]])
+    CHECK.validate(entry)
+    entry["faces"][0]["cues"][0] |= lie
+    assert not CHECK.is_valid(entry)
+
+
+def test_answers_of_cues_are_one_list_for_each_face() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        line(a_report(), cues=[])
 
 
 def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:

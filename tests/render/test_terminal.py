@@ -24,7 +24,18 @@ from veridical.render.terminal import (
     show,
     summary,
 )
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
+from veridical.report import (
+    Box,
+    Decision,
+    FaceReport,
+    Failure,
+    Reading,
+    Reason,
+    Report,
+    Silence,
+    Stability,
+    Verdict,
+)
 
 VERDICT = Verdict(
     decision=Decision.AI,
@@ -107,6 +118,26 @@ def test_what_became_of_copies_is_said_if_there_were_any(
     face = replace(FACE, verdict=replace(VERDICT, stability=tried or None))
     text = " ".join(shown(replace(REPORT, faces=(face,))).split())
     assert (f"Copies {says}" in text) if says else ("Copies" not in text)
+
+
+def test_cues_that_speak_get_a_line_each_below_their_face() -> None:
+    spoken = Reading(cue="noise", statistics=(), llr=None, plain="It is grainy.", technical="")
+    silent = Silence(cue="light", why="It is dark.")
+
+    def told(*cues: list[Reading | Silence] | None) -> list[str]:
+        into = console()
+        show(replace(REPORT, faces=(FACE,) * len(cues)), into, cues=cues)
+        assert isinstance(into.file, io.StringIO)
+        lines = [" ".join(line.split()) for line in into.file.getvalue().splitlines()]
+        return [line for line in lines if re.search("Cue|cue|grain|dark", line)]
+
+    assert told([spoken, silent, spoken]) == ["Cues It is grainy.", "It is grainy."]
+    assert told([silent]) == ["Cues No cue has anything to say of this face."]
+    assert told(None) == told() == []
+    assert told([spoken], None, [silent]) == [
+        "Cues, face 1 It is grainy.",
+        "Cues, face 3 No cue has anything to say of this face.",
+    ]
 
 
 # --- base rates ---------------------------------------------------------------------------------
