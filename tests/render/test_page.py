@@ -272,6 +272,14 @@ def test_folders_are_nobodys_business() -> None:
 # --- what is said -------------------------------------------------------------------------------
 
 
+def test_a_page_tells_the_two_promises_apart() -> None:
+    report = replace(REPORT, coverage=0.9, coverage_of_reals=0.97, coverage_of_ai=0.9)
+    text = words(page(report))
+    assert "of 100 real pictures like those in our tests, at most about 3 would be" in text
+    assert "for 97 % of the real pictures and for 90 % of the AI-generated ones" in text
+    assert "for 95 % of the real pictures and for 95 % of" in words(page())
+
+
 def test_a_page_says_what_a_person_needs() -> None:
     text = words(page())
     for part in (

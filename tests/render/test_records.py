@@ -80,6 +80,8 @@ reports = st.builds(
     model=st.text(hex_digits, min_size=12, max_size=12),
     version=st.text(min_size=1, max_size=9),
     prior=shares,
+    coverage_of_reals=st.none() | shares,
+    coverage_of_ai=st.none() | shares,
 )
 priors = st.floats(1e-6, 1 - 1e-6)
 cards = st.lists(st.lists(probabilities, min_size=3, max_size=3).map(sorted), min_size=4).map(
@@ -201,6 +203,9 @@ def test_each_copy_is_named_with_its_number() -> None:
 def test_the_promise_stands_beside_the_answer() -> None:
     entry = record(a_report())
     assert (entry["coverage"], entry["level"]) == (0.95, 0.9)
+    assert (entry["coverage_of_reals"], entry["coverage_of_ai"]) == (0.95, 0.95)
+    told: dict[str, Any] = record(a_report(coverage_of_reals=0.99, coverage_of_ai=0.95))
+    assert (told["coverage_of_reals"], told["coverage_of_ai"]) == (0.99, 0.95)
 
 
 def test_every_field_of_a_report_is_in_its_record() -> None:
@@ -312,6 +317,8 @@ def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
         {"interval": [0.1]},
         {"interval": [-0.1, 0.5]},
         {"coverage": 1},
+        {"coverage_of_reals": None},
+        {"coverage_of_ai": 1},
         {"level": 90},
         {"prior": 0},
         {"at_prior": {"prior": 0.1}},

@@ -422,6 +422,22 @@ def test_a_decision_and_its_doubt_are_one_sentence(
 
 
 @pytest.mark.parametrize(
+    ("decision", "says"),
+    [
+        (Decision.AI, "of 100 real pictures like those in our tests, at most about 3 would"),
+        (Decision.REAL, "of 100 AI-generated pictures like those in our tests, at most about 10"),
+    ],
+)
+def test_the_mistakes_counted_are_those_of_the_class_that_would_be_wronged(
+    decision: Decision, says: str
+) -> None:
+    report = replace(
+        REPORT, decision=decision, coverage=0.9, coverage_of_reals=0.97, coverage_of_ai=0.9
+    )
+    assert says in " ".join(shown(report).split())
+
+
+@pytest.mark.parametrize(
     ("coverage", "says"),
     [
         (0.95, "of 100 real"),

@@ -182,6 +182,8 @@ def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: Looks) -> No
     assert fitted.history == ()
     assert fitted.calibration.slope > 0
     assert fitted.calibration.coverage == DEFAULT.coverage < DEFAULT.coverage_of_reals
+    assert fitted.calibration.coverage_of_reals == DEFAULT.coverage_of_reals
+    assert fitted.calibration.coverage_of_ai == DEFAULT.coverage
 
 
 def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: Looks) -> None:

@@ -19,7 +19,7 @@ from veridical.render.page import of_failure, of_report
 from veridical.render.page_html import html
 from veridical.render.page_png import picture
 from veridical.render.records import cue_record
-from veridical.report import Failure
+from veridical.report import Decision, Failure
 from veridical.saliency import Fill
 
 
@@ -60,6 +60,8 @@ def write_explanations(
             "sha256": report.sha256,
             "model": report.model,
             "coverage": report.coverage,
+            "coverage_of_reals": report.promise(Decision.AI),
+            "coverage_of_ai": report.promise(Decision.REAL),
             "level": report.level,
         }
         cues = {"cues": [cue_record(one.answer) for one in examined[number]]}

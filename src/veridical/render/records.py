@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any, TypeAlias
 
 from veridical.prior import AtPrior, PredictiveValues
-from veridical.report import Box, FaceReport, Failure, Reading, Report, Silence, Stability
+from veridical.report import Box, Decision, FaceReport, Failure, Reading, Report, Silence, Stability
 
 Answers: TypeAlias = Sequence[Sequence[Reading | Silence] | None]
 """What forensic cues said of each face of a report; None for one that they were not asked about."""
@@ -55,6 +55,9 @@ def record(
         "interval": None if outcome.interval is None else [float(p) for p in outcome.interval],
         "reasons": [reason.value for reason in outcome.reasons],
         "coverage": float(outcome.coverage),
+        # Of which class a decision is a mistake about: `ai` about a real picture.
+        "coverage_of_reals": float(outcome.promise(Decision.AI)),
+        "coverage_of_ai": float(outcome.promise(Decision.REAL)),
         "level": float(outcome.level),
         "prior": float(outcome.prior),
         "at_prior": None if at is None else at_prior_record(at, values),

@@ -238,7 +238,8 @@ def in_short(decision: Decision, reasons: Sequence[Reason], coverage: float) -> 
     Args:
         decision: Of a picture, or of one face.
         reasons: Its reasons, the most telling first.
-        coverage: Share of prediction sets promised to hold the truth, within each class.
+        coverage: Promised within the class about which the decision would be a mistake; see
+            `Report.promise`.
     """
     told = [reason.plainly for reason in reasons[:1]]
     if Reason.WITHIN_COVERAGE in reasons[:1] and decision is not Decision.UNDECIDED:
@@ -340,7 +341,8 @@ def _show_report(
             block.add_row("Evidence", Text(sentence(weight(at))))
         else:
             block.add_row("Prior", Text(sentence(f"{told} (--prior for another)")))
-    block.add_row("In short", Text(in_short(report.decision, report.reasons, report.coverage)))
+    promise = report.promise(report.decision)
+    block.add_row("In short", Text(in_short(report.decision, report.reasons, promise)))
     lead = _lead(report)
     if lead:
         block.add_row("Doubt", Text(sentence(in_words(lead))))

@@ -454,6 +454,8 @@ def _calibrate(
         slope=slope,
         intercept=intercept,
         coverage=min(recipe.coverage, recipe.coverage_of_reals),
+        coverage_of_reals=recipe.coverage_of_reals,
+        coverage_of_ai=recipe.coverage,
         allowed_real=conformal_quantile(p[~truth], recipe.coverage_of_reals),
         allowed_ai=conformal_quantile(1 - p[truth], recipe.coverage),
         real=int((~truth).sum()),
