@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from render.made import REPORT as SHARED
+from render.made import VERDICT
 from veridical.prior import at_prior, predictive_values
 from veridical.render.terminal import (
     bar,
@@ -34,20 +36,8 @@ from veridical.report import (
     Report,
     Silence,
     Stability,
-    Verdict,
 )
 
-VERDICT = Verdict(
-    decision=Decision.AI,
-    p_ai=0.973,
-    interval=(0.912, 0.994),
-    std=0.02,
-    total=0.13,
-    aleatoric=0.12,
-    epistemic=0.01,
-    distance=0.4,
-    reasons=(Reason.WITHIN_COVERAGE,),
-)
 FACE = FaceReport(
     box=Box(left=120.4, top=88.0, width=300.0, height=412.0),
     landmarks=(),
@@ -56,21 +46,13 @@ FACE = FaceReport(
     reasons=VERDICT.reasons,
 )
 SMALL = replace(FACE, verdict=None, reasons=(Reason.FACE_TOO_SMALL,))
-REPORT = Report(
+REPORT = replace(
+    SHARED,
     path="portraits/anna.jpg",
-    sha256="ab" * 32,
     width=1024,
     height=768,
     steps=("EXIF orientation 6 applied",),
     faces=(FACE,),
-    decision=Decision.AI,
-    p_ai=VERDICT.p_ai,
-    interval=VERDICT.interval,
-    reasons=VERDICT.reasons,
-    coverage=0.95,
-    level=0.9,
-    model="0123456789ab",
-    version="0.1.0",
 )
 FAILURE = Failure(path="b.jpg", error="b.jpg: zero bytes came.", hint="Get the file again.")
 HOSTILE = "[red]\x1b[31m\x07\u202egpj.:smile:\udce9\n.jpg"
