@@ -202,6 +202,8 @@ def _sample_report() -> Report:
         interval=verdict.interval,
         reasons=verdict.reasons,
         coverage=0.9,
+        coverage_of_reals=0.97,
+        coverage_of_ai=0.9,
         level=0.9,
         model="0" * 12,
         version="0.1.0",

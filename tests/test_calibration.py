@@ -109,6 +109,14 @@ def test_a_calibration_that_cannot_be_is_refused(wrong: dict[str, float]) -> Non
         replace(FITTED, **wrong)  # type: ignore[arg-type]
 
 
+def test_a_class_is_never_promised_less_than_each_class() -> None:
+    kept = replace(FITTED, coverage_of_reals=0.97, coverage_of_ai=0.9)
+    assert (kept.coverage, kept.coverage_of_reals) == (0.9, 0.97)
+    for wrong in ({"coverage_of_reals": 0.8}, {"coverage_of_ai": 1.0}, {"coverage_of_ai": nan}):
+        with pytest.raises(ValueError, match=r"coverage of a class is in \[0.9, 1\)"):
+            replace(FITTED, **wrong)  # type: ignore[arg-type]
+
+
 def test_the_smallest_slope_still_keeps_the_order() -> None:
     logits = replace(FITTED, slope=1e-6).logits(np.array([-1.0, 0.0, 1.0]))
     assert np.all(np.diff(logits) > 0)

@@ -6,6 +6,8 @@ import shutil
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from veridical import images
+from veridical import forensics, images
 from veridical._version import VERSION
 from veridical.arrays import ndarray
 from veridical.artifact import BACKBONE, CARD, TENSORS
@@ -24,6 +26,7 @@ from veridical.cli import main
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector, Finder
 from veridical.render import records
+from veridical.report import Silence
 
 CHECK = jsonschema.Draft202012Validator(records.schema())
 Painter = Callable[..., ndarray]
@@ -398,6 +401,72 @@ def test_the_answer_is_the_same_with_an_explanation(
 ) -> None:
     path = picture(tmp_path / "a.jpg")
     assert run("--json", path, "--explain", tmp_path / "why").stdout == run("--json", path).stdout
+
+
+def test_cues_are_told_of_every_judged_face_and_change_nothing_else(
+    run: Run,
+    picture: Picture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fake_finder: Callable[..., Finder],
+) -> None:
+    two = fake_finder((0.0, 0.0, 30.0, 30.0), (34.0, 34.0, 20.0, 20.0), (0.0, 60.0, 4.0, 4.0))
+    monkeypatch.setattr("veridical.detector.FaceFinder", lambda _threads: two)
+    paths = [picture(tmp_path / name) for name in ("a.jpg", "b.png")]
+    (broken := tmp_path / "c.jpg").touch()
+    why = tmp_path / "why"
+    plain = answers(run("--json", "--explain", why, *paths, broken))
+    for more in ((), ("--jobs", 2), ("--explain", why)):
+        told = answers(run("--json", "--cues", *more, *paths, broken))
+        for entry in told[:2]:
+            cues = [face.pop("cues") for face in entry["faces"]]
+            assert cues[2] is None
+            if entry["path"].endswith(".jpg"):  # there is a file to speak of, whatever is in it
+                assert cues[0][-1]["silent"] is None
+            for number, said in enumerate(cues[:2], start=1):
+                assert [one["cue"] for one in said] == [cue.name for cue in DEFAULT_CUES]
+                (at,) = why.glob(f"*-{entry['sha256'][:8]}-face{number}.json")
+                assert said == json.loads(at.read_text())["cues"]
+        assert told == plain
+
+
+def test_cues_are_a_line_each_for_people(run: Run, picture: Picture, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.jpg")
+    (entry,) = answers(run("--json", "--cues", path))
+    (face,) = entry["faces"]
+    text = " ".join(run("--cues", path).stdout.split())
+    speaking = [one for one in face["cues"] if one["silent"] is None]
+    assert speaking
+    assert "Cues" in text
+    for one in speaking:
+        assert one["plain"] in text
+    assert not any(one["silent"] in text for one in face["cues"] if one["silent"])
+    assert "Cues" not in run(path).stdout
+
+
+def test_a_cue_that_breaks_costs_its_own_answer_alone(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = picture(tmp_path / "a.jpg")
+    (before,) = answers(run("--json", "--cues", path))
+
+    def broken(_scene: object) -> Silence:
+        raise ZeroDivisionError("as if")
+
+    cues = tuple(
+        replace(cue, measure=broken) if cue.name == "noise" else cue for cue in DEFAULT_CUES
+    )
+    monkeypatch.setattr("veridical.forensics.ask", partial(forensics.ask, cues=cues))
+    monkeypatch.setattr("veridical.render.explained.ask", partial(forensics.ask, cues=cues))
+    at = [cue.name for cue in DEFAULT_CUES].index("noise")
+    before["faces"][0]["cues"].pop(at)
+    for more in ((), ("--explain", tmp_path / "why")):
+        result = run("--json", "--cues", path, *more)
+        assert result.exit_code == 0
+        (after,) = answers(result)
+        said = after["faces"][0]["cues"].pop(at)
+        assert "internal error (ZeroDivisionError)" in said["silent"]
+        assert after == before
 
 
 def test_pictures_of_one_name_do_not_overwrite_each_other(

@@ -17,7 +17,15 @@ from veridical.arrays import UInt8, ndarray
 from veridical.artifact import BACKBONE, CARD, TENSORS
 from veridical.backbone import Backbone, BackboneSpec
 from veridical.calibration import Calibration
-from veridical.detector import Detector, Finder, head_from, head_to, resampled, together
+from veridical.detector import (
+    Detector,
+    Finder,
+    default_model,
+    head_from,
+    head_to,
+    resampled,
+    together,
+)
 from veridical.engines import Threads
 from veridical.errors import ModelDamaged, ModelMissing
 from veridical.faces import Face, Framing, cut, surroundings
@@ -684,6 +692,11 @@ HARM: dict[str, Callable[[dict[str, Any]], object]] = {
     "coverage in per cent": lambda card: card["calibration"].update(coverage=90),
     "a threshold in words": lambda card: card["calibration"].update(allowed_real="high"),
     "a threshold that is no share": lambda card: card["calibration"].update(allowed_ai=7.0),
+    "a class promised less": lambda card: card["calibration"].update(coverage_of_ai=0.5),
+    "a recipe in words": lambda card: (
+        card["calibration"].pop("coverage_of_reals"),
+        card.update(recipe="ours"),
+    ),
     "one number too many": lambda card: card["calibration"].update(offset=1),
     "no backbone": lambda card: card.pop("backbone"),
     "another pooling": lambda card: card.update(pooling=["mean"]),
@@ -716,6 +729,52 @@ def test_a_file_that_is_not_the_card_s_is_refused(
         file.write(b"\0")
     with pytest.raises(ModelDamaged, match=f"{name} has SHA-256"):
         Detector.load(folder)
+
+
+MADE = {"coverage": 0.9, "coverage_of_reals": 0.97}
+CARDS: dict[str, tuple[dict[str, Any], tuple[float | None, float | None]]] = {
+    "none said": ({}, (None, None)),
+    "by the recipe": ({"recipe": MADE}, (0.97, 0.9)),
+    "one for all": ({"recipe": {"coverage": 0.9}}, (None, None)),
+    "of another calibration": ({"recipe": {**MADE, "coverage": 0.8}}, (None, None)),
+    "recalibrated": (
+        {"recipe": MADE, "recalibrated": {"fpr": {"asked": 0.01}}},
+        (0.99, 0.9),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CARDS)
+def test_an_older_card_promises_what_it_was_made_with(
+    tiny_model: Path, tmp_path: Path, kind: str, face_picture: ndarray
+) -> None:
+    says, wanted = CARDS[kind]
+
+    def older(card: dict[str, Any]) -> None:
+        for name in ("coverage_of_reals", "coverage_of_ai"):
+            del card["calibration"][name]
+        card.update(says)
+
+    loaded = Detector.load(harmed(tiny_model, tmp_path / "model", older))
+    found = loaded.calibration
+    assert (found.coverage_of_reals, found.coverage_of_ai) == wanted
+    report = loaded.inspect(face_picture)
+    assert (report.coverage, report.coverage_of_reals, report.coverage_of_ai) == (0.9, *wanted)
+
+
+def test_a_card_that_says_what_it_promises_is_believed(tiny_model: Path, tmp_path: Path) -> None:
+    def newer(card: dict[str, Any]) -> None:
+        card["calibration"].update(coverage_of_reals=0.95, coverage_of_ai=0.9)
+        card["recipe"] = MADE
+
+    found = Detector.load(harmed(tiny_model, tmp_path / "model", newer)).calibration
+    assert (found.coverage_of_reals, found.coverage_of_ai) == (0.95, 0.9)
+
+
+@pytest.mark.skipif(not default_model().is_dir(), reason="there is no default model")
+def test_our_own_model_promises_more_to_real_pictures() -> None:
+    found = Detector.load().calibration
+    assert (found.coverage, found.coverage_of_reals, found.coverage_of_ai) == (0.9, 0.97, 0.9)
 
 
 def test_a_card_is_kept_for_those_who_want_to_know_more(tiny_model: Path) -> None:

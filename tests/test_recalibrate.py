@@ -165,6 +165,16 @@ def test_the_coverage_that_is_told_holds_for_both_classes() -> None:
     assert recalibrated(OLD, pictures(0, 99), fpr=0.3).calibration.coverage == 0.7
 
 
+def test_what_is_told_of_one_class_is_what_its_threshold_was_fitted_for() -> None:
+    loose = recalibrated(OLD, pictures(0, 99), fpr=0.3).calibration
+    assert (loose.coverage_of_reals, loose.coverage_of_ai) == (0.7, 0.9)
+    ai = pictures(3, 99)
+    again = recalibrated(loose, pictures(0, 99), ai, fpr=0.01).calibration
+    assert (again.coverage_of_reals, again.coverage_of_ai, again.coverage) == (0.99, 0.9, 0.9)
+    kept = [1 - p_ai(again, logits) <= again.allowed_ai for logits in ai.logits]
+    assert sum(kept) == 90  # of 99; 0.7 of them before the two were told apart
+
+
 # --- both classes -------------------------------------------------------------------------------
 
 

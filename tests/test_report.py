@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.report import Box, Decision, FaceReport, Reason, Stability, Verdict
+from veridical.report import Box, Decision, FaceReport, Reason, Report, Stability, Verdict
 
 VERDICT = Verdict(
     decision=Decision.AI,
@@ -54,6 +54,30 @@ def test_a_stability_has_a_number_for_each_copy_or_is_not_born() -> None:
     for names, numbers in ((("a",), (0.1, 0.2)), ((), ()), (("a",), (1.5,)), (("a",), (nan,))):
         with pytest.raises(ValueError, match="cop"):
             Stability(copies=names, p_ai=numbers)
+
+
+def test_a_verdict_s_promise_is_that_of_the_class_it_would_wrong() -> None:
+    report = Report(
+        path=None,
+        sha256="0" * 64,
+        width=1,
+        height=1,
+        steps=(),
+        faces=(),
+        decision=Decision.UNDECIDED,
+        p_ai=None,
+        interval=None,
+        reasons=(Reason.NO_FACE,),
+        coverage=0.9,
+        level=0.9,
+        model="0" * 12,
+        version="0",
+    )
+    assert {report.promise(decision) for decision in Decision} == {0.9}  # nothing more is known
+    known = replace(report, coverage_of_reals=0.97, coverage_of_ai=0.92)
+    assert known.promise(Decision.AI) == 0.97
+    assert known.promise(Decision.REAL) == 0.92
+    assert known.promise(Decision.UNDECIDED) == 0.9
 
 
 def test_every_reason_has_its_own_sentence() -> None:

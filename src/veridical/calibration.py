@@ -23,13 +23,16 @@ class Calibration:
         slope: Of the affine map of the logit; positive.
         intercept: Of the same map.
         coverage: Promised share of prediction sets that hold the truth, within each class, for
-            pictures like those it was fitted on.
+            pictures like those it was fitted on: the smaller of the two below.
         allowed_real: Largest P(ai) at which `real` still belongs to the prediction set.
         allowed_ai: Largest P(real) at which `ai` still belongs to it.
         real: Real pictures it was fitted on.
         ai: AI-generated pictures it was fitted on.
         typical_real: Median calibrated logit of the real pictures it was fitted on, each the mean
             of its samples, nats; None where it was not noted. What another domain is compared with.
+        coverage_of_reals: What `allowed_real` was fitted for: the same share of real pictures'
+            sets. None where it was not noted; then no more is promised than `coverage`.
+        coverage_of_ai: What `allowed_ai` was fitted for, likewise.
     """
 
     slope: float
@@ -40,6 +43,8 @@ class Calibration:
     real: int
     ai: int
     typical_real: float | None = None
+    coverage_of_reals: float | None = None
+    coverage_of_ai: float | None = None
 
     def __post_init__(self) -> None:
         if not (self.slope > 0 and 0 < self.coverage < 1):
@@ -47,6 +52,12 @@ class Calibration:
                 "A calibration needs slope > 0 and coverage in (0, 1); "
                 f"got {self.slope} and {self.coverage}."
             )
+        for own in (self.coverage_of_reals, self.coverage_of_ai):
+            if own is not None and not self.coverage <= own < 1:
+                raise ValueError(
+                    f"The coverage of a class is in [{self.coverage}, 1), for the other one is "
+                    f"promised within each class; got {own}."
+                )
         if not (0 <= self.allowed_real <= 1 and 0 <= self.allowed_ai <= 1):
             raise ValueError(
                 "The largest allowed P(ai) and P(real) are in [0, 1]; "

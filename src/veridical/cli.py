@@ -75,6 +75,11 @@ def main() -> None:
     "P(ai) is then, and how many alarms would be right. Decisions stay.",
 )
 @stability_option
+@click.option(
+    "--cues",
+    is_flag=True,
+    help="Also say what forensic cues saw in each judged face. They move no verdict.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Pictures at a time.  [default: cores]")
 @click.option("--verbose", "-v", is_flag=True, help="Say what was done to each picture.")
 def inspect(
@@ -88,6 +93,7 @@ def inspect(
     samples: int | None,
     prior: float | None,
     stability: bool,
+    cues: bool,
     jobs: int | None,
     verbose: bool,
 ) -> None:
@@ -105,6 +111,8 @@ def inspect(
 
     from veridical.detector import Detector
     from veridical.folders import photos as walk
+    from veridical.forensics import Examination
+    from veridical.forensics import inspect as inspect_with_cues
     from veridical.prior import at_prior, predictive_values
     from veridical.render import records, terminal
     from veridical.report import Failure, Report
@@ -122,27 +130,31 @@ def inspect(
     if explain:
         ready(explain)
 
-    def judge(path: Path) -> Report:
+    def judge(path: Path) -> Examination:
         if explain:
             from veridical.render.explained import write_explanations
 
             return write_explanations(
                 detector, path, explain, whole_image=whole_image, occlude=occlude, fill=fill
             )
-        return detector.inspect(path, whole_image=whole_image)
+        if cues:
+            return inspect_with_cues(detector, path, whole_image=whole_image)
+        return Examination(report=detector.inspect(path, whole_image=whole_image))
 
     console, said = Console(), Counter[str]()
     values = None if prior is None else predictive_values(detector.card, prior)
-    for outcome in scan(walk(photos), judge, engine_of(jobs)):
-        if explain and isinstance(outcome, Failure):
+    for found in scan(walk(photos), judge, engine_of(jobs)):
+        if explain and isinstance(found, Failure):
             from veridical.render.explained import write_failure
 
-            write_failure(outcome, detector, explain)
+            write_failure(found, detector, explain)
+        outcome = found if isinstance(found, Failure) else found.report
         at = at_prior(outcome, prior) if prior and isinstance(outcome, Report) else None
+        told = found.cues if cues and isinstance(found, Examination) else None
         if as_json:
-            click.echo(records.line(outcome, at, values))
+            click.echo(records.line(outcome, at, values, told))
         else:
-            terminal.show(outcome, console, at=at, verbose=verbose)
+            terminal.show(outcome, console, at=at, cues=told, verbose=verbose)
         said["failed" if isinstance(outcome, Failure) else str(outcome.decision)] += 1
     if not as_json and said.total() > 1:
         counts = {name: said[name] for name in ("real", "ai", "undecided", "failed")}

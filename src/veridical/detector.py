@@ -182,7 +182,7 @@ class Detector:
                 "framing": Framing(**card["framing"]),
                 "pooling": tuple(card["pooling"]),
                 "head": head if samples is None else resampled(head, samples),
-                "calibration": Calibration(**card["calibration"]),
+                "calibration": calibration_from(card),
                 "outlier": OutlierGauge(
                     centre=head.centre,
                     spread=head.spread,
@@ -310,6 +310,8 @@ class Detector:
                 model=self.model,
                 version=VERSION,
                 prior=presumed(self.card),
+                coverage_of_reals=self.calibration.coverage_of_reals,
+                coverage_of_ai=self.calibration.coverage_of_ai,
             ),
             [seen for _, seen in looks if seen],
         )
@@ -461,6 +463,27 @@ def default_model() -> Path:
 def spec_from(card: Mapping[str, Any]) -> BackboneSpec:
     """Return what a model card says of its backbone."""
     return BackboneSpec(**_tuples(card["backbone"]))
+
+
+def calibration_from(card: Mapping[str, Any]) -> Calibration:
+    """Return the calibration of a model card, with what it promises each class if that is known.
+
+    Older cards have one coverage in their calibration, the smaller one. What they were made with,
+    which they also say, tells the two apart.
+    """
+    entry = card["calibration"]
+    if "coverage_of_reals" in entry:
+        return Calibration(**entry)
+    calibration = Calibration(**entry)
+    if made := card.get("recalibrated"):
+        # What `allowed_ai` was fitted for is not noted after that, but was never less than this.
+        reals, ai = 1 - made["fpr"]["asked"], calibration.coverage
+    else:
+        recipe = card.get("recipe", {})
+        reals, ai = recipe.get("coverage_of_reals"), recipe.get("coverage")
+    if None in (reals, ai) or min(reals, ai) != calibration.coverage:
+        return calibration
+    return replace(calibration, coverage_of_reals=reals, coverage_of_ai=ai)
 
 
 def _refuse_misfits(

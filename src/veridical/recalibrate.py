@@ -164,8 +164,9 @@ def recalibrated(
     rank = conformal_rank(count, 1 - checked_rate(fpr))
     if rank > count:
         _refuse_few(count, "real", fpr, "--reals")
-    if ai is not None and conformal_rank(len(ai.logits), old.coverage) > len(ai.logits):
-        _refuse_few(len(ai.logits), "AI-generated", 1 - old.coverage, "--ai")
+    of_ai = old.coverage if old.coverage_of_ai is None else old.coverage_of_ai
+    if ai is not None and conformal_rank(len(ai.logits), of_ai) > len(ai.logits):
+        _refuse_few(len(ai.logits), "AI-generated", 1 - of_ai, "--ai")
     slope, intercept, shift = old.slope, old.intercept, None
     allowed_ai = old.allowed_ai
     if ai is not None:
@@ -174,12 +175,14 @@ def recalibrated(
         shift = old.typical_real - _typical(real, slope, intercept)
         intercept += shift
     if ai is not None:
-        allowed_ai = conformal_quantile(1 - _p_ai(ai, slope, intercept), old.coverage)
+        allowed_ai = conformal_quantile(1 - _p_ai(ai, slope, intercept), of_ai)
     calibration = replace(
         old,
         slope=slope,
         intercept=intercept,
-        coverage=min(old.coverage, 1 - fpr),
+        coverage=min(of_ai, 1 - fpr),
+        coverage_of_reals=1 - fpr,
+        coverage_of_ai=of_ai,
         allowed_real=conformal_quantile(_p_ai(real, slope, intercept), 1 - fpr),
         allowed_ai=allowed_ai,
         real=count,

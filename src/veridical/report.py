@@ -251,12 +251,16 @@ class Report:
         p_ai: None where nothing could be judged.
         interval: None where nothing could be judged.
         reasons: Why, most telling first.
-        coverage: Share of prediction sets promised to hold the truth, within each class.
+        coverage: Share of prediction sets promised to hold the truth, within each class: the
+            smaller of `coverage_of_reals` and `coverage_of_ai`.
         level: Mass of the credible intervals.
         model: First 12 hex digits of the SHA-256 of the model that spoke.
         version: Of this program.
         prior: Share of AI-generated pictures that every P(ai) here presumes: one half where the
             classes weighed alike in calibration. `veridical.prior.at_prior` answers for another.
+        coverage_of_reals: Share of the prediction sets of real pictures promised to hold `real`.
+            None where the model does not say; then `coverage` is what is promised.
+        coverage_of_ai: Share of those of AI-generated pictures promised to hold `ai`, likewise.
     """
 
     path: str | None
@@ -274,6 +278,18 @@ class Report:
     model: str
     version: str
     prior: float = 0.5
+    coverage_of_reals: float | None = None
+    coverage_of_ai: float | None = None
+
+    def promise(self, decision: Decision) -> float:
+        """Return the coverage within the class about which a decision would be a mistake.
+
+        To say `ai` of a real picture, its prediction set has to leave `real` out, which happens to
+        at most 1 - `coverage_of_reals` of them; `real` likewise. For `undecided`, `coverage`.
+        """
+        own = {Decision.AI: self.coverage_of_reals, Decision.REAL: self.coverage_of_ai}
+        known = own.get(decision)
+        return self.coverage if known is None else known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

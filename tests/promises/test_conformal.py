@@ -60,6 +60,34 @@ def test_within_each_class_the_promise_holds_and_is_not_overdone(
         assert share <= coverage + 1 / (count + 1) + error  # Angelopoulos and Bates, theorem D.2
 
 
+def test_a_mistake_is_as_rare_as_its_own_class_was_promised() -> None:
+    """`ai` is a mistake about a real picture, `real` about an AI-generated one; Report.promise."""
+    generator, count = np.random.default_rng(3), 99
+    promised = {Decision.REAL: 0.97, Decision.AI: 0.9}
+    mistakes = dict.fromkeys(promised, 0)
+    for _ in range(ROUNDS):
+        fitted = Calibration(
+            slope=1.0,
+            intercept=0.0,
+            coverage=0.9,
+            coverage_of_reals=0.97,
+            coverage_of_ai=0.9,
+            allowed_real=conformal_quantile(REAL(generator, count), 0.97),
+            allowed_ai=conformal_quantile(1 - AI(generator, count), 0.9),
+            real=count,
+            ai=count,
+        )
+        for truth, draw in ((Decision.REAL, REAL), (Decision.AI, AI)):
+            said = fitted.prediction_set(float(draw(generator, 1)[0]))
+            mistakes[truth] += len(said) == 1 and said[0] is not truth
+    for truth, coverage in promised.items():
+        error = 4 * np.sqrt(coverage * (1 - coverage) / ROUNDS)
+        assert mistakes[truth] / ROUNDS <= 1 - coverage + error
+        # These classes overlap: whoever loses one label keeps the other, and nothing is given away.
+        assert mistakes[truth] / ROUNDS >= 1 - coverage - 1 / (count + 1) - error
+    assert mistakes[Decision.REAL] < mistakes[Decision.AI] / 2
+
+
 def test_it_holds_where_scores_tie() -> None:
     real, ai = overlapping(-1.0, 1.5, digits=1), overlapping(0.7, 1.0, digits=1)
     shares = covered(real, ai, {Decision.REAL: real, Decision.AI: ai}, 40, 0.9)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageChops, ImageDraw
 
+from render.made import BAD, GOOD, REPORT, VERDICT, photo
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.detector import Explanation
 from veridical.render import overlay
@@ -22,47 +23,11 @@ from veridical.render.overlay import (
     spread,
     trust_in_words,
 )
-from veridical.report import Box, Decision, FaceReport, Reason, Report, Verdict
-from veridical.saliency import Faithfulness, TokenMap
+from veridical.report import Box, FaceReport, Reason
+from veridical.saliency import TokenMap
 
 GRID, CROP = 4, 64
-GOOD = Faithfulness(deletion=0.8, insertion=0.5, rivals=9, beaten=9)
-BAD = Faithfulness(deletion=-0.1, insertion=0.1, rivals=9, beaten=2)
 AREA = Box(left=20.0, top=10.0, width=80.0, height=80.0)
-VERDICT = Verdict(
-    decision=Decision.AI,
-    p_ai=0.973,
-    interval=(0.912, 0.994),
-    std=0.02,
-    total=0.13,
-    aleatoric=0.12,
-    epistemic=0.01,
-    distance=0.4,
-    reasons=(Reason.WITHIN_COVERAGE,),
-)
-
-REPORT = Report(
-    path="a.jpg",
-    sha256="0" * 64,
-    width=120,
-    height=100,
-    steps=(),
-    faces=(),
-    decision=VERDICT.decision,
-    p_ai=VERDICT.p_ai,
-    interval=VERDICT.interval,
-    reasons=VERDICT.reasons,
-    coverage=0.95,
-    level=0.9,
-    model="0123456789ab",
-    version="0.1.0",
-)
-
-
-def photo() -> UInt8[ndarray, "height width 3"]:
-    """A gradient with a warm hue, so that plain and grey differ."""
-    y, x = np.mgrid[:100, :120]
-    return np.stack([120 + x, 60 + y, 40 + x // 2], axis=-1).clip(0, 255).astype(np.uint8)
 
 
 def explanation(patches: Float[ndarray, "grid grid"] | None = None, **changes: Any) -> Explanation:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from veridical.arrays import UInt8, ndarray
+from render.made import BAD, GOOD, photo
+from render.made import REPORT as SHARED
+from render.made import VERDICT as UNTRIED
 from veridical.cues.shape import Examined, Map
 from veridical.detector import Explanation
 from veridical.render import page_png
@@ -31,7 +33,6 @@ from veridical.report import (
     Report,
     Silence,
     Stability,
-    Verdict,
 )
 from veridical.saliency import Faithfulness, TokenMap
 
@@ -43,16 +44,8 @@ HOSTILE = (
     "javascript:alert(1)",
     "猫 é.jpg",
 )
-VERDICT = Verdict(
-    decision=Decision.AI,
-    p_ai=0.973,
-    interval=(0.912, 0.994),
-    std=0.02,
-    total=0.13,
-    aleatoric=0.12,
-    epistemic=0.01,
-    distance=0.4,
-    reasons=(Reason.WITHIN_COVERAGE,),
+VERDICT = replace(
+    UNTRIED,
     stability=Stability(copies=("jpeg-60", "screenshot-0.8"), p_ai=(0.95, 0.91)),
 )
 FACE = FaceReport(
@@ -68,21 +61,11 @@ SMALL = replace(
     verdict=None,
     reasons=(Reason.FACE_TOO_SMALL,),
 )
-REPORT = Report(
+REPORT = replace(
+    SHARED,
     path="holiday/a.jpg",
-    sha256="ab" * 32,
-    width=120,
-    height=100,
     steps=("EXIF orientation 6 applied",),
     faces=(FACE,),
-    decision=VERDICT.decision,
-    p_ai=VERDICT.p_ai,
-    interval=VERDICT.interval,
-    reasons=VERDICT.reasons,
-    coverage=0.95,
-    level=0.9,
-    model="0123456789ab",
-    version="0.1.0",
 )
 EMPTY = replace(
     REPORT,
@@ -93,8 +76,6 @@ EMPTY = replace(
     reasons=(Reason.NO_FACE,),
 )
 FAILURE = Failure(path="b.jpg", error="b.jpg: zero bytes came.", hint="Get the file again.")
-GOOD = Faithfulness(deletion=0.8, insertion=0.5, rivals=9, beaten=9)
-BAD = Faithfulness(deletion=-0.1, insertion=0.1, rivals=9, beaten=2)
 CUES = (
     Examined(
         answer=Reading(
@@ -117,11 +98,6 @@ CUES = (
     ),
     Examined(answer=Silence(cue="light", why="The face is nearly black.")),
 )
-
-
-def photo() -> UInt8[ndarray, "height width 3"]:
-    y, x = np.mgrid[:100, :120]
-    return np.stack([120 + x, 60 + y, 40 + x // 2], axis=-1).clip(0, 255).astype(np.uint8)
 
 
 def explanation(face: FaceReport = FACE, trust: Faithfulness | None = GOOD) -> Explanation:
@@ -270,6 +246,14 @@ def test_folders_are_nobodys_business() -> None:
 
 
 # --- what is said -------------------------------------------------------------------------------
+
+
+def test_a_page_tells_the_two_promises_apart() -> None:
+    report = replace(REPORT, coverage=0.9, coverage_of_reals=0.97, coverage_of_ai=0.9)
+    text = words(page(report))
+    assert "of 100 real pictures like those in our tests, at most about 3 would be" in text
+    assert "for 97 % of the real pictures and for 90 % of the AI-generated ones" in text
+    assert "for 95 % of the real pictures and for 95 % of" in words(page())
 
 
 def test_a_page_says_what_a_person_needs() -> None:

@@ -10,8 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from veridical.prior import at_prior, predictive_values
-from veridical.render.records import line, path_of, record, schema
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
+from veridical.render.records import cue_record, line, path_of, record, schema
+from veridical.report import (
+    Box,
+    Decision,
+    FaceReport,
+    Failure,
+    Reading,
+    Reason,
+    Report,
+    Silence,
+    Stability,
+    Verdict,
+)
 
 # The checker of the shapes looks at one item of a tuple, picked by chance, while reports are drawn.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
@@ -69,6 +80,8 @@ reports = st.builds(
     model=st.text(hex_digits, min_size=12, max_size=12),
     version=st.text(min_size=1, max_size=9),
     prior=shares,
+    coverage_of_reals=st.none() | shares,
+    coverage_of_ai=st.none() | shares,
 )
 priors = st.floats(1e-6, 1 - 1e-6)
 cards = st.lists(st.lists(probabilities, min_size=3, max_size=3).map(sorted), min_size=4).map(
@@ -190,6 +203,9 @@ def test_each_copy_is_named_with_its_number() -> None:
 def test_the_promise_stands_beside_the_answer() -> None:
     entry = record(a_report())
     assert (entry["coverage"], entry["level"]) == (0.95, 0.9)
+    assert (entry["coverage_of_reals"], entry["coverage_of_ai"]) == (0.95, 0.95)
+    told: dict[str, Any] = record(a_report(coverage_of_reals=0.99, coverage_of_ai=0.95))
+    assert (told["coverage_of_reals"], told["coverage_of_ai"]) == (0.99, 0.95)
 
 
 def test_every_field_of_a_report_is_in_its_record() -> None:
@@ -234,6 +250,58 @@ def test_a_failure_has_no_decision_and_a_bug_only_if_there_is_one() -> None:
     assert record(replace(failure, bug="Traceback"))["bug"] == "Traceback"
 
 
+readings = st.builds(
+    Reading,
+    cue=words,
+    statistics=st.lists(st.tuples(words, places), max_size=3).map(tuple),
+    llr=st.none() | places,
+    plain=words,
+    technical=words,
+)
+silences = st.builds(Silence, cue=words, why=words)
+
+
+@settings(max_examples=40)
+@given(st.lists(st.none() | st.lists(readings | silences, max_size=3), max_size=3))
+def test_the_schema_accepts_what_cues_said_of_each_face(
+    cues: list[list[Reading | Silence] | None],
+) -> None:
+    report = a_report(faces=a_report().faces * len(cues))
+    entry = json.loads(line(report, cues=cues))
+    CHECK.validate(entry)
+    told = [face.pop("cues") for face in entry["faces"]]
+    assert told == [one if one is None else [cue_record(answer) for answer in one] for one in cues]
+    assert entry == json.loads(line(report))  # all else is as it is without them
+
+
+SILENT = Silence(cue="noise", why="too small")
+SPOKEN = Reading(cue="noise", statistics=(("a", 1.0),), llr=None, plain="p.", technical="t.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "lie"),
+    [
+        (SILENT, {"llr": 0.1}),
+        (SILENT, {"silent": None}),
+        (SPOKEN, {"silent": "too small"}),
+        (SPOKEN, {"statistics": {"a": "1"}}),
+        (SPOKEN, {"more": 1}),
+    ],
+)
+def test_the_schema_rejects_a_cue_that_both_speaks_and_is_silent_or_neither(
+    answer: Reading | Silence, lie: dict[str, object]
+) -> None:
+    entry: dict[str, Any] = record(a_report(), cues=[[answer]])
+    CHECK.validate(entry)
+    entry["faces"][0]["cues"][0] |= lie
+    assert not CHECK.is_valid(entry)
+
+
+def test_answers_of_cues_are_one_list_for_each_face() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        line(a_report(), cues=[])
+
+
 def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
     jsonschema.Draft202012Validator.check_schema(schema())
     kinds = schema()["$defs"]
@@ -249,6 +317,8 @@ def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
         {"interval": [0.1]},
         {"interval": [-0.1, 0.5]},
         {"coverage": 1},
+        {"coverage_of_reals": None},
+        {"coverage_of_ai": 1},
         {"level": 90},
         {"prior": 0},
         {"at_prior": {"prior": 0.1}},

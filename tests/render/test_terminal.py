@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from render.made import REPORT as SHARED
+from render.made import VERDICT
 from veridical.prior import at_prior, predictive_values
 from veridical.render.terminal import (
     bar,
@@ -24,19 +26,18 @@ from veridical.render.terminal import (
     show,
     summary,
 )
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
-
-VERDICT = Verdict(
-    decision=Decision.AI,
-    p_ai=0.973,
-    interval=(0.912, 0.994),
-    std=0.02,
-    total=0.13,
-    aleatoric=0.12,
-    epistemic=0.01,
-    distance=0.4,
-    reasons=(Reason.WITHIN_COVERAGE,),
+from veridical.report import (
+    Box,
+    Decision,
+    FaceReport,
+    Failure,
+    Reading,
+    Reason,
+    Report,
+    Silence,
+    Stability,
 )
+
 FACE = FaceReport(
     box=Box(left=120.4, top=88.0, width=300.0, height=412.0),
     landmarks=(),
@@ -45,21 +46,13 @@ FACE = FaceReport(
     reasons=VERDICT.reasons,
 )
 SMALL = replace(FACE, verdict=None, reasons=(Reason.FACE_TOO_SMALL,))
-REPORT = Report(
+REPORT = replace(
+    SHARED,
     path="portraits/anna.jpg",
-    sha256="ab" * 32,
     width=1024,
     height=768,
     steps=("EXIF orientation 6 applied",),
     faces=(FACE,),
-    decision=Decision.AI,
-    p_ai=VERDICT.p_ai,
-    interval=VERDICT.interval,
-    reasons=VERDICT.reasons,
-    coverage=0.95,
-    level=0.9,
-    model="0123456789ab",
-    version="0.1.0",
 )
 FAILURE = Failure(path="b.jpg", error="b.jpg: zero bytes came.", hint="Get the file again.")
 HOSTILE = "[red]\x1b[31m\x07\u202egpj.:smile:\udce9\n.jpg"
@@ -107,6 +100,26 @@ def test_what_became_of_copies_is_said_if_there_were_any(
     face = replace(FACE, verdict=replace(VERDICT, stability=tried or None))
     text = " ".join(shown(replace(REPORT, faces=(face,))).split())
     assert (f"Copies {says}" in text) if says else ("Copies" not in text)
+
+
+def test_cues_that_speak_get_a_line_each_below_their_face() -> None:
+    spoken = Reading(cue="noise", statistics=(), llr=None, plain="It is grainy.", technical="")
+    silent = Silence(cue="light", why="It is dark.")
+
+    def told(*cues: list[Reading | Silence] | None) -> list[str]:
+        into = console()
+        show(replace(REPORT, faces=(FACE,) * len(cues)), into, cues=cues)
+        assert isinstance(into.file, io.StringIO)
+        lines = [" ".join(line.split()) for line in into.file.getvalue().splitlines()]
+        return [line for line in lines if re.search("Cue|cue|grain|dark", line)]
+
+    assert told([spoken, silent, spoken]) == ["Cues It is grainy.", "It is grainy."]
+    assert told([silent]) == ["Cues No cue has anything to say of this face."]
+    assert told(None) == told() == []
+    assert told([spoken], None, [silent]) == [
+        "Cues, face 1 It is grainy.",
+        "Cues, face 3 No cue has anything to say of this face.",
+    ]
 
 
 # --- base rates ---------------------------------------------------------------------------------
@@ -388,6 +401,22 @@ def test_a_decision_and_its_doubt_are_one_sentence(
         coverage=0.9,
     )
     assert f"In short {says}" in " ".join(shown(report).split())
+
+
+@pytest.mark.parametrize(
+    ("decision", "says"),
+    [
+        (Decision.AI, "of 100 real pictures like those in our tests, at most about 3 would"),
+        (Decision.REAL, "of 100 AI-generated pictures like those in our tests, at most about 10"),
+    ],
+)
+def test_the_mistakes_counted_are_those_of_the_class_that_would_be_wronged(
+    decision: Decision, says: str
+) -> None:
+    report = replace(
+        REPORT, decision=decision, coverage=0.9, coverage_of_reals=0.97, coverage_of_ai=0.9
+    )
+    assert says in " ".join(shown(report).split())
 
 
 @pytest.mark.parametrize(

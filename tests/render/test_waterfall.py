@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from render.made import VERDICT
 from veridical.prior import posterior
 from veridical.render.overlay import HUE
 from veridical.render.waterfall import (
@@ -20,19 +21,8 @@ from veridical.render.waterfall import (
     odds,
     waterfall,
 )
-from veridical.report import Decision, Reading, Reason, Silence, Verdict
+from veridical.report import Reading, Silence
 
-VERDICT = Verdict(
-    decision=Decision.AI,
-    p_ai=0.973,
-    interval=(0.912, 0.994),
-    std=0.02,
-    total=0.13,
-    aleatoric=0.12,
-    epistemic=0.01,
-    distance=0.4,
-    reasons=(Reason.WITHIN_COVERAGE,),
-)
 ROW, BAR = round(2.7 * 27), round(1.4 * 27)  # px, of a step, and from its top to its bar
 shares = st.floats(1e-9, 1 - 1e-9)
 

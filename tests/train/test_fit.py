@@ -1,5 +1,6 @@
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from veridical.metrics import auroc
 from veridical.samples import Label, Sample
 from veridical.splits import clusters
 from veridical.train import fit as fitting
+from veridical.train.discriminant import Cell, CellStatistics, discriminant, statistics
 from veridical.train.features import Looks
 from veridical.train.fit import Fitted, fit, fit_head
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
@@ -182,6 +184,8 @@ def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: Looks) -> No
     assert fitted.history == ()
     assert fitted.calibration.slope > 0
     assert fitted.calibration.coverage == DEFAULT.coverage < DEFAULT.coverage_of_reals
+    assert fitted.calibration.coverage_of_reals == DEFAULT.coverage_of_reals
+    assert fitted.calibration.coverage_of_ai == DEFAULT.coverage
 
 
 def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: Looks) -> None:
@@ -306,18 +310,29 @@ def test_families_are_those_that_splits_knows() -> None:
         assert set(np.flatnonzero(numbers == numbers[i])) == family
 
 
+@pytest.mark.parametrize("recipe", [QUICK, replace(DESCENT, epochs=1)], ids=["sums", "descent"])
 def test_who_is_left_out_has_no_relative_among_those_that_are_fitted_on(
-    monkeypatch: pytest.MonkeyPatch,
+    recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, heads = tangled(1), []
-    learn = fitting._head
+    learn, refits = fitting._head, fitting.refits
 
     def spy(*arguments: Any) -> Any:
         heads.append(arguments[3])
         return learn(*arguments)
 
+    def spy_out(*arguments: Any, seed: int) -> Callable[[ndarray], Posterior]:
+        fit_without = refits(*arguments, seed=seed)
+
+        def refit(out: ndarray) -> Posterior:
+            heads.append({"fit": np.flatnonzero(~out), "validation": np.array([], dtype=int)})
+            return fit_without(out)
+
+        return refit
+
     monkeypatch.setattr(fitting, "_head", spy)
-    fitted = fit(looks, QUICK, seed=2)
+    monkeypatch.setattr(fitting, "refits", spy_out)
+    fitted = fit(looks, recipe, seed=2)
     assert "sources the head was not fitted on" in fitted.calibrated_on
     folds = fitting._source_folds(looks.samples, np.ones(120, dtype=bool), 2)
     assert (
@@ -378,6 +393,43 @@ def test_a_refit_without_some_is_a_fit_to_the_rest(looks: Looks, recipe: Recipe)
     one, other = fitting.refits(looks, recipe, seed=4)(out), fit_head(rest, recipe, seed=4)
     for row in looks.features[:5, 0]:
         np.testing.assert_allclose(one.logits(row), other.logits(row), rtol=1e-3, atol=1e-3)
+
+
+def test_what_calibrates_is_the_same_whether_cells_are_summed_once_or_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Some people are in several sources, so that cells are left whole, in part, and not at all.
+    looks = made(group=lambda i: i // 4 if i < 40 else i)
+    once = fit(looks, QUICK, seed=0).calibration
+    left: list[Counter[Cell]] = []
+
+    def anew(looks: Looks, recipe: Recipe, *, seed: int) -> Callable[[ndarray], SampledHead]:
+        def fit_without(out: ndarray) -> SampledHead:
+            cells = [fitting._cell(s) for s, o in zip(looks.samples, out, strict=True) if not o]
+            left.append(Counter(cells))
+            return discriminant(looks.features[~out], cells, recipe, seed)
+
+        return fit_without
+
+    monkeypatch.setattr(fitting, "refits", anew)
+    other = asdict(fit(looks, QUICK, seed=0).calibration)
+    assert asdict(once) == pytest.approx(other, rel=1e-3, abs=1e-3)
+    assert len(left) == len(fitting.left_out(looks, QUICK, seed=0))
+    assert all(len(counts) < 8 and len(set(counts.values())) > 1 for counts in left)
+
+
+def test_cells_that_are_left_whole_are_summed_up_once(
+    looks: Looks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summed: list[int] = []
+
+    def spy(features: ndarray, cells: list[Cell]) -> tuple[CellStatistics, ...]:
+        summed.append(len(features))
+        return statistics(features, cells)
+
+    monkeypatch.setattr(fitting, "statistics", spy)
+    fit(looks, QUICK, seed=0)
+    assert sum(summed) == len(looks.samples)  # nobody here has relatives in other sources
 
 
 # --- weights, calibration, distance -------------------------------------------------------------

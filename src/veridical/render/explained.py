@@ -9,17 +9,17 @@ from pathlib import Path
 from threading import get_ident
 
 from veridical._version import VERSION
-from veridical.cues import examine_all
 from veridical.detector import Detector
 from veridical.errors import PhotoError
-from veridical.images import Limits, Photo, read_bytes, read_photo
+from veridical.forensics import Examination, ask, bytes_of, together
+from veridical.images import read_photo
 from veridical.render.blocks import Page
 from veridical.render.overlay import figure, panel_data, save
 from veridical.render.page import of_failure, of_report
 from veridical.render.page_html import html
 from veridical.render.page_png import picture
 from veridical.render.records import cue_record
-from veridical.report import Failure, Report
+from veridical.report import Decision, Failure
 from veridical.saliency import Fill
 
 
@@ -31,7 +31,7 @@ def write_explanations(
     whole_image: bool = False,
     occlude: tuple[int, int] | None = None,
     fill: Fill = "mean",
-) -> Report:
+) -> Examination:
     """Judge one picture, and write a page about it and the numbers of every face that was judged.
 
     PHOTO.html and PHOTO.png are the page; FACE.png and FACE.json are one figure and its numbers.
@@ -48,8 +48,8 @@ def write_explanations(
     )
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{_plain(path.stem)}-{photo.sha256[:8]}"
-    data = _bytes_of(photo, path, detector.limits)
-    examined = [examine_all(photo, explanation.face, data) for explanation in explanations]
+    data = bytes_of(photo, path, detector.limits)
+    examined = [ask(photo, explanation.face, data) for explanation in explanations]
     for number, explanation in enumerate(explanations):
         name = f"{stem}-face{number + 1}"
         title = path.name if len(explanations) == 1 else f"{path.name}, face {number + 1}"
@@ -60,6 +60,8 @@ def write_explanations(
             "sha256": report.sha256,
             "model": report.model,
             "coverage": report.coverage,
+            "coverage_of_reals": report.promise(Decision.AI),
+            "coverage_of_ai": report.promise(Decision.REAL),
             "level": report.level,
         }
         cues = {"cues": [cue_record(one.answer) for one in examined[number]]}
@@ -67,7 +69,7 @@ def write_explanations(
         with _whole(folder / f"{name}.json") as draft:
             draft.write_text(text + "\n", encoding="utf-8")
     _write(of_report(report, explanations, examined, photo.pixels), folder, stem)
-    return report
+    return together(report, examined)
 
 
 def write_failure(failure: Failure, detector: Detector, folder: Path) -> None:
@@ -91,15 +93,6 @@ def _write(page: Page, folder: Path, stem: str) -> None:
         draft.write_text(html(page), encoding="utf-8", newline="\n")
     with _whole(folder / f"{stem}.png") as draft:
         save(picture(page), draft)
-
-
-def _bytes_of(photo: Photo, path: Path, limits: Limits) -> bytes | None:
-    """Return the file's bytes; None if it is no longer the file that was judged."""
-    try:
-        data = read_bytes(path, limits)
-    except PhotoError:
-        return None
-    return data if sha256(data).hexdigest() == photo.sha256 else None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from veridical.render.blocks import Block, Facts, Figure, Heading, Items, Page, 
 from veridical.render.overlay import font, framed
 from veridical.render.page_face import of_face, place
 from veridical.render.terminal import WORD, in_short, percent, printable, sentence
-from veridical.report import Box, FaceReport, Failure, Report
+from veridical.report import Box, Decision, FaceReport, Failure, Report
 
 _PHOTO = 960  # px, longer side of the photo on a page; more would only make the file larger
 _SHOWN = 560  # px, most of its height that is shown: the answer must not be far from the reasons
@@ -69,7 +69,10 @@ def of_report(
     blocks: list[Block] = [
         Heading(level=1, text=name),
         Words(text=WORD[report.decision], role="answer", decision=report.decision),
-        Words(text=in_short(report.decision, report.reasons, report.coverage), role="lead"),
+        Words(
+            text=in_short(report.decision, report.reasons, report.promise(report.decision)),
+            role="lead",
+        ),
         _photo_figure(report, photo_pixels),
     ]
     told = iter(zip(explanations, examined, strict=True))
@@ -84,7 +87,7 @@ def of_report(
             explanation, answers = next(told)
             blocks.append(Heading(level=2, text=f"{label}: {WORD[face.decision]}"))
             if len(report.faces) > 1:
-                short = in_short(face.decision, face.reasons, report.coverage)
+                short = in_short(face.decision, face.reasons, report.promise(face.decision))
                 blocks.append(Words(text=short))
             if number <= MOST_FACES:
                 blocks += of_face(label, face.verdict, explanation, answers, report, photo_pixels)
@@ -149,7 +152,12 @@ def _about(report: Report, name: str) -> Iterator[tuple[str, str]]:
     yield "On the way in", printable("; ".join(report.steps)) or "nothing was changed"
     yield "Model", report.model
     yield "Version", f"veridical {report.version}"
-    yield "Coverage", f"{percent(report.coverage)} of the prediction sets hold the truth"
+    reals, ai = (percent(report.promise(mistake)) for mistake in (Decision.AI, Decision.REAL))
+    yield (
+        "Coverage",
+        f"the prediction sets are promised to hold the truth for {reals} of the real pictures and "
+        f"for {ai} of the AI-generated ones",
+    )
 
 
 # --- the photo ---------------------------------------------------------------------------------

@@ -6,12 +6,15 @@ The shape is `report.schema.json`, beside this file. Rounding is for people (`te
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeAlias
 
 from veridical.prior import AtPrior, PredictiveValues
-from veridical.report import Box, FaceReport, Failure, Reading, Report, Silence, Stability
+from veridical.report import Box, Decision, FaceReport, Failure, Reading, Report, Silence, Stability
+
+Answers: TypeAlias = Sequence[Sequence[Reading | Silence] | None]
+"""What forensic cues said of each face of a report; None for one that they were not asked about."""
 
 REPORT = "veridical.report/1"
 FAILURE = "veridical.failure/1"
@@ -21,6 +24,7 @@ def record(
     outcome: Report | Failure,
     at: AtPrior | None = None,
     values: PredictiveValues | None = None,
+    cues: Answers | None = None,
 ) -> dict[str, object]:
     """Return the outcome as plain values that `schema` accepts.
 
@@ -28,6 +32,7 @@ def record(
         outcome: The answer, or why there is none.
         at: What it says at another share of AI-generated pictures, if that was asked.
         values: What the model's decisions are worth at that share, if that is known.
+        cues: What forensic cues said of its faces, if they were asked.
 
     `path` is always valid Unicode, for readers stricter than Python's: what was not is written as
     backslash escapes, and `path_bytes` then holds the name itself (see `path_of`).
@@ -50,10 +55,18 @@ def record(
         "interval": None if outcome.interval is None else [float(p) for p in outcome.interval],
         "reasons": [reason.value for reason in outcome.reasons],
         "coverage": float(outcome.coverage),
+        # Of which class a decision is a mistake about: `ai` about a real picture.
+        "coverage_of_reals": float(outcome.promise(Decision.AI)),
+        "coverage_of_ai": float(outcome.promise(Decision.REAL)),
         "level": float(outcome.level),
         "prior": float(outcome.prior),
         "at_prior": None if at is None else at_prior_record(at, values),
-        "faces": [face_record(face) for face in outcome.faces],
+        "faces": [face_record(face) for face in outcome.faces]
+        if cues is None
+        else [
+            {**face_record(face), "cues": answers and [cue_record(answer) for answer in answers]}
+            for face, answers in zip(outcome.faces, cues, strict=True)
+        ],
         "width": outcome.width,
         "height": outcome.height,
         "steps": [_unicode(step) for step in outcome.steps],
@@ -147,6 +160,7 @@ def line(
     outcome: Report | Failure,
     at: AtPrior | None = None,
     values: PredictiveValues | None = None,
+    cues: Answers | None = None,
 ) -> str:
     """Return the outcome as one line of JSON, without its line break; see `record`.
 
@@ -156,7 +170,7 @@ def line(
     Raises:
         ValueError: If a place in the picture is not a finite number.
     """
-    return json.dumps(record(outcome, at, values), allow_nan=False)
+    return json.dumps(record(outcome, at, values, cues), allow_nan=False)
 
 
 def path_of(entry: Mapping[str, Any]) -> str | None:

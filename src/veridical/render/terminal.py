@@ -13,7 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from veridical.prior import AtPrior, PredictiveValues
-from veridical.report import Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
+from veridical.render.records import Answers
+from veridical.report import (
+    Decision,
+    FaceReport,
+    Failure,
+    Reading,
+    Reason,
+    Report,
+    Stability,
+    Verdict,
+)
 
 WORD = {Decision.REAL: "REAL", Decision.AI: "AI-GENERATED", Decision.UNDECIDED: "UNDECIDED"}
 
@@ -31,6 +41,7 @@ def show(
     console: Console,
     *,
     at: AtPrior | None = None,
+    cues: Answers | None = None,
     verbose: bool = False,
 ) -> None:
     """Print what is known about one picture.
@@ -39,6 +50,8 @@ def show(
         outcome: The answer, or why there is none.
         console: Where to.
         at: What the answer says at another share of AI-generated pictures, if that was asked.
+        cues: What forensic cues said of each face, None for one that they were not asked about, if
+            they were asked.
         verbose: Also what was done to the picture, who spoke, and the traceback of a bug.
     """
     name = "a picture without a file name" if outcome.path is None else outcome.path
@@ -47,7 +60,7 @@ def show(
     if isinstance(outcome, Failure):
         _show_failure(outcome, console, verbose)
     else:
-        _show_report(outcome, console, at, verbose)
+        _show_report(outcome, console, at, cues, verbose)
     console.print()
 
 
@@ -196,6 +209,22 @@ def because(reasons: Iterable[Reason], coverage: float) -> Iterator[str]:
         yield reason.says.replace("the stated coverage", f"{percent(coverage)} coverage")
 
 
+def of_cues(cues: Answers) -> Iterator[tuple[str, str]]:
+    """Say what forensic cues saw, one line for each that speaks; which face, where there are many.
+
+    Args:
+        cues: Their answers about each face; None for a face that they were not asked about.
+    """
+    for number, answers in enumerate(cues, start=1):
+        if answers is None:
+            continue
+        lines = [answer.plain for answer in answers if isinstance(answer, Reading)]
+        label = "Cues" if len(cues) == 1 else f"Cues, face {number}"
+        for line in lines or ["No cue has anything to say of this face."]:
+            yield label, line
+            label = ""
+
+
 _ANSWER = {
     Decision.REAL: "Real",
     Decision.AI: "AI-generated",
@@ -209,7 +238,8 @@ def in_short(decision: Decision, reasons: Sequence[Reason], coverage: float) -> 
     Args:
         decision: Of a picture, or of one face.
         reasons: Its reasons, the most telling first.
-        coverage: Share of prediction sets promised to hold the truth, within each class.
+        coverage: Promised within the class about which the decision would be a mistake; see
+            `Report.promise`.
     """
     told = [reason.plainly for reason in reasons[:1]]
     if Reason.WITHIN_COVERAGE in reasons[:1] and decision is not Decision.UNDECIDED:
@@ -282,7 +312,13 @@ def bar(p: float, interval: tuple[float, float], width: int, *, ascii_only: bool
 # --- one picture -------------------------------------------------------------------------------
 
 
-def _show_report(report: Report, console: Console, at: AtPrior | None, verbose: bool) -> None:
+def _show_report(
+    report: Report,
+    console: Console,
+    at: AtPrior | None,
+    cues: Answers | None,
+    verbose: bool,
+) -> None:
     block = _block()
     decision = Text(WORD[report.decision], style=_STYLE[report.decision])
     if report.p_ai is None or report.interval is None:
@@ -305,7 +341,8 @@ def _show_report(report: Report, console: Console, at: AtPrior | None, verbose: 
             block.add_row("Evidence", Text(sentence(weight(at))))
         else:
             block.add_row("Prior", Text(sentence(f"{told} (--prior for another)")))
-    block.add_row("In short", Text(in_short(report.decision, report.reasons, report.coverage)))
+    promise = report.promise(report.decision)
+    block.add_row("In short", Text(in_short(report.decision, report.reasons, promise)))
     lead = _lead(report)
     if lead:
         block.add_row("Doubt", Text(sentence(in_words(lead))))
@@ -315,6 +352,8 @@ def _show_report(report: Report, console: Console, at: AtPrior | None, verbose: 
     block.add_row("Why", Text(why))
     if len(report.faces) > 1:
         block.add_row("Faces", _faces(report.faces))
+    for label, text in of_cues(cues or ()):
+        block.add_row(label, Text(_safe(text, console)))
     if verbose:
         for label, text in _details(report):
             block.add_row(label, Text(_safe(text, console), style="dim"))

@@ -386,13 +386,19 @@ def _held_out(
     everything = np.concatenate([parts[name] for name in ("fit", "validation", "calibration")])
     kin = _kin(looks)
     logits = np.zeros((len(truth), head.samples), dtype=np.float32)
+    # The discriminant has no parts, and most cells are left whole: their sums are made once.
+    fit_without = refits(looks, recipe, seed=seed) if recipe.method == "discriminant" else None
     for number, fold in enumerate(folds):
         say(f"Leaving sources out, {number + 1} of {len(folds)}")
         # Relatives of what is left out (same person, near-duplicate) stay out too, wherever they
         # were found.
-        left = everything[~np.isin(kin[everything], kin[fold])]
-        inner = {name: np.intersect1d(left, part) for name, part in _joined(parts).items()}
-        other, _ = _head(looks, truth, weights, inner, recipe, seed)
+        out = np.isin(kin, kin[fold])
+        if fit_without:
+            other = fit_without(out)
+        else:
+            left = everything[~out[everything]]
+            inner = {name: np.intersect1d(left, part) for name, part in _joined(parts).items()}
+            other, _ = _head(looks, truth, weights, inner, recipe, seed)
         for i in fold:
             logits[i] = other.logits(looks.features[i, 0])
     chosen = np.concatenate(folds)
@@ -454,6 +460,8 @@ def _calibrate(
         slope=slope,
         intercept=intercept,
         coverage=min(recipe.coverage, recipe.coverage_of_reals),
+        coverage_of_reals=recipe.coverage_of_reals,
+        coverage_of_ai=recipe.coverage,
         allowed_real=conformal_quantile(p[~truth], recipe.coverage_of_reals),
         allowed_ai=conformal_quantile(1 - p[truth], recipe.coverage),
         real=int((~truth).sum()),

@@ -38,9 +38,9 @@ class Recipe:
         shares: Of the groups: what the head is fitted on, what stops it, what calibrates it where
             there are too few sources to leave some out.
         out_of_source: Calibrate on sources that the head was not fitted on, if there are enough.
-        coverage: Promised by the prediction sets, within each class.
-        coverage_of_reals: Promised for real pictures: to call one `ai` costs more than the other
-            mistake does.
+        coverage: Promised by the prediction sets of AI-generated pictures.
+        coverage_of_reals: Promised by those of real pictures: to call one `ai` costs more than the
+            other mistake does.
     """
 
     name: str = "default"
