@@ -268,6 +268,10 @@ class Detector:
         """Return the calibrated predictive P(ai) of crops that are already cut out."""
         return np.array([summarise(logits).p_ai for logits in self._calibrated(crops)])
 
+    def mean_logit(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
+        """Return the mean calibrated logit of crops that are already cut out: what maps are of."""
+        return np.array([float(logits.mean()) for logits in self._calibrated(crops)])
+
     def _calibrated(
         self, crops: UInt8[ndarray, "batch size size 3"]
     ) -> Iterable[Float[ndarray, " samples"]]:
@@ -410,16 +414,13 @@ class Detector:
             contributions=relative,
             gradient_x_token=plain,
             channels=channel_importance(gradient),
-            trust=faithfulness(seen.crop, relative.patches, self._mean_logit) if trust else None,
+            trust=faithfulness(seen.crop, relative.patches, self.mean_logit) if trust else None,
             occlusion=occlusion(
                 seen.crop, self.p_ai, window=occlude[0], stride=occlude[1], fill=fill
             )
             if occlude
             else None,
         )
-
-    def _mean_logit(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
-        return np.array([float(logits.mean()) for logits in self._calibrated(crops)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
