@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.faces import Face, Framing, surroundings
+from veridical.report import Box
 
 Region = Literal["eyes", "mouth", "patch", "half face", "face"]
 REGIONS: tuple[Region, ...] = ("eyes", "mouth", "patch", "half face", "face")
@@ -86,6 +87,18 @@ class Composite:
 
     data: bytes
     mask: Float[ndarray, "side side"]
+
+    def mask_in(self, area: Box, grid: int) -> Float[ndarray, "grid grid"]:
+        """Return the share of every patch of a crop that comes from elsewhere.
+
+        Args:
+            area: What the crop shows, px of the composite.
+            grid: Patches along one side of the crop.
+        """
+        image = Image.fromarray(self.mask.astype(np.float32))
+        box = (area.left, area.top, area.left + area.width, area.top + area.height)
+        small = image.resize((grid, grid), Image.Resampling.BOX, box)
+        return np.asarray(small, dtype=np.float64)
 
 
 def misfit(base: Part, donor: Part) -> float:

@@ -272,6 +272,14 @@ class Detector:
         """Return the mean calibrated logit of crops that are already cut out: what maps are of."""
         return np.array([float(logits.mean()) for logits in self._calibrated(crops)])
 
+    def linear(
+        self, features: Float32[ndarray, " features"]
+    ) -> tuple[Float32[ndarray, " features"], float]:
+        """Return the gradient of the mean calibrated logit at `features`, and the logit's rest."""
+        gradient, rest = self.head.gradient(self.head.forward(features))
+        slope = self.calibration.slope
+        return gradient * np.float32(slope), rest * slope + self.calibration.intercept
+
     def _calibrated(
         self, crops: UInt8[ndarray, "batch size size 3"]
     ) -> Iterable[Float[ndarray, " samples"]]:

@@ -69,12 +69,12 @@ class TorchBackbone:
     def __init__(self, name: str, layers: Layers = (), image_px: int | None = None) -> None:
         torch = need("torch", extra="train", to="export a backbone")
         self._torch = torch
-        self._vit = _load(name)
-        self.spec = _ask(self._vit, name, layers, image_px)
+        self.vit = _load(name)
+        self.spec = _ask(self.vit, name, layers, image_px)
 
     def states(self, pixels: Any) -> Any:
         """Return the asked-for hidden states, (batch, layers, sequence, dim), as a torch tensor."""
-        out = self._vit(pixel_values=pixels, output_hidden_states=not self.spec.final_norm)
+        out = self.vit(pixel_values=pixels, output_hidden_states=not self.spec.final_norm)
         if self.spec.final_norm:
             return out.last_hidden_state[:, None]
         return self._torch.stack([out.hidden_states[i] for i in self.spec.layers], dim=1)
@@ -84,20 +84,20 @@ class TorchBackbone:
 
         In single precision PyTorch is further from it than ONNX Runtime is.
         """
-        self._vit.double()
+        self.vit.double()
         try:
             with self._torch.no_grad():
                 pixels = self._torch.from_numpy(self.spec.scaled(crops)).double()
                 states = self.states(pixels).float().numpy()
         finally:
-            self._vit.float()
+            self.vit.float()
         return tuple(unpack(self.spec, one) for one in states)
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 over the weights and the spec: names an export before it is made."""
         digest = sha256(json.dumps(asdict(self.spec) | {"name": ""}, sort_keys=True).encode())
-        for key, value in sorted(self._vit.state_dict().items()):
+        for key, value in sorted(self.vit.state_dict().items()):
             digest.update(key.encode())
             digest.update(np.ascontiguousarray(value.numpy()).tobytes())
         return digest.hexdigest()
@@ -121,7 +121,7 @@ class TorchBackbone:
 
         side = self.spec.image_px
         program = torch.onnx.export(
-            Graph(self._vit).eval(),
+            Graph(self.vit).eval(),
             (torch.zeros(2, 3, side, side),),
             dynamo=True,
             input_names=["pixels"],
