@@ -147,7 +147,7 @@ def model_of(setting: Setting, precision: str) -> Path:
         )
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
     card["backbone"] = dict(card["backbone"]) | {"precision": precision}
-    write_model(copy, card, folder.tensors, made.path)
+    write_model(copy, card, folder.tensors, made.path, folder.explainer)
     return copy
 
 

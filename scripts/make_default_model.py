@@ -241,7 +241,9 @@ def main() -> None:
     }
     folder = read_model(asked.out)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
-    write_model(asked.out, {**card, "measured": measured}, folder.tensors, folder.backbone)
+    write_model(
+        asked.out, {**card, "measured": measured}, folder.tensors, folder.backbone, folder.explainer
+    )
     print(json.dumps(measured, indent=1))
     if asked.out == MODEL:
         publish(trained, found)

@@ -14,7 +14,15 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.numpy import save
 
 from veridical.arrays import ndarray
-from veridical.artifact import BACKBONE, CARD, SCHEMA, TENSORS, read_model, write_model
+from veridical.artifact import (
+    BACKBONE,
+    CARD,
+    EXPLAINER,
+    SCHEMA,
+    TENSORS,
+    read_model,
+    write_model,
+)
 from veridical.errors import ModelDamaged, ModelError, ModelMissing
 
 TYPES = [np.float32, np.float64, np.float16, np.uint8, np.int64, np.bool_]
@@ -255,6 +263,55 @@ def test_tensors_of_a_type_that_numpy_has_not_are_refused(model: Path, kind: str
     (model / TENSORS).write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
     rehash(model)
     refusal(model, ModelDamaged)
+
+
+# --- how maps are read -------------------------------------------------------------------------
+
+
+def with_explainer(model: Path) -> Path:
+    folder = read_model(model)
+    card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
+    card["explainer"] = {"pictures": 30}
+    write_model(model, card, folder.tensors, folder.backbone, {"base": np.eye(2)})
+    return model
+
+
+def test_an_explainer_is_vouched_for_and_does_not_make_another_model(model: Path) -> None:
+    before = read_model(model)
+    assert before.explainer == {}
+    after = read_model(with_explainer(model))
+    assert after.explainer["base"].tolist() == [[1, 0], [0, 1]]
+    assert after.card["explainer"]["pictures"] == 30
+    assert after.identity == before.identity
+
+
+def test_an_absent_explainer_is_missed(model: Path) -> None:
+    (with_explainer(model) / EXPLAINER).unlink()
+    assert EXPLAINER in refusal(model, ModelMissing)
+
+
+def test_a_changed_explainer_is_found(model: Path) -> None:
+    path = with_explainer(model) / EXPLAINER
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert f"{path} has SHA-256" in refusal(model, ModelDamaged)
+
+
+@pytest.mark.parametrize("entry", [3, "none", [1], {"pictures": 3}])
+def test_a_card_with_nonsense_for_its_explainer_is_refused(model: Path, entry: object) -> None:
+    rewrite_card(model, explainer=entry)
+    refusal(model, ModelDamaged)
+
+
+@pytest.mark.parametrize("movable", [True, False])
+def test_a_model_without_an_explainer_leaves_none_behind(
+    model: Path, movable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_explainer(model)
+    if not movable:
+        monkeypatch.chdir(model)  # a folder that one is in cannot be renamed
+    rewrite(model)
+    assert read_model(model).explainer == {}
+    assert not (model / EXPLAINER).exists()
 
 
 # --- a write that is interrupted ---------------------------------------------------------------

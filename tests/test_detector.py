@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from veridical.arrays import UInt8, ndarray
-from veridical.artifact import BACKBONE, CARD, TENSORS
+from veridical.artifact import BACKBONE, CARD, TENSORS, read_model, write_model
 from veridical.backbone import Backbone, BackboneSpec
 from veridical.calibration import Calibration
 from veridical.detector import (
@@ -24,6 +24,7 @@ from veridical.detector import (
     head_from,
     head_to,
     resampled,
+    rule_to,
     together,
 )
 from veridical.engines import Threads
@@ -33,6 +34,7 @@ from veridical.head import BayesianHead, GaussianHead, Layer
 from veridical.images import Limits, read_photo
 from veridical.outlier import OutlierGauge
 from veridical.report import Box, Decision, FaceReport, Reason, Verdict
+from veridical.saliency import CoverRule, faithfulness
 from veridical.scan import scan
 from veridical.stability import COPIES
 from veridical.tokens import Tokens, pool
@@ -584,6 +586,60 @@ def test_contributions_add_up_to_the_calibrated_mean_logit(
             assert parts.patches.sum() + parts.prefix + parts.rest == pytest.approx(logit, abs=1e-4)
         assert told.channels.shape == features.shape
         assert (told.trust, told.occlusion) == (None, None)
+
+
+def test_without_a_rule_the_contributions_are_drawn(
+    tiny_detector: Detector, pictures: list[Path]
+) -> None:
+    _, (told,) = tiny_detector.explain(pictures[0], trust=False)
+    assert told.evidence.method == "contributions"
+    assert np.array_equal(told.evidence.patches, told.contributions.patches)
+
+
+def a_rule(detector: Detector) -> CoverRule:
+    draw = np.random.default_rng(0)
+    spec = detector.backbone.spec
+    return CoverRule(
+        share=0.5,
+        weight=draw.normal(size=(len(spec.layers), spec.dim)).astype(np.float32),
+        base=draw.normal(size=(spec.grid, spec.grid)),
+    )
+
+
+def test_a_rule_is_read_in_calibrated_logits_and_scored(
+    tiny_detector: Detector, pictures: list[Path]
+) -> None:
+    """The rule knows the head's own logit: calibrating anew scales its map, and no more."""
+    rule = a_rule(tiny_detector)
+    ruled = replace(tiny_detector, rule=rule)
+    report, (told,) = ruled.explain(pictures[0])
+    assert report == tiny_detector.inspect(pictures[0])
+    (tokens,) = ruled.backbone.tokens(told.crop[None])
+    slope = ruled.calibration.slope
+    wanted = slope * rule.read(tokens, told.gradient_x_token.patches / slope)
+    assert told.evidence.method == "covering"
+    np.testing.assert_allclose(told.evidence.patches, wanted)
+    assert told.trust == faithfulness(told.crop, wanted, ruled.mean_logit)
+    other = replace(ruled, calibration=replace(ruled.calibration, slope=2 * slope, intercept=1.0))
+    _, (again,) = other.explain(pictures[0], trust=False)
+    np.testing.assert_allclose(again.evidence.patches, 2 * told.evidence.patches, rtol=1e-5)
+
+
+def test_a_rule_travels_with_its_model(
+    tiny_detector: Detector, tiny_model: Path, tmp_path: Path
+) -> None:
+    folder, rule = read_model(tiny_model), a_rule(tiny_detector)
+    card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
+    write_model(tmp_path / "m", card, folder.tensors, folder.backbone, rule_to(rule))
+    loaded = Detector.load(tmp_path / "m").rule
+    assert loaded is not None
+    assert loaded.share == rule.share
+    assert np.array_equal(loaded.weight, rule.weight)
+    assert np.array_equal(loaded.base, rule.base)
+    wrong = rule_to(replace(rule, base=np.zeros((3, 3))))
+    write_model(tmp_path / "n", card, folder.tensors, folder.backbone, wrong)
+    with pytest.raises(ModelDamaged, match="a rule of"):
+        Detector.load(tmp_path / "n")
 
 
 def test_an_explanation_shows_what_was_judged(

@@ -10,11 +10,13 @@ from PIL import Image, ImageFilter
 from veridical.arrays import ndarray
 from veridical.head import BayesianHead, Layer
 from veridical.saliency import (
+    CoverRule,
     Fill,
     channel_importance,
     faithfulness,
     occlusion,
     relative_map,
+    swapped,
     token_map,
 )
 from veridical.tokens import Pooling, Tokens, pool
@@ -53,6 +55,37 @@ def head(width: int, *, relu: bool = True, seed: int = 0) -> BayesianHead:
         samples=20,
         seed=seed,
     )
+
+
+# --- rules -------------------------------------------------------------------------------------
+
+
+@given(layers=st.integers(1, 3), grid=st.integers(1, 4), seed=st.integers(0, 99))
+@settings(max_examples=25)
+def test_a_rule_reads_each_patch_by_itself(layers: int, grid: int, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    seen = tokens(layers, 1, grid, seed)
+    rule = CoverRule(
+        share=0.7,
+        weight=draw.normal(size=(layers, DIM)).astype(np.float32),
+        base=draw.normal(size=(grid, grid)),
+    )
+    added = draw.normal(size=(grid, grid))
+    found = rule.read(seen, added)
+    for row in range(grid):
+        for column in range(grid):
+            told = 0.7 * added[row, column] + rule.base[row, column]
+            for layer in range(layers):
+                told += float(rule.weight[layer] @ seen.patches[layer, row * grid + column])
+            assert found[row, column] == pytest.approx(told, abs=1e-4)
+
+
+def test_chosen_patches_are_swapped_and_the_rim_stays() -> None:
+    under, over = np.zeros((7, 7, 3), np.uint8), np.full((7, 7, 3), 9, np.uint8)
+    made = swapped(under, over, np.array([False, True, True, False]))
+    wanted = np.zeros((7, 7))
+    wanted[:3, 3:6] = wanted[3:6, :3] = 9
+    assert (made == wanted[..., None]).all()
 
 
 # --- token maps --------------------------------------------------------------------------------

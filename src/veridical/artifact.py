@@ -1,18 +1,20 @@
-"""A model on disk: one folder, three files, every byte accounted for. Never pickle.
+"""A model on disk: one folder, a few files, every byte accounted for. Never pickle.
 
     card.json           what the model is and was trained on, how good it was measured to be, and
-                        the SHA-256 of the other two
+                        the SHA-256 of the others
     model.safetensors   head, calibration and outlier statistics: all that training replaces
     backbone.onnx       the frozen network
+    explainer.safetensors   how its maps are read, if that was fitted (`train/explainer.py`)
 
 The model's identity in every report is the SHA-256 of the card, which holds the hashes of the rest,
-without its `measured` entry: measuring a model does not make it another one.
+without its entries `measured` and `explainer`: measuring a model or explaining it does not make it
+another one, and no verdict depends on either.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -28,7 +30,9 @@ from veridical.errors import ModelDamaged, ModelMissing
 
 SCHEMA = "veridical.model/1"
 CARD, TENSORS, BACKBONE = "card.json", "model.safetensors", "backbone.onnx"
-FILES = (BACKBONE, TENSORS, CARD)  # the card last: without it there is no model
+EXPLAINER = "explainer.safetensors"
+FILES = (BACKBONE, TENSORS, EXPLAINER, CARD)  # the card last: without it there is no model
+_PASSING = ("measured", "explainer")  # entries of the card that no verdict depends on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,12 +43,14 @@ class ModelFolder:
         path: Where it lies.
         card: The parsed card.json.
         tensors: The arrays of model.safetensors by name.
-        identity: SHA-256 of the card without `measured`, as canonical JSON; hex.
+        explainer: The arrays of explainer.safetensors by name; empty if there is none.
+        identity: SHA-256 of the card without `measured` and `explainer`, as canonical JSON; hex.
     """
 
     path: Path
     card: Mapping[str, Any]
     tensors: Mapping[str, ndarray]
+    explainer: Mapping[str, ndarray]
     identity: str
 
     @property
@@ -54,20 +60,26 @@ class ModelFolder:
 
 
 def write_model(
-    path: Path, card: Mapping[str, Any], tensors: Mapping[str, ndarray], backbone: Path
+    path: Path,
+    card: Mapping[str, Any],
+    tensors: Mapping[str, ndarray],
+    backbone: Path,
+    explainer: Mapping[str, ndarray] | None = None,
 ) -> ModelFolder:
     """Write a model folder; one that is there already is replaced at the very end.
 
     The new folder is made beside `path` and takes its place by renaming once it is whole, so a run
     that is stopped leaves the old model as it was, or none. What else lies in the old folder moves
     into the new one. Where a folder cannot be renamed (a mount, the one we are in, one in a folder
-    that is closed to us), the three files change places one after the other instead.
+    that is closed to us), the files change places one after the other instead.
 
     Args:
         path: The folder to write. A link stays, and the folder that it leads to is replaced.
-        card: All of the card but `schema` and `files`.
+        card: All of the card but `schema` and `files`. Its entry `explainer` is dropped if there
+            is none.
         tensors: The arrays of model.safetensors by name.
         backbone: The graph to copy; it may lie in `path`.
+        explainer: The arrays of explainer.safetensors by name; None for no such file.
 
     Raises:
         ModelMissing: If there is no file at `backbone`.
@@ -85,13 +97,16 @@ def write_model(
     shutil.rmtree(draft, ignore_errors=True)  # of a run that was killed
     draft.mkdir()
     try:
-        _fill(draft, card, tensors, backbone)
+        _fill(draft, card, tensors, backbone, explainer or {})
         if renamed:
             shutil.copymode(place, draft)
             _swap(draft, place, old)
         else:
             for name in FILES:
-                (draft / name).replace(place / name)
+                if (draft / name).exists():
+                    (draft / name).replace(place / name)
+            if not explainer:  # the new card does not name what an old model left
+                (place / EXPLAINER).unlink(missing_ok=True)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return read_model(path)
@@ -106,14 +121,27 @@ def _can_be_renamed(place: Path) -> bool:
 
 
 def _fill(
-    draft: Path, card: Mapping[str, Any], tensors: Mapping[str, ndarray], backbone: Path
+    draft: Path,
+    card: Mapping[str, Any],
+    tensors: Mapping[str, ndarray],
+    backbone: Path,
+    explainer: Mapping[str, ndarray],
 ) -> None:
     shutil.copyfile(backbone, draft / BACKBONE)
-    packed = save_tensors({name: np.asarray(value, order="C") for name, value in tensors.items()})
-    (draft / TENSORS).write_bytes(packed)
-    files = {TENSORS: sha256(packed).hexdigest(), BACKBONE: _hash(draft / BACKBONE)}
-    text = json.dumps({"schema": SCHEMA, **card, "files": files}, indent=2, ensure_ascii=False)
+    files = {TENSORS: _save(draft / TENSORS, tensors), BACKBONE: _hash(draft / BACKBONE)}
+    entries = {key: value for key, value in card.items() if key != "explainer"}
+    if explainer:
+        digest = _save(draft / EXPLAINER, explainer)
+        entries["explainer"] = {**card.get("explainer", {}), "sha256": digest}
+    text = json.dumps({"schema": SCHEMA, **entries, "files": files}, indent=2, ensure_ascii=False)
     (draft / CARD).write_text(text + "\n", encoding="utf-8")
+
+
+def _save(path: Path, tensors: Mapping[str, ndarray]) -> str:
+    """Write arrays, and return the file's SHA-256."""
+    packed = save_tensors({name: np.asarray(value, order="C") for name, value in tensors.items()})
+    path.write_bytes(packed)
+    return sha256(packed).hexdigest()
 
 
 def _swap(draft: Path, place: Path, old: Path) -> None:
@@ -135,8 +163,9 @@ def _bring_back(old: Path, place: Path) -> None:
     """
     if not old.is_dir():
         return
+    whole = (place / CARD).is_file()  # a model that lacks an explainer does not get the old one's
     for one in old.iterdir():
-        if not os.path.lexists(place / one.name):
+        if not (os.path.lexists(place / one.name) or (whole and one.name in FILES)):
             one.rename(place / one.name)
     for name in FILES:
         (old / name).unlink(missing_ok=True)
@@ -155,17 +184,14 @@ def read_model(path: Path) -> ModelFolder:
             f"There is no model folder at {path}.",
             hint="Give the folder that `veridical train --out` wrote, or leave --model out.",
         )
-    for name in (CARD, TENSORS, BACKBONE):
-        if not (path / name).is_file():
-            raise ModelMissing(
-                f"The model folder {path} has no {name}; it needs {CARD}, {TENSORS}, {BACKBONE}.",
-                hint="Copy the whole folder again, or train the model again.",
-            )
+    _refuse_absent(path, (CARD, TENSORS, BACKBONE))
     raw = (path / CARD).read_bytes()
     try:
         card = json.loads(raw)
         schema, files = card["schema"], dict(card["files"])
-    except (ValueError, KeyError, TypeError, RecursionError) as foreign:
+        if explained := card.get("explainer"):
+            files[EXPLAINER] = explained["sha256"]
+    except (AttributeError, ValueError, KeyError, TypeError, RecursionError) as foreign:
         raise ModelDamaged(
             f"{path / CARD} is not a model card ({foreign!r}).", hint="Copy the folder again."
         ) from foreign
@@ -174,25 +200,51 @@ def read_model(path: Path) -> ModelFolder:
             f"{path / CARD} is of schema {schema!r}; this version reads {SCHEMA!r}.",
             hint="Use the version of veridical that the model was made with, or train it again.",
         )
-    packed = (path / TENSORS).read_bytes()
-    for name, found in ((TENSORS, sha256(packed).hexdigest()), (BACKBONE, _hash(path / BACKBONE))):
-        if found != files.get(name):
-            raise ModelDamaged(
-                f"{path / name} has SHA-256 {found[:12]}..., its card says "
-                f"{str(files.get(name))[:12]}...: it is not the file the card describes.",
-                hint="Copy the whole folder again; never mix files of two models.",
+    _check(path, BACKBONE, _hash(path / BACKBONE), files)
+    if explained:
+        _refuse_absent(path, (EXPLAINER,))
+    return ModelFolder(
+        path=path,
+        card=card,
+        tensors=_load(path, TENSORS, files),
+        explainer=_load(path, EXPLAINER, files) if explained else {},
+        identity=_identity(card),
+    )
+
+
+def _refuse_absent(path: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if not (path / name).is_file():
+            raise ModelMissing(
+                f"The model folder {path} has no {name}; it needs {CARD}, {TENSORS}, {BACKBONE} "
+                f"and, if its card says so, {EXPLAINER}.",
+                hint="Copy the whole folder again, or train the model again.",
             )
+
+
+def _check(path: Path, name: str, found: str, files: Mapping[str, Any]) -> None:
+    if found != files.get(name):
+        raise ModelDamaged(
+            f"{path / name} has SHA-256 {found[:12]}..., its card says "
+            f"{str(files.get(name))[:12]}...: it is not the file the card describes.",
+            hint="Copy the whole folder again; never mix files of two models.",
+        )
+
+
+def _load(path: Path, name: str, files: Mapping[str, Any]) -> Mapping[str, ndarray]:
+    """Return the arrays of a file that is the one the card describes."""
+    packed = (path / name).read_bytes()
+    _check(path, name, sha256(packed).hexdigest(), files)
     try:
-        tensors = load_tensors(packed)
+        return load_tensors(packed)
     except (SafetensorError, KeyError, TypeError, ValueError) as foreign:
         raise ModelDamaged(
-            f"{path / TENSORS} cannot be read ({foreign}).", hint="Copy the folder again."
+            f"{path / name} cannot be read ({foreign}).", hint="Copy the folder again."
         ) from foreign
-    return ModelFolder(path=path, card=card, tensors=tensors, identity=_identity(card))
 
 
 def _identity(card: Mapping[str, Any]) -> str:
-    lasting = {key: value for key, value in card.items() if key != "measured"}
+    lasting = {key: value for key, value in card.items() if key not in _PASSING}
     return sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()
 
 

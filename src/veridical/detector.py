@@ -29,6 +29,8 @@ from veridical.outlier import OutlierGauge
 from veridical.prior import presumed
 from veridical.report import Box, Decision, FaceReport, Reason, Report, Stability, Verdict
 from veridical.saliency import (
+    CoverRule,
+    Evidence,
     Faithfulness,
     Fill,
     TokenMap,
@@ -96,16 +98,18 @@ class Explanation:
         face: The face and its verdict.
         area: The part of the photo that the crop shows, px of the photo.
         crop: What the backbone looked at.
+        evidence: The map that is drawn.
         contributions: Every patch's part of the logit, relative to an average training picture.
         gradient_x_token: The same without a baseline.
         channels: |d logit / d feature| for each channel of the pooled features.
-        trust: How the contributions did against random maps; None if they were not scored.
+        trust: How the map that is drawn did against random ones; None if it was not scored.
         occlusion: Fall of P(ai) when a place is covered; None unless asked for.
     """
 
     face: FaceReport
     area: Box
     crop: UInt8[ndarray, "size size 3"]
+    evidence: Evidence
     contributions: TokenMap
     gradient_x_token: TokenMap
     channels: Float32[ndarray, " features"]
@@ -130,6 +134,7 @@ class Detector:
         level: Mass of the credible interval.
         limits: On what is decoded.
         copies: What a verdict has to outlive; a face that is undecided anyway costs none of them.
+        rule: By which the drawn map is read; None draws the contributions.
         card: The model card, for those who want to know more.
     """
 
@@ -145,6 +150,7 @@ class Detector:
     level: float = 0.9
     limits: Limits = Limits()
     copies: tuple[Copy, ...] = COPIES
+    rule: CoverRule | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -160,7 +166,7 @@ class Detector:
         """Load a model folder; the one in the package if none is named.
 
         Args:
-            model: Folder with card.json, model.safetensors and backbone.onnx.
+            model: Folder that `veridical train` wrote.
             samples: Posterior samples, if other than the card's.
             threads: Threads for one picture; 0 lets ONNX Runtime choose. For many pictures at a
                 time on an engine, 1.
@@ -193,6 +199,7 @@ class Detector:
                 "min_face_px": float(card["min_face_px"]),
             }
             _refuse_misfits(spec, **parts)
+            rule = rule_from(folder.explainer, spec) if folder.explainer else None
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as foreign:
             raise ModelDamaged(
                 f"The model in {path} does not fit together ({foreign!r}).",
@@ -204,6 +211,7 @@ class Detector:
             model=folder.identity[:12],
             limits=limits,
             copies=COPIES if stability else (),
+            rule=rule,
             card=card,
             **parts,
         )
@@ -276,7 +284,10 @@ class Detector:
         self, features: Float32[ndarray, " features"]
     ) -> tuple[Float32[ndarray, " features"], float]:
         """Return the gradient of the mean calibrated logit at `features`, and the logit's rest."""
-        gradient, rest = self.head.gradient(self.head.forward(features))
+        return self._linear(self.head.forward(features))
+
+    def _linear(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
+        gradient, rest = self.head.gradient(at)
         slope = self.calibration.slope
         return gradient * np.float32(slope), rest * slope + self.calibration.intercept
 
@@ -410,25 +421,32 @@ class Detector:
     def _explain(
         self, seen: "_Seen", trust: bool, occlude: tuple[int, int] | None, fill: Fill
     ) -> Explanation:
-        slope = np.float32(self.calibration.slope)
-        raw, rest = self.head.gradient(seen.forward)
-        gradient, rest = raw * slope, rest * self.calibration.slope + self.calibration.intercept
+        gradient, rest = self._linear(seen.forward)
         plain = token_map(seen.tokens, self.pooling, gradient, rest)
         relative = relative_map(plain, seen.tokens, self.pooling, gradient, self.head.centre)
+        evidence = self._evidence(seen.tokens, plain, relative)
         return Explanation(
             face=seen.report,
             area=seen.area,
             crop=seen.crop,
+            evidence=evidence,
             contributions=relative,
             gradient_x_token=plain,
             channels=channel_importance(gradient),
-            trust=faithfulness(seen.crop, relative.patches, self.mean_logit) if trust else None,
+            trust=faithfulness(seen.crop, evidence.patches, self.mean_logit) if trust else None,
             occlusion=occlusion(
                 seen.crop, self.p_ai, window=occlude[0], stride=occlude[1], fill=fill
             )
             if occlude
             else None,
         )
+
+    def _evidence(self, tokens: Tokens, plain: TokenMap, relative: TokenMap) -> Evidence:
+        if self.rule is None:
+            return Evidence(patches=relative.patches, method="contributions")
+        slope = self.calibration.slope  # the rule knows the head's own logit
+        patches = slope * self.rule.read(tokens, plain.patches / slope)
+        return Evidence(patches=patches, method="covering")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -552,6 +570,25 @@ def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> Poster
         samples=card["samples"],
         seed=card["seed"],
     )
+
+
+def rule_from(tensors: Mapping[str, ndarray], spec: BackboneSpec) -> CoverRule:
+    """Put a rule together from its tensors; the inverse of `rule_to`.
+
+    Raises:
+        KeyError: If one is absent.
+        ValueError: If they do not fit the backbone.
+    """
+    rule = CoverRule(share=float(tensors["share"]), weight=tensors["weight"], base=tensors["base"])
+    wanted = (len(spec.layers), spec.dim), (spec.grid, spec.grid)
+    if (rule.weight.shape, rule.base.shape) != wanted:
+        raise ValueError(f"a rule of {rule.weight.shape}, {rule.base.shape} for {wanted}")
+    return rule
+
+
+def rule_to(rule: CoverRule) -> dict[str, ndarray]:
+    """Take a rule apart into tensors."""
+    return {"share": np.array(rule.share), "weight": rule.weight, "base": rule.base}
 
 
 def head_to(head: Posterior) -> tuple[dict[str, Any], dict[str, ndarray]]:

@@ -339,7 +339,7 @@ def write(out: Path, model: ModelFolder, made: Recalibration) -> ModelFolder:
         "calibrated_on": _on(made),
         "recalibrated": record(made, model.identity),
     }
-    return write_model(out, card, model.tensors, model.backbone)
+    return write_model(out, card, model.tensors, model.backbone, model.explainer)
 
 
 def record(made: Recalibration, identity: str) -> Mapping[str, Any]:

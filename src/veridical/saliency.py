@@ -1,7 +1,8 @@
 """What in the picture spoke for the verdict, and how far the map can be trusted.
 
-Three answers, from cheap to dear: which channels of the features the head leans on; how much every
-patch token added to the logit, exactly; and how P(ai) changes when a window is covered.
+Four answers, from cheap to dear: which channels of the features the head leans on; how much every
+patch token added to the logit, exactly; by how much the logit would fall if a patch were covered,
+foretold from its tokens; and how P(ai) does change when a window is covered.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +12,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
-from veridical.arrays import Float, Float32, Int, UInt8, ndarray
+from veridical.arrays import Bool, Float, Float32, Int, UInt8, ndarray
 from veridical.tokens import Pooling, Tokens
 
 Fill = Literal["mean", "blur", "black"]
@@ -118,6 +119,56 @@ def relative_map(
         shift += base / count
         prefix -= base * others / count
     return TokenMap(patches=plain.patches - shift, prefix=prefix, rest=rest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CoverRule:
+    """Foretells from its tokens by how much the logit falls when a patch is covered.
+
+    Patch i gets share * contribution_i + sum over blocks of weight . token_i + base_i. The sum over
+    a set of patches foretells the fall when all of them are covered. Contributions know what a
+    patch adds itself; the rule has learnt, too, what it adds by way of the class token and of other
+    patches. `veridical.train.explainer` fits it.
+
+    Attributes:
+        share: Of the contributions (`token_map`).
+        weight: Per channel of each block that is read.
+        base: Per place.
+    """
+
+    share: float
+    weight: Float32[ndarray, "layers dim"]
+    base: Float[ndarray, "grid grid"]
+
+    def read(
+        self, tokens: Tokens, contributions: Float[ndarray, "grid grid"]
+    ) -> Float[ndarray, "grid grid"]:
+        """Return the fall that each patch is good for, in the unit of the contributions.
+
+        Args:
+            tokens: Of one crop.
+            contributions: Of its patches to the logit, without a baseline.
+        """
+        told = np.einsum("lpd,ld->p", tokens.patches, self.weight, dtype=np.float64)
+        found: ndarray = self.share * contributions + told.reshape(self.base.shape) + self.base
+        return found
+
+
+Method = Literal["covering", "contributions"]
+"""What a drawn map was read by: a `CoverRule`, or, where a model has none, the contributions."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evidence:
+    """The map that is drawn.
+
+    Attributes:
+        patches: Logit units; positive speaks for `ai`.
+        method: How it was read off the tokens.
+    """
+
+    patches: Float[ndarray, "grid grid"]
+    method: Method
 
 
 def _parts(tokens: Tokens, pooling: Sequence[Pooling]) -> Iterator[tuple[int, Pooling, slice]]:
@@ -237,10 +288,11 @@ def faithfulness(
         end: UInt8[ndarray, "size size 3"],
         order: Int[ndarray, " n"],
     ) -> float:
-        steps = [
-            _swapped(start, end, order[: round(patches.size * share)], patches.shape[0])
-            for share in np.linspace(0, 1, _STEPS + 2)[1:-1]
-        ]
+        steps = []
+        for share in np.linspace(0, 1, _STEPS + 2)[1:-1]:
+            chosen = np.zeros(patches.size, dtype=bool)
+            chosen[order[: round(patches.size * share)]] = True
+            steps.append(swapped(start, end, chosen))
         return sign * float(np.mean(logit(np.stack(steps))))
 
     deleted = np.array([curve(crop, covering, order) for order in orders])
@@ -254,15 +306,13 @@ def faithfulness(
     )
 
 
-def _swapped(
+def swapped(
     under: UInt8[ndarray, "size size 3"],
     over: UInt8[ndarray, "size size 3"],
-    cells: Int[ndarray, " n"],
-    grid: int,
+    chosen: Bool[ndarray, " patches"],
 ) -> UInt8[ndarray, "size size 3"]:
-    """Return `under` with the given grid cells taken from `over`."""
-    chosen = np.zeros(grid * grid, dtype=bool)
-    chosen[cells] = True
+    """Return `under` with the chosen patches, row by row over the grid, taken from `over`."""
+    grid = round(len(chosen) ** 0.5)
     edge = under.shape[0] // grid
     mask = np.kron(chosen.reshape(grid, grid), np.ones((edge, edge), dtype=bool))
     # A crop whose side is no multiple of the patch has a rim that belongs to no patch.

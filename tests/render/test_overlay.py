@@ -24,7 +24,7 @@ from veridical.render.overlay import (
     trust_in_words,
 )
 from veridical.report import Box, FaceReport, Reason
-from veridical.saliency import TokenMap
+from veridical.saliency import Evidence, TokenMap
 
 GRID, CROP = 4, 64
 AREA = Box(left=20.0, top=10.0, width=80.0, height=80.0)
@@ -44,6 +44,7 @@ def explanation(patches: Float[ndarray, "grid grid"] | None = None, **changes: A
         face=face,
         area=AREA,
         crop=np.zeros((CROP, CROP, 3), dtype=np.uint8),
+        evidence=Evidence(patches=grid, method="contributions"),
         contributions=tokens,
         gradient_x_token=replace(tokens, rest=-0.5),
         channels=np.arange(30, dtype=np.float32),
@@ -83,7 +84,7 @@ def test_a_map_no_better_than_chance_leaves_the_plain_picture() -> None:
 def test_a_withheld_map_leaks_no_number_either() -> None:
     faint, strong = (
         figure(
-            explanation(trust=BAD, contributions=TokenMap(patches=p, prefix=0.0, rest=0.0)),
+            explanation(trust=BAD, evidence=Evidence(patches=p, method="contributions")),
             REPORT,
             photo(),
             "a.jpg",
@@ -130,6 +131,16 @@ def test_the_figure_says_verdict_doubt_reasons_trust_and_what_has_no_place(
         "for real",
     ):
         assert part in text
+
+
+def test_a_map_of_what_covering_does_says_that_it_is_an_estimate(written: list[str]) -> None:
+    evidence = Evidence(patches=spot(0, 2, 1.5), method="covering")
+    figure(explanation(spot(1, 1, 3.0), evidence=evidence), REPORT, photo(), "a.jpg")
+    text = " ".join(written)
+    assert "fall of the logit if covered, estimated" in text
+    assert "The logit is +3.31." in text
+    assert "its places sum to +1.50" in text
+    assert "belongs to no place" not in text
 
 
 def test_a_withheld_map_has_no_colour_bar_and_says_why(written: list[str]) -> None:
@@ -283,6 +294,10 @@ def test_the_numbers_are_json_and_the_parts_add_up_to_the_logit() -> None:
         part = data[key]
         assert np.sum(part["patches"]) + part["prefix"] + part["rest"] == part["logit"]
     assert data["contributions"]["patches"][1][2] == 3.0
+    assert data["evidence"] == {
+        "method": "contributions",
+        "patches": data["contributions"]["patches"],
+    }
     assert data["face"]["decision"] == "ai"
     assert data["area"] == {"left": 20.0, "top": 10.0, "width": 80.0, "height": 80.0}
     assert data["occlusion"] is None

@@ -34,7 +34,7 @@ from veridical.report import (
     Silence,
     Stability,
 )
-from veridical.saliency import Faithfulness, TokenMap
+from veridical.saliency import Evidence, Faithfulness, TokenMap
 
 HOSTILE = (
     '"><script>alert(1)</script>.jpg',
@@ -108,6 +108,7 @@ def explanation(face: FaceReport = FACE, trust: Faithfulness | None = GOOD) -> E
         face=face,
         area=Box(left=20.0, top=10.0, width=80.0, height=80.0),
         crop=np.zeros((64, 64, 3), dtype=np.uint8),
+        evidence=Evidence(patches=patches, method="covering"),
         contributions=tokens,
         gradient_x_token=tokens,
         channels=np.arange(30, dtype=np.float32),
@@ -340,7 +341,7 @@ def test_places_have_names() -> None:
     assert place(0.1, 0.9) == "upper right"
     assert place(0.5, 0.5) == "middle"
     assert place(1.0, 0.0) == "lower left"
-    assert map_in_words(np.zeros((2, 2))) == "No place added anything."
+    assert map_in_words(np.zeros((2, 2))) == "No place spoke for either."
 
 
 def test_the_strongest_places_have_signs_that_survive_grey() -> None:

@@ -106,7 +106,7 @@ def test_parity_finds_a_network_that_is_not_the_same(
 
 def test_a_preprocessor_is_believed(tiny_vit: Vit, tmp_path: Path) -> None:
     folder = tmp_path / "vit"
-    TorchBackbone(str(tiny_vit("siglip")))._vit.save_pretrained(folder)
+    TorchBackbone(str(tiny_vit("siglip"))).vit.save_pretrained(folder)
     told = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
     (folder / "preprocessor_config.json").write_text(json.dumps(told))
     spec = TorchBackbone(str(folder)).spec

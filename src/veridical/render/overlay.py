@@ -24,7 +24,7 @@ from veridical.render.terminal import (
     share,
 )
 from veridical.report import Box, Decision, Report, Verdict
-from veridical.saliency import Faithfulness, TokenMap
+from veridical.saliency import Evidence, Faithfulness, TokenMap
 
 EXPLANATION = "veridical.explanation/1"
 
@@ -64,7 +64,7 @@ def figure(
         title: What stands above, such as the name of the file.
     """
     plain = portrait(photo_pixels, explanation.area)
-    panels = [_face_panel(explanation, plain), _contributions_panel(explanation, plain)]
+    panels = [_face_panel(explanation, plain), _evidence_panel(explanation, plain)]
     if explanation.occlusion is not None:
         panels.append(_occlusion_panel(explanation.occlusion, plain))
     width = 2 * _MARGIN + sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
@@ -276,17 +276,18 @@ def _face_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"
     return _Panel(heading="What was judged", note=note, image=image)
 
 
-def _contributions_panel(
-    explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]
-) -> _Panel:
-    heading, trust = "What each place added", explanation.trust
+def _evidence_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
+    heading, trust = "What each place spoke for", explanation.trust
     if trust is not None and not trust.holds:
         note = "map withheld: no better than a random one"
         return _Panel(heading=heading, note=note, image=Image.fromarray(plain), warning=True)
-    patches = explanation.contributions.patches
+    patches = explanation.evidence.patches
     values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
     limit = scale_of(patches)
-    note = "logit per patch, against an average picture"
+    note = {
+        "covering": "fall of the logit if covered, estimated",
+        "contributions": "logit per patch, against an average picture",
+    }[explanation.evidence.method]
     return _Panel(
         heading=heading,
         note=note if trust else f"{note}; map not scored",
@@ -386,7 +387,7 @@ def _facts(explanation: Explanation, report: Report, width: int) -> Iterator[_Fa
     why = " ".join(map(sentence, because(face.reasons, report.coverage)))
     yield _Fact(label="Why", lines=wrapped(why, width))
     yield _Fact(label="Map", lines=wrapped(trust_in_words(explanation.trust), width))
-    yield _Fact(label="Logit", lines=wrapped(_placeless(explanation.contributions), width))
+    yield _Fact(label="Logit", lines=wrapped(_shared_out(explanation), width))
 
 
 def trust_in_words(trust: Faithfulness | None) -> str:
@@ -400,12 +401,20 @@ def trust_in_words(trust: Faithfulness | None) -> str:
     return f"{says}." if trust.holds else f"{says}: withheld."
 
 
-def _placeless(contributions: TokenMap) -> str:
-    placeless = contributions.prefix + contributions.rest
+def _shared_out(explanation: Explanation) -> str:
+    """Say what the map shares out, and what it does not."""
+    parts = explanation.contributions
+    if explanation.evidence.method == "covering":
+        total = float(explanation.evidence.patches.sum())
+        return (
+            f"The logit is {parts.logit:+.2f}. The map estimates by how much it falls when a place "
+            f"is covered (where it is blue, it rises); its places sum to {total:+.2f}."
+        )
+    placeless = parts.prefix + parts.rest
     return (
-        f"Of the logit {contributions.logit:+.2f}, {placeless:+.2f} belongs to no place (class and "
-        f"register tokens {contributions.prefix:+.2f}, rest {contributions.rest:+.2f}); the map "
-        f"shares out {contributions.logit - placeless:+.2f}."
+        f"Of the logit {parts.logit:+.2f}, {placeless:+.2f} belongs to no place (class and "
+        f"register tokens {parts.prefix:+.2f}, rest {parts.rest:+.2f}); the map "
+        f"shares out {parts.logit - placeless:+.2f}."
     )
 
 
@@ -455,6 +464,7 @@ def panel_data(explanation: Explanation) -> dict[str, object]:
         "schema": EXPLANATION,
         "face": face_record(explanation.face),
         "area": box_record(explanation.area),
+        "evidence": _evidence_data(explanation.evidence),
         "contributions": _map_data(explanation.contributions),
         "gradient_x_token": _map_data(explanation.gradient_x_token),
         "channels": [
@@ -465,9 +475,17 @@ def panel_data(explanation: Explanation) -> dict[str, object]:
     }
 
 
+def _evidence_data(evidence: Evidence) -> dict[str, object]:
+    return {"method": evidence.method, "patches": _rows(evidence.patches)}
+
+
+def _rows(patches: Float[ndarray, "grid grid"]) -> list[list[float | None]]:
+    return [[finite(value) for value in row] for row in patches.tolist()]
+
+
 def _map_data(tokens: TokenMap) -> dict[str, object]:
     return {
-        "patches": [[finite(value) for value in row] for row in tokens.patches.tolist()],
+        "patches": _rows(tokens.patches),
         "prefix": finite(tokens.prefix),
         "rest": finite(tokens.rest),
         "logit": finite(tokens.logit),

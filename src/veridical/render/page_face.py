@@ -54,7 +54,7 @@ def of_face(
     figures = [_crop(label, explanation, plain)]
     trust = explanation.trust
     if trust is None or trust.holds:
-        figures.append(_contributions(explanation, plain))
+        figures.append(_evidence(explanation, plain))
     if explanation.occlusion is not None:
         figures.append(_occlusion(explanation.occlusion, plain))
     yield Gallery(figures=tuple(figures))
@@ -113,8 +113,8 @@ def _crop(label: str, explanation: Explanation, plain: UInt8[ndarray, "rows colu
     )
 
 
-def _contributions(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> Figure:
-    patches = explanation.contributions.patches
+def _evidence(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> Figure:
+    patches = explanation.evidence.patches
     limit = scale_of(patches)
     values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
     drawn = Image.fromarray(overlaid(plain, values, limit))
@@ -123,7 +123,7 @@ def _contributions(explanation: Explanation, plain: UInt8[ndarray, "rows columns
         image=_with_bar(drawn, limit, "logit"),
         says=f"The same face in grey under a map. {map_in_words(patches)}",
         caption=(
-            "What each place added: orange and + speak for AI-generated, blue and - for real. "
+            "What each place spoke for: orange and + speak for AI-generated, blue and - for real. "
             f"{trust_in_words(explanation.trust)}"
         ),
         width=600,
@@ -132,7 +132,7 @@ def _contributions(explanation: Explanation, plain: UInt8[ndarray, "rows columns
 
 
 def map_in_words(patches: Float[ndarray, "grid grid"]) -> str:
-    """Say what a map of contributions shows."""
+    """Say what a map shows."""
     told = []
     for decision, side in ((Decision.AI, patches), (Decision.REAL, -patches)):
         row, column = np.unravel_index(int(np.argmax(side)), side.shape)
@@ -140,7 +140,7 @@ def map_in_words(patches: Float[ndarray, "grid grid"]) -> str:
             where = place((row + 0.5) / side.shape[0], (column + 0.5) / side.shape[1])
             total = float(np.clip(side, 0, None).sum())
             told.append(f"{total:.2f} logits speak for {WORD[decision]}, most in the {where}")
-    return f"{sentence('; '.join(told))}" if told else "No place added anything."
+    return f"{sentence('; '.join(told))}" if told else "No place spoke for either."
 
 
 def _signs(image: Image.Image, patches: Float[ndarray, "grid grid"]) -> None:

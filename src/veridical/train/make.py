@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from veridical._version import VERSION
 from veridical.artifact import BACKBONE, CARD, ModelFolder, read_model, write_model
 from veridical.backbone import OnnxBackbone
-from veridical.detector import default_model, head_to, spec_from
+from veridical.detector import Detector, default_model, head_to, rule_to, spec_from
 from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.faces import FaceFinder, Framing
@@ -18,6 +19,7 @@ from veridical.samples import Sample
 from veridical.splits import thinned
 from veridical.train.audit import Audit, audit, refuse_confounded
 from veridical.train.audit_files import record
+from veridical.train.explainer import SETS, FittedRule, fit_rule, measure
 from veridical.train.export import Export, export
 from veridical.train.features import Looker, Looks, Track, untracked
 from veridical.train.fit import Fitted, fit
@@ -121,6 +123,7 @@ def train(
     looks = looker.look(samples, engine, track)
     _refuse_few(looks, len(samples))
     fitted = fit(looks, recipe, seed=seed, say=say)
+    explained = _explained(looker, fitted, looks, recipe, engine, track)
     say("Writing the model")
     head_card, tensors = head_to(fitted.head)
     tensors |= {
@@ -147,8 +150,10 @@ def train(
         "trained_on": _tally(looks, fitted, most),
         "audit": record(audited),
         "notes": dict(notes or {}),
+        "explainer": explained.record if explained else {},
     }
-    folder = write_model(out, card, tensors, made.path)
+    rule = rule_to(explained.rule) if explained else None
+    folder = write_model(out, card, tensors, made.path, rule)
     return Trained(folder=folder, looks=looks, fitted=fitted, audit=audited)
 
 
@@ -190,6 +195,36 @@ def _backbone(
         agreement=measured[1],
         sha256=folder.card["files"][BACKBONE],
     )
+
+
+def _explained(
+    looker: Looker,
+    fitted: Fitted,
+    looks: Looks,
+    recipe: Recipe,
+    engine: Engine,
+    track: Track[Sample],
+) -> FittedRule | None:
+    """Fit the rule that maps are read by; None if the recipe asks for none."""
+    if not recipe.explained:
+        return None
+    detector = Detector(
+        finder=looker.finder,
+        backbone=looker.backbone,
+        framing=looker.framing,
+        pooling=looker.pooling,
+        head=fitted.head,
+        calibration=fitted.calibration,
+        outlier=fitted.outlier,
+        min_face_px=looker.min_face_px,
+        model="",
+        limits=looker.limits,
+    )
+    samples = [sample for sample in looks.samples if sample.generator not in recipe.pseudo]
+    cells = {(sample.label, sample.source, sample.generator) for sample in samples}
+    few = thinned(samples, ceil(recipe.explained / len(cells)), seed=0)
+    falls = measure(detector, few, sets=SETS, engine=engine, cache=looker.cache, track=track)
+    return fit_rule(falls, len(looker.backbone.spec.layers))
 
 
 def _refuse_few(looks: Looks, given: int) -> None:

@@ -41,6 +41,8 @@ class Recipe:
         coverage: Promised by the prediction sets of AI-generated pictures.
         coverage_of_reals: Promised by those of real pictures: to call one `ai` costs more than the
             other mistake does.
+        explained: Pictures whose faces are covered in parts, to fit the rule that maps are read by
+            (`explainer.py`); 0 for no rule.
     """
 
     name: str = "default"
@@ -68,6 +70,7 @@ class Recipe:
     out_of_source: bool = True
     coverage: float = 0.9
     coverage_of_reals: float = 0.97
+    explained: int = 120
 
     def blocks(self, depth: int) -> tuple[int, ...]:
         """Return the blocks to read of a network `depth` blocks deep, counted from 1."""
@@ -96,6 +99,7 @@ REFERENCE = Recipe(
     balance=False,
     shares=(0.8, 0.0, 0.2),
     out_of_source=False,
+    explained=0,
 )
 
 RECIPES = {recipe.name: recipe for recipe in (DEFAULT, REFERENCE)}

@@ -1,0 +1,66 @@
+"""Fit the rule that the maps of a model are read by, and put it into the model's folder.
+
+    python scripts/make_explainer.py DATA/manifest.csv [--model FOLDER] [--work DIR]
+        [--most 40] [--sets 20]
+
+`veridical train` fits such a rule to some 120 pictures, covered in 8 ways each. This takes more of
+`train`: MOST pictures of each source and generator, covered in SETS ways. No verdict depends on the
+rule, and the model stays the same one. FOLDER is the model in the package unless named. Interrupt
+it when you like: it goes on where it stopped. Needs `veridical[train]`; about half an hour on two
+cores.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from veridical.artifact import read_model, write_model
+from veridical.detector import Detector, default_model, rule_to
+from veridical.engines import Threads
+from veridical.folders import read_samples
+from veridical.samples import Sample
+from veridical.splits import thinned
+from veridical.train.explainer import FittedRule, fit_rule, measure
+
+JOBS = 2
+
+
+def track(items: Iterable[Sample], what: str, total: int) -> Iterator[Sample]:
+    for done, item in enumerate(items):
+        if done % 50 == 0:
+            print(f"{what}: {done} of {total}", flush=True)
+        yield item
+
+
+def put(model: Path, fitted: FittedRule) -> None:
+    """Write a rule into a model folder; all else of it stays as it was."""
+    folder = read_model(model)
+    card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
+    card["explainer"] = fitted.record
+    after = write_model(model, card, folder.tensors, folder.backbone, rule_to(fitted.rule))
+    assert after.identity == folder.identity
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--model", type=Path, default=default_model())
+    parser.add_argument("--work", type=Path, default=Path("out/explainer"))
+    parser.add_argument("--most", type=int, default=40)
+    parser.add_argument("--sets", type=int, default=20)
+    asked = parser.parse_args(arguments)
+    detector = Detector.load(asked.model, threads=1)
+    samples = thinned(read_samples(asked.manifest, split="train"), asked.most, seed=0)
+    falls = measure(
+        detector, samples, sets=asked.sets, engine=Threads(JOBS), cache=asked.work, track=track
+    )
+    fitted = fit_rule(falls, len(detector.backbone.spec.layers))
+    put(asked.model, fitted)
+    print(json.dumps(fitted.record, indent=1))
+
+
+if __name__ == "__main__":
+    main()

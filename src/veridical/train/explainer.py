@@ -1,0 +1,394 @@
+"""Pictures and a detector in, the rule that its maps are read by out.
+
+What becomes of the logit when a set of patches is covered is a fact, and costs a look. For some of
+the training pictures it is measured for sets drawn at random. A linear rule is fitted to foretell
+it from the tokens of the covered patches: the fall of the logit is the sum over the set of one
+number per patch. With one picture alone these would be its Shapley values by least squares
+(Lundberg and Lee, "A Unified Approach to Interpreting Model Predictions", NeurIPS 2017,
+arXiv:1705.07874, section 4.1); with many pictures and one rule it is their amortised form (Jethani
+et al., "FastSHAP", ICLR 2022, arXiv:2107.07436, section 3), here with a rule that is linear in the
+tokens, so that the fit is in closed form, and with sets and weights of our own.
+
+All is in the unit of the head's own logit, before calibration: calibrating a model anew leaves its
+rule as it is.
+"""
+
+import io
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from json import dumps
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from veridical.arrays import Bool, Float, Float32, UInt8, ndarray
+from veridical.detector import Detector, head_to
+from veridical.engines import Engine
+from veridical.errors import PhotoError, TooFewPhotos
+from veridical.images import Photo, read_bytes, read_photo
+from veridical.saliency import CoverRule, cover, swapped
+from veridical.samples import Sample
+from veridical.train.features import Track, untracked
+
+VERSION = 1  # part of the cache key: raise it when other sets are drawn, or covered otherwise
+SETS = 8  # covered of each picture, where many pictures cannot be afforded
+FEWEST = 10  # pictures; a rule fitted to fewer is none
+FOLDS = 5
+DIRECTIONS = 64  # principal directions of the tokens that the rule may use
+PENALTIES = tuple(10.0**k for k in np.arange(-3.0, 1.01, 0.5))  # per equation
+_FREE = 1e-4  # penalty of the contributions, as a share of that of the directions
+_PLACES = 0.1  # the same, of the numbers per place
+_SHARES = (0.03, 0.8)  # of the patches that are covered, drawn evenly in their logarithm
+Filling = Literal["blur", "mean", "shuffle"]
+_FILLS: tuple[Filling, ...] = ("blur", "blur", "mean", "shuffle")
+_KEPT = 16  # tokens of each picture that the principal directions are taken of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Falls:
+    """What covering did to the head's logit of one picture.
+
+    Attributes:
+        sets: What was covered.
+        falls: By how much the logit fell.
+        sums: Of the tokens of each set, all blocks that are read in a row.
+        contributions: Of every patch to the logit, without a baseline.
+        tokens: Of some patches, all blocks in a row.
+    """
+
+    sets: Bool[ndarray, "sets patches"]
+    falls: Float[ndarray, " sets"]
+    sums: Float32[ndarray, "sets channels"]
+    contributions: Float[ndarray, " patches"]
+    tokens: Float32[ndarray, "kept channels"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedRule:
+    """A rule, and how well it foretells.
+
+    Attributes:
+        rule: Fitted to all pictures.
+        pictures: How many there were.
+        sets: Covered of each.
+        penalty: Chosen among `PENALTIES`.
+        correlation: Pearson's, of falls and what was foretold for pictures left out of the fit,
+            both divided by the square root of the sizes of the sets.
+        of_contributions: The same, of the contributions against an average picture.
+    """
+
+    rule: CoverRule
+    pictures: int
+    sets: int
+    penalty: float
+    correlation: float
+    of_contributions: float
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a card says of it."""
+        return {name: value for name, value in asdict(self).items() if name != "rule"}
+
+
+# --- looking -------------------------------------------------------------------------------------
+
+
+def measure(
+    detector: Detector,
+    samples: Sequence[Sample],
+    *,
+    sets: int,
+    engine: Engine,
+    cache: Path,
+    track: Track[Sample] = untracked,
+) -> dict[Sample, Falls]:
+    """Cover the largest face of every picture in `sets` ways; what is cached is not done again.
+
+    Pictures that cannot be read, or show no face that is judged, are left out.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    one_look = replace(detector, copies=())
+    store = sqlite3.connect(cache / f"falls-{fingerprint(detector, sets)}.sqlite")
+
+    def work(sample: Sample) -> tuple[str, Falls | None] | None:
+        try:
+            data = read_bytes(sample.path, detector.limits)
+            digest = sha256(data).hexdigest()
+            if digest in known:
+                return digest, None
+            return digest, falls_of(one_look, read_photo(data, detector.limits), sets)
+        except PhotoError:
+            return None
+
+    try:
+        store.execute("PRAGMA journal_mode=WAL")
+        store.execute("CREATE TABLE IF NOT EXISTS falls (sha256 PRIMARY KEY, packed)")
+        known = {row[0] for row in store.execute("SELECT sha256 FROM falls")}
+        found = {}
+        told = track(samples, "Covering faces", len(samples))
+        for sample, one in zip(told, engine.map(work, samples), strict=True):
+            if one is None:
+                continue
+            digest, falls = one
+            if digest not in known:
+                row = [digest, None if falls is None else _packed(falls)]
+                store.execute("INSERT OR REPLACE INTO falls VALUES (?, ?)", row)
+                store.commit()
+            else:
+                query = "SELECT packed FROM falls WHERE sha256 = ?"
+                falls = _unpacked(store.execute(query, [digest]).fetchone()[0])
+            if falls is not None:
+                found[sample] = falls
+        return found
+    finally:
+        store.close()
+
+
+def fingerprint(detector: Detector, sets: int) -> str:
+    """Return twelve hex digits that change whenever a fall would."""
+    card, tensors = head_to(detector.head)
+    facts = [
+        VERSION,
+        sets,
+        asdict(detector.backbone.spec),
+        detector.finder.name,
+        detector.framing.fingerprint,
+        detector.pooling,
+        detector.min_face_px,
+        card,
+        {
+            name: sha256(np.ascontiguousarray(t).tobytes()).hexdigest()
+            for name, t in tensors.items()
+        },
+    ]
+    return sha256(dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def falls_of(detector: Detector, photo: Photo, sets: int) -> Falls | None:
+    """Cover the largest face of a photo in `sets` ways; None if no face of it is judged.
+
+    Args:
+        detector: Without copies: verdicts are not asked for.
+        photo: The same bytes are covered in the same ways.
+        sets: How many.
+    """
+    _, explanations = detector.explain(photo, trust=False)
+    if not explanations:
+        return None
+    crop, slope = explanations[0].crop, detector.calibration.slope
+    plain = explanations[0].gradient_x_token.patches / slope
+    grid = len(plain)
+    draw = np.random.default_rng(int(photo.sha256[:16], 16))
+    chosen = np.stack([_set(draw, grid) for _ in range(sets)])
+    coverings = {fill: covering(crop, fill, grid, draw) for fill in sorted(set(_FILLS))}
+    crops = [crop]
+    for number, one in enumerate(chosen):
+        crops.append(swapped(crop, coverings[_FILLS[number % len(_FILLS)]], one))
+    logits = detector.mean_logit(np.stack(crops)) / slope
+    patches = detector.backbone.tokens(crop[None])[0].patches
+    flat = patches.swapaxes(0, 1).reshape(grid * grid, -1)
+    return Falls(
+        sets=chosen,
+        falls=logits[0] - logits[1:],
+        sums=(chosen.astype(np.float32) @ flat),
+        contributions=plain.ravel(),
+        tokens=flat[draw.permutation(len(flat))[:_KEPT]],
+    )
+
+
+def _set(draw: np.random.Generator, grid: int) -> Bool[ndarray, " patches"]:
+    """Draw a set of patches: few or many, scattered or in blobs."""
+    share = np.exp(draw.uniform(*np.log(_SHARES)))
+    coarse = int(draw.choice([max(2, grid // 4), max(2, grid // 2), grid]))
+    noise = Image.fromarray(draw.normal(size=(coarse, coarse)).astype(np.float32))
+    smooth = np.asarray(noise.resize((grid, grid), Image.Resampling.BICUBIC)).ravel()
+    chosen = np.zeros(grid * grid, dtype=bool)
+    chosen[np.argsort(-smooth, kind="stable")[: max(1, round(share * len(smooth)))]] = True
+    return chosen
+
+
+def covering(
+    crop: UInt8[ndarray, "size size 3"], fill: Filling, grid: int, draw: np.random.Generator
+) -> UInt8[ndarray, "size size 3"]:
+    """Return what a crop looks like where it is covered: as `cover` does, or by its own patches."""
+    if fill != "shuffle":
+        return cover(crop, fill)
+    edge = crop.shape[0] // grid
+    inner = crop[: edge * grid, : edge * grid]
+    tiles = inner.reshape(grid, edge, grid, edge, 3).swapaxes(1, 2).reshape(-1, edge, edge, 3)
+    mixed = tiles[draw.permutation(len(tiles))].reshape(grid, grid, edge, edge, 3)
+    out = crop.copy()
+    out[: edge * grid, : edge * grid] = mixed.swapaxes(1, 2).reshape(inner.shape)
+    return out
+
+
+def _packed(falls: Falls) -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, **{name: getattr(falls, name) for name in Falls.__slots__})
+    return stream.getvalue()
+
+
+def _unpacked(packed: bytes | None) -> Falls | None:
+    if packed is None:
+        return None
+    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+        return Falls(**{name: arrays[name] for name in Falls.__slots__})
+
+
+Pair = tuple[ndarray, ndarray]
+
+# --- fitting -------------------------------------------------------------------------------------
+
+
+def fit_rule(seen: Mapping[Sample, Falls], layers: int, *, seed: int = 0) -> FittedRule:
+    """Fit a rule to what covering did, with the penalty that foretells best what is left out.
+
+    Args:
+        seen: What covering did to each picture.
+        layers: Blocks that are read.
+        seed: Of the folds.
+
+    Raises:
+        TooFewPhotos: If there are fewer than `FEWEST`.
+    """
+    if len(seen) < FEWEST:
+        raise TooFewPhotos(
+            f"A rule for maps needs at least {FEWEST} pictures with a face; there are {len(seen)}.",
+            hint="Add pictures, or train with a recipe that explains none (`explained` of 0).",
+        )
+    columns = _Columns.of(seen)
+    equations = [columns.equations(falls) for falls in seen.values()]
+    folds = np.random.default_rng(seed).permutation(len(equations)) % FOLDS
+    told: dict[float, list[Pair]] = {penalty: [] for penalty in PENALTIES}
+    for fold in range(FOLDS):
+        kept = _sums(one for one, own in zip(equations, folds, strict=True) if own != fold)
+        out = [one for one, own in zip(equations, folds, strict=True) if own == fold]
+        for penalty in PENALTIES:
+            solved = columns.solve(kept, penalty)
+            told[penalty] += [(x @ solved, y) for x, y in out]
+    scores = {penalty: _correlation(pairs) for penalty, pairs in told.items()}
+    penalty = max(scores, key=lambda one: scores[one])
+    solved = columns.solve(_sums(equations), penalty)
+    return FittedRule(
+        rule=columns.rule(solved, layers),
+        pictures=len(seen),
+        sets=len(next(iter(seen.values())).falls),
+        penalty=penalty,
+        correlation=scores[penalty],
+        of_contributions=_correlation([(x[:, 0], y) for x, y in equations]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Columns:
+    """What a fall is foretold from, summed over the set that was covered.
+
+    Contributions against the mean at their place; tokens along their principal directions; the
+    number of patches; and how many there are of each place.
+
+    Attributes:
+        usual: Mean contribution per place.
+        loud: Standard deviation of contributions around it.
+        centre: Mean of the tokens.
+        directions: From standardised tokens to numbers, divided by the tokens' spread.
+    """
+
+    usual: Float[ndarray, " patches"]
+    loud: float
+    centre: Float[ndarray, " channels"]
+    directions: Float[ndarray, "channels directions"]
+
+    @classmethod
+    def of(cls, seen: Mapping[Sample, Falls]) -> "_Columns":
+        """Take means and directions of the pictures, classes counting alike."""
+        ai = np.array([sample.label == "ai" for sample in seen])
+        worth = np.where(ai, 0.5 / max(1, ai.sum()), 0.5 / max(1, (~ai).sum()))
+        worth /= worth.sum()
+        added = np.stack([falls.contributions for falls in seen.values()])
+        usual = worth @ added
+        tokens = np.concatenate([falls.tokens for falls in seen.values()]).astype(np.float64)
+        each = np.repeat(worth, [len(falls.tokens) for falls in seen.values()])
+        each /= each.sum()
+        centre = each @ tokens
+        tokens -= centre
+        spread = np.maximum(np.sqrt(each @ tokens**2), 1e-6)
+        tokens *= np.sqrt(each)[:, None] / spread
+        most = min(DIRECTIONS, *tokens.shape)
+        directions = _directions(tokens, most)
+        return cls(
+            usual=usual,
+            loud=float(max(np.sqrt(worth @ ((added - usual) ** 2).mean(axis=1)), 1e-12)),
+            centre=centre,
+            directions=directions / spread[:, None],
+        )
+
+    def equations(
+        self, falls: Falls
+    ) -> tuple[Float[ndarray, "sets columns"], Float[ndarray, " sets"]]:
+        """Return one row and one fall per set, divided by the square root of the set's size."""
+        sets = falls.sets.astype(np.float64)
+        size = sets.sum(axis=1, keepdims=True)
+        added = sets @ (falls.contributions - self.usual) / self.loud
+        tokens = (falls.sums - size * self.centre) @ self.directions
+        rows = np.column_stack([added, tokens, size, sets])
+        return rows / np.sqrt(size), falls.falls / np.sqrt(size[:, 0])
+
+    def solve(
+        self, sums: tuple[ndarray, ndarray, int], penalty: float
+    ) -> Float[ndarray, " columns"]:
+        """Return the coefficients of ridge regression."""
+        gram, moment, count = sums
+        directions = self.directions.shape[1]
+        own = np.ones(len(gram))
+        own[[0, 1 + directions]] = _FREE
+        own[2 + directions :] = _PLACES
+        solved: ndarray = np.linalg.solve(gram + penalty * count * np.diag(own), moment)
+        return solved
+
+    def rule(self, solved: Float[ndarray, " columns"], layers: int) -> CoverRule:
+        """Put centring and scaling into the coefficients."""
+        directions = self.directions.shape[1]
+        share = solved[0] / self.loud
+        weight = self.directions @ solved[1 : 1 + directions]
+        base = solved[2 + directions :] + solved[1 + directions]
+        base = base - share * self.usual - self.centre @ weight
+        grid = round(len(base) ** 0.5)
+        return CoverRule(
+            share=float(share),
+            weight=weight.reshape(layers, -1).astype(np.float32),
+            base=base.reshape(grid, grid),
+        )
+
+
+def _directions(
+    x: Float[ndarray, "n channels"], most: int
+) -> Float[ndarray, "channels directions"]:
+    """Return the `most` leading right singular vectors, by the smaller of the two Gram matrices."""
+    if len(x) < x.shape[1]:
+        left = np.linalg.eigh(x @ x.T)[1]
+        found = x.T @ left[:, ::-1][:, :most]
+        unit: ndarray = found / np.maximum(np.linalg.norm(found, axis=0), 1e-12)
+        return unit
+    _, right = np.linalg.eigh(x.T @ x)
+    leading: ndarray = right[:, ::-1][:, :most]
+    return leading
+
+
+def _sums(equations: Iterable[Pair]) -> tuple[ndarray, ndarray, int]:
+    gram: Any = 0.0
+    moment: Any = 0.0
+    count = 0
+    for x, y in equations:
+        gram, moment, count = gram + x.T @ x, moment + x.T @ y, count + len(y)
+    return gram, moment, count
+
+
+def _correlation(pairs: Sequence[Pair]) -> float:
+    told, fell = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    told, fell = told - told.mean(), fell - fell.mean()
+    size = float(np.sqrt((told @ told) * (fell @ fell)))
+    return float(told @ fell) / size if size > 0 else 0.0
