@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from veridical.arrays import ndarray
-from veridical.artifact import BACKBONE, CARD, TENSORS, read_model
+from veridical.artifact import BACKBONE, CARD, EXPLAINER, TENSORS, read_model
 from veridical.backbone import OnnxBackbone
 from veridical.detector import Detector
 from veridical.engines import Threads
@@ -28,6 +28,7 @@ from veridical.samples import Label, Sample
 from veridical.scan import scan
 from veridical.train import make
 from veridical.train.audit_files import record
+from veridical.train.explainer import SETS
 from veridical.train.fit import FOLDS
 from veridical.train.make import Trained, train
 from veridical.train.recipes import DEFAULT, REFERENCE
@@ -37,7 +38,7 @@ pytest.importorskip("scipy")
 
 Painter = Callable[..., ndarray]
 QUICK = replace(DEFAULT, views=2, epochs=8, learning_rate=3e-3, batch=16)
-BRIEF = replace(QUICK, epochs=1)
+BRIEF = replace(QUICK, epochs=1, explained=0)
 SOURCES = 3
 Make = Callable[..., Trained]
 
@@ -163,12 +164,29 @@ def test_the_same_seed_makes_the_same_model_from_the_cache(
 
     monkeypatch.setattr(OnnxBackbone, "tokens", blind)
     again = make_model(tmp_path / "again", notes={"licence": "ours"})
-    for name in (TENSORS, BACKBONE):
+    for name in (TENSORS, BACKBONE, EXPLAINER):
         first, second = (one.folder.path / name for one in (trained, again))
         assert first.read_bytes() == second.read_bytes()
     assert again.folder.identity == trained.folder.identity
     other = make_model(tmp_path / "other", seed=1, recipe=BRIEF)
     assert other.folder.identity != trained.folder.identity
+
+
+def test_a_trained_model_has_a_rule_for_its_maps(trained: Trained) -> None:
+    entry = trained.folder.card["explainer"]
+    assert (entry["pictures"], entry["sets"]) == (60, SETS)
+    assert -1 <= entry["correlation"] <= 1
+    detector = Detector.load(trained.folder.path)
+    _, (told,) = detector.explain(trained.looks.samples[0].path, trust=False)
+    assert told.evidence.method == "covering"
+    assert np.isfinite(told.evidence.patches).all()
+
+
+def test_a_recipe_may_explain_nothing(make_model: Make, tmp_path: Path) -> None:
+    made = make_model(tmp_path / "model", recipe=BRIEF)
+    assert "explainer" not in made.folder.card
+    assert not (made.folder.path / EXPLAINER).exists()
+    assert Detector.load(made.folder.path).rule is None
 
 
 # --- the backbone of another model --------------------------------------------------------------

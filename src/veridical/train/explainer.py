@@ -15,7 +15,7 @@ rule as it is.
 
 import io
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from json import dumps
@@ -38,9 +38,9 @@ VERSION = 1  # part of the cache key: raise it when other sets are drawn, or cov
 SETS = 8  # covered of each picture, where many pictures cannot be afforded
 FEWEST = 10  # pictures; a rule fitted to fewer is none
 FOLDS = 5
-DIRECTIONS = 64  # principal directions of the tokens that the rule may use
-PENALTIES = tuple(10.0**k for k in np.arange(-3.0, 1.01, 0.5))  # per equation
-_FREE = 1e-4  # penalty of the contributions, as a share of that of the directions
+DIRECTIONS = 256  # principal directions of the tokens that the rule may use
+PENALTIES = tuple(float(10**k) for k in np.arange(-3.0, 3.01, 0.5))  # per equation
+_FREE = 1e-2  # penalty of the contributions, as a share of that of the directions
 _PLACES = 0.1  # the same, of the numbers per place
 _SHARES = (0.03, 0.8)  # of the patches that are covered, drawn evenly in their logarithm
 Filling = Literal["blur", "mean", "shuffle"]
@@ -76,8 +76,9 @@ class FittedRule:
         pictures: How many there were.
         sets: Covered of each.
         penalty: Chosen among `PENALTIES`.
-        correlation: Pearson's, of falls and what was foretold for pictures left out of the fit,
-            both divided by the square root of the sizes of the sets.
+        correlation: Pearson's, of falls and what was foretold for pictures left out of the fit. Of
+            both is taken what the size of the set alone tells, picture by picture: only the places
+            are left.
         of_contributions: The same, of the contributions against an average picture.
     """
 
@@ -239,8 +240,6 @@ def _unpacked(packed: bytes | None) -> Falls | None:
         return Falls(**{name: arrays[name] for name in Falls.__slots__})
 
 
-Pair = tuple[ndarray, ndarray]
-
 # --- fitting -------------------------------------------------------------------------------------
 
 
@@ -263,13 +262,13 @@ def fit_rule(seen: Mapping[Sample, Falls], layers: int, *, seed: int = 0) -> Fit
     columns = _Columns.of(seen)
     equations = [columns.equations(falls) for falls in seen.values()]
     folds = np.random.default_rng(seed).permutation(len(equations)) % FOLDS
-    told: dict[float, list[Pair]] = {penalty: [] for penalty in PENALTIES}
+    told: dict[float, list[tuple[ndarray, _Equations]]] = {penalty: [] for penalty in PENALTIES}
     for fold in range(FOLDS):
-        kept = _sums(one for one, own in zip(equations, folds, strict=True) if own != fold)
+        kept = _sums([one for one, own in zip(equations, folds, strict=True) if own != fold])
         out = [one for one, own in zip(equations, folds, strict=True) if own == fold]
         for penalty in PENALTIES:
             solved = columns.solve(kept, penalty)
-            told[penalty] += [(x @ solved, y) for x, y in out]
+            told[penalty] += [(one.rows @ solved, one) for one in out]
     scores = {penalty: _correlation(pairs) for penalty, pairs in told.items()}
     penalty = max(scores, key=lambda one: scores[one])
     solved = columns.solve(_sums(equations), penalty)
@@ -279,7 +278,7 @@ def fit_rule(seen: Mapping[Sample, Falls], layers: int, *, seed: int = 0) -> Fit
         sets=len(next(iter(seen.values())).falls),
         penalty=penalty,
         correlation=scores[penalty],
-        of_contributions=_correlation([(x[:, 0], y) for x, y in equations]),
+        of_contributions=_correlation([(one.rows[:, 0], one) for one in equations]),
     )
 
 
@@ -326,27 +325,25 @@ class _Columns:
             directions=directions / spread[:, None],
         )
 
-    def equations(
-        self, falls: Falls
-    ) -> tuple[Float[ndarray, "sets columns"], Float[ndarray, " sets"]]:
-        """Return one row and one fall per set, divided by the square root of the set's size."""
+    def equations(self, falls: Falls) -> "_Equations":
+        """Return one row and one fall per set."""
         sets = falls.sets.astype(np.float64)
         size = sets.sum(axis=1, keepdims=True)
         added = sets @ (falls.contributions - self.usual) / self.loud
         tokens = (falls.sums - size * self.centre) @ self.directions
         rows = np.column_stack([added, tokens, size, sets])
-        return rows / np.sqrt(size), falls.falls / np.sqrt(size[:, 0])
+        root = np.sqrt(size)  # the more is covered, the further off is any sum
+        return _Equations(rows=rows / root, falls=falls.falls / root[:, 0], root=root[:, 0])
 
-    def solve(
-        self, sums: tuple[ndarray, ndarray, int], penalty: float
-    ) -> Float[ndarray, " columns"]:
+    def solve(self, sums: "_Sums", penalty: float) -> Float[ndarray, " columns"]:
         """Return the coefficients of ridge regression."""
-        gram, moment, count = sums
         directions = self.directions.shape[1]
-        own = np.ones(len(gram))
+        own = np.ones(len(sums.gram))
         own[[0, 1 + directions]] = _FREE
         own[2 + directions :] = _PLACES
-        solved: ndarray = np.linalg.solve(gram + penalty * count * np.diag(own), moment)
+        solved: ndarray = np.linalg.solve(
+            sums.gram + penalty * sums.count * np.diag(own), sums.moment
+        )
         return solved
 
     def rule(self, solved: Float[ndarray, " columns"], layers: int) -> CoverRule:
@@ -378,17 +375,38 @@ def _directions(
     return leading
 
 
-def _sums(equations: Iterable[Pair]) -> tuple[ndarray, ndarray, int]:
-    gram: Any = 0.0
-    moment: Any = 0.0
-    count = 0
-    for x, y in equations:
-        gram, moment, count = gram + x.T @ x, moment + x.T @ y, count + len(y)
-    return gram, moment, count
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Equations:
+    """Of one picture, each divided by the square root of how many patches were covered."""
+
+    rows: Float[ndarray, "sets columns"]
+    falls: Float[ndarray, " sets"]
+    root: Float[ndarray, " sets"]
+
+    def placed(self, values: Float[ndarray, " sets"]) -> Float[ndarray, " sets"]:
+        """Return what is left of values when what goes with the size alone is taken off."""
+        size = np.column_stack([self.root, 1 / self.root])
+        rest: ndarray = values - size @ np.linalg.lstsq(size, values, rcond=None)[0]
+        return rest
 
 
-def _correlation(pairs: Sequence[Pair]) -> float:
-    told, fell = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    told, fell = told - told.mean(), fell - fell.mean()
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Sums:
+    """Normal equations of least squares."""
+
+    gram: Float[ndarray, "columns columns"]
+    moment: Float[ndarray, " columns"]
+    count: int
+
+
+def _sums(equations: Sequence[_Equations]) -> _Sums:
+    rows = np.concatenate([one.rows for one in equations])
+    falls = np.concatenate([one.falls for one in equations])
+    return _Sums(gram=rows.T @ rows, moment=rows.T @ falls, count=len(falls))
+
+
+def _correlation(pairs: Sequence[tuple[Float[ndarray, " sets"], _Equations]]) -> float:
+    told = np.concatenate([one.placed(values) for values, one in pairs])
+    fell = np.concatenate([one.placed(one.falls) for _, one in pairs])
     size = float(np.sqrt((told @ told) * (fell @ fell)))
     return float(told @ fell) / size if size > 0 else 0.0
