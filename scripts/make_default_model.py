@@ -43,7 +43,7 @@ PAGE, README = ROOT / "docs" / "accuracy.md", ROOT / "README.md"
 AUDIT = ROOT / "docs" / "audit.md"
 JOBS = 2
 MOST = 300  # pictures of a source and generator: more teach little, and each costs several looks
-QUICK = replace(DEFAULT, name="quick", views=2, out_of_source=False)
+QUICK = replace(DEFAULT, name="quick", views=2, out_of_source=False, explained=12)
 NOTES = {
     "pictures": "Public face collections, real and AI-generated. Their licences are mostly for "
     "research, or not stated, so no picture of them is part of this package; the model's weights "

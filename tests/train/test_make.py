@@ -177,7 +177,8 @@ def test_a_trained_model_has_a_rule_for_its_maps(trained: Trained) -> None:
     assert (entry["pictures"], entry["sets"]) == (60, SETS)
     assert -1 <= entry["correlation"] <= 1
     detector = Detector.load(trained.folder.path)
-    _, (told,) = detector.explain(trained.looks.samples[0].path, trust=False)
+    path = trained.looks.samples[0].path
+    _, (told,) = detector.explain(path, whole_image=True, trust=False)
     assert told.evidence.method == "covering"
     assert np.isfinite(told.evidence.patches).all()
 
