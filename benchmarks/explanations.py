@@ -75,12 +75,12 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "explanations.md"
 JOBS = 2
 RIVALS = 9  # random orders, as in the package
-SUBSETS = 12  # of each size
-PICTURES = {Decision.AI: 14, Decision.REAL: 14, Decision.UNDECIDED: 8}
+SUBSETS = 8  # of each size
+PICTURES = {Decision.AI: 10, Decision.REAL: 10, Decision.UNDECIDED: 4}
 OF_EACH = 40  # bases of a kind of composite, and pictures of a source that heads learn from
-THOROUGH = 10  # every tenth composite is shown to the dear methods, too
+THOROUGH = 20  # every twentieth composite is shown to the dear methods, too
 LEVELS = (0, 1, 4, 11)  # blocks drawn anew; 0 is the head alone
-SANITY = 6  # pictures whose model is drawn anew
+SANITY = 4  # pictures whose model is drawn anew
 SHUFFLES = 3
 REFITTED, SETS = 6, 8  # pictures of a source that a head's rule is fitted to, and sets of each
 

@@ -171,7 +171,7 @@ def test_the_regression_agrees_with_scikit_learn() -> None:
     data = table(1.0)
     weights = data.weights()
     z = (data.values - data.values.mean(axis=0)) / data.values.std(axis=0)
-    ours = ratios._logistic(z, data.ai, weights, 10.0)
+    ours = ratios.logistic(z, data.ai, weights, 10.0)
     theirs = linear.LogisticRegression(C=0.1, tol=1e-10).fit(z, data.ai, sample_weight=weights)
     assert np.allclose(ours[:-1], theirs.coef_[0], atol=1e-4)
     assert ours[-1] == pytest.approx(theirs.intercept_[0], abs=1e-4)

@@ -118,7 +118,7 @@ def fit_ratio(cue: str, statistics: Sequence[str], table: Table) -> Fit:
     pairs = _pairs(cue, table)
     weights = table.weights()
     centre, spread = _scales(table.values, weights)
-    found = _logistic(
+    found = logistic(
         _standard(table.values, centre, spread), table.ai, weights, RIDGE * len(weights)
     )
     scores = np.concatenate([pair.scores for pair in pairs])
@@ -177,7 +177,7 @@ def _pairs(cue: str, table: Table) -> list[_Pair]:
             continue
         weights = rest.weights()
         scales = _scales(rest.values, weights)
-        line = _logistic(_standard(rest.values, *scales), rest.ai, weights, RIDGE * len(weights))
+        line = logistic(_standard(rest.values, *scales), rest.ai, weights, RIDGE * len(weights))
         out = ((sources == one) & table.ai) | ((sources == other) & ~table.ai)
         scores = _with_one(_standard(table.values[out], *scales)) @ line
         found.append(_Pair(made=one, taken=other, scores=scores, ai=table.ai[out]))
@@ -335,7 +335,7 @@ def _with_one(z: Float[ndarray, "n statistics"]) -> Float[ndarray, "n parameters
     return np.column_stack([z, np.ones(len(z))])
 
 
-def _logistic(
+def logistic(
     z: Float[ndarray, "n statistics"],
     ai: Bool[ndarray, " n"],
     weights: Float[ndarray, " n"],
@@ -366,7 +366,7 @@ def _platt(
     spread = float(scores.std())
     if spread < 1e-9:
         return 0.0, 0.0
-    slope, intercept = _logistic((scores / spread)[:, None], ai, weights, 1e-3)
+    slope, intercept = logistic((scores / spread)[:, None], ai, weights, 1e-3)
     if slope <= 0:
         return 0.0, 0.0
     return float(slope) / spread, float(intercept)
