@@ -19,7 +19,8 @@
     ├── ModelError                 a model folder or a backbone cannot be used
     │   ├── ModelMissing           no such folder, or a file of it is absent
     │   ├── ModelDamaged           a hash or a shape is not what the card says
-    │   └── NotAViT                a backbone without a grid of patch tokens
+    │   ├── NotAViT                a backbone without a grid of patch tokens
+    │   └── OtherBackbone          not the backbone that the model looks with
     └── MissingExtra               an optional package is needed and absent
 
 Every message says what came and what was wanted; every hint says what to do. Foreign errors are
@@ -123,6 +124,10 @@ class ModelDamaged(ModelError):
 
 class NotAViT(ModelError):
     """The backbone gives no grid of patch tokens."""
+
+
+class OtherBackbone(ModelError):
+    """A backbone was given that is not the one the model looks with."""
 
 
 class MissingExtra(VeridicalError):

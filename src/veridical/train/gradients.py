@@ -9,7 +9,7 @@ ONNX Runtime, mostly with 8-bit products, that gives no gradients.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,13 +19,15 @@ from veridical._optional import need
 from veridical.arrays import Float, Float32, UInt8, ndarray
 from veridical.backbone import BackboneSpec, unpack
 from veridical.detector import Detector
-from veridical.errors import NotAViT
+from veridical.errors import NotAViT, OtherBackbone
 from veridical.saliency import cover
 from veridical.tokens import Pooling, Tokens, pool
 from veridical.train.export import TorchBackbone, parity
 
 APART = 0.7  # relative error of tokens: 8-bit products reach 0.36, another network's are at 1.4
 STEPS = 32  # of the integral; with half as many its sum is off by a sixth of a logit or more
+
+_HINT = "Give the backbone that the model was trained with; `veridical card` names it."
 
 Map = Float[ndarray, "grid grid"]
 Linear = Callable[[Float32[ndarray, " features"]], tuple[Float32[ndarray, " features"], float]]
@@ -60,22 +62,21 @@ class Network:
 
         Raises:
             ModelMissing: If there is no such network.
-            NotAViT: If it is not the one that the detector looks with.
+            OtherBackbone: If it is not the one that the detector looks with.
         """
         spec = detector.backbone.spec
         layers = () if spec.final_norm else spec.layers
         original = TorchBackbone(backbone, layers, spec.image_px)
         wanted = replace(original.spec, name=spec.name, precision=spec.precision)
         if wanted != spec:
-            raise NotAViT(
-                f"{backbone!r} is {original.spec}; the model looks with {spec}.",
-                hint="Give the backbone that the model was trained with; `veridical card` names it.",
+            raise OtherBackbone(
+                f"{backbone!r} is {original.spec}; the model looks with {spec}.", hint=_HINT
             )
         if not (gap := parity(original, detector.backbone)) <= APART:
-            raise NotAViT(
+            raise OtherBackbone(
                 f"The tokens of {backbone!r} are {gap:.2f} away from those of the model's own "
                 f"network; at most {APART} is allowed.",
-                hint="Give the backbone that the model was trained with; `veridical card` names it.",
+                hint=_HINT,
             )
         # The fused kernels keep their attentions to themselves.
         original.vit.set_attn_implementation("eager")
@@ -149,14 +150,14 @@ class Network:
         return [out.hidden_states[i] for i in self.spec.layers]
 
     def _logits(self, states: list[Any]) -> Any:
-        shares, rest = self._shares(states)
-        return shares.sum(dim=(1, 2)) + rest
+        slope, rest = self._slope(states)
+        return self._shares(states, slope).sum(dim=(1, 2)) + rest
 
-    def _shares(self, states: list[Any]) -> tuple[Any, Any]:
-        """Take logits apart: what every token of every block that is read adds, and the rest.
+    def _slope(self, states: list[Any]) -> tuple[Any, Any]:
+        """Return how the logit hangs on the features, as if they were all, and its rest.
 
         Returns:
-            (batch, layers, sequence) and (batch).
+            (batch, layers, kinds of pooling, dim) and (batch).
         """
         torch = _torch()
         slopes, rests = [], []
@@ -165,7 +166,11 @@ class Network:
             gradient, rest = self.linear(pool(unpack(self.spec, own), self.pooling))
             slopes.append(torch.from_numpy(gradient).reshape(len(states), len(self.pooling), -1))
             rests.append(rest)
-        slope = torch.stack(slopes)
+        return torch.stack(slopes), torch.tensor(rests)
+
+    def _shares(self, states: list[Any], slope: Any) -> Any:
+        """Return what every token of every block that is read adds, (batch, layers, sequence)."""
+        torch = _torch()
         added = []
         for layer, state in enumerate(states):
             share = torch.zeros(state.shape[:2])
@@ -173,7 +178,7 @@ class Network:
                 weight = tokens / tokens.sum()
                 share = share + torch.einsum("bsd,bd->bs", state, slope[:, layer, kind]) * weight
             added.append(share)
-        return torch.stack(added, dim=1), torch.tensor(rests)
+        return torch.stack(added, dim=1)
 
     def _read_by(self) -> list[Any]:
         """Return which tokens each kind of pooling takes the mean of, as ones (sequence)."""
@@ -280,7 +285,8 @@ def attention_rollout(network: Network, crop: UInt8[ndarray, "size size 3"]) -> 
     torch = _torch()
     out = network._run(network.pixels(crop).requires_grad_())
     states = network._read(out)
-    shares, rest = network._shares(states)
+    slope, rest = network._slope(states)
+    shares = network._shares(states, slope)
     logit = shares.sum() + rest.sum()
     sign = 1.0 if float(logit.detach()) >= 0 else -1.0
     deepest = max(network.spec.layers)
@@ -288,17 +294,12 @@ def attention_rollout(network: Network, crop: UInt8[ndarray, "size size 3"]) -> 
     slopes = torch.autograd.grad(sign * logit, attentions)
     # Shares are held against an average picture's: tokens add much that all pictures have.
     centre = torch.from_numpy(network.centre).reshape(len(states), len(network.pooling), -1)
-    usual = network._shares(
-        [
-            sum(middle * tokens[:, None] for middle, tokens in zip(own, network._read_by()))[None]
-            for own in centre
-        ]
-    )[0][0]
+    usual = network._shares([_spread(own, network._read_by()) for own in centre], slope)[0]
     relevance = torch.eye(attentions[0].shape[-1])
     total = torch.zeros(relevance.shape[0])
     with torch.no_grad():
-        for block, (attention, slope) in enumerate(zip(attentions, slopes, strict=True), start=1):
-            relevance = relevance + (attention * slope)[0].clamp(min=0).mean(dim=0) @ relevance
+        for block, (attention, pull) in enumerate(zip(attentions, slopes, strict=True), start=1):
+            relevance = relevance + (attention * pull)[0].clamp(min=0).mean(dim=0) @ relevance
             if block in network.spec.layers:
                 layer = network.spec.layers.index(block)
                 own = (sign * (shares[0, layer] - usual[layer])).clamp(min=0)
@@ -308,10 +309,10 @@ def attention_rollout(network: Network, crop: UInt8[ndarray, "size size 3"]) -> 
 
 METHODS: Mapping[str, Method] = {
     "grad-cam": grad_cam,
-    "layer gradients": layer_gradients,
-    "input gradient": input_gradient,
-    "integrated gradients": integrated_gradients,
-    "attention rollout": attention_rollout,
+    "layer-gradients": layer_gradients,
+    "input-gradient": input_gradient,
+    "integrated-gradients": integrated_gradients,
+    "attention-rollout": attention_rollout,
 }
 """The methods that go through the whole network, by name."""
 
@@ -323,6 +324,12 @@ def _at_first_read(network: Network, crop: UInt8[ndarray, "size size 3"]) -> tup
     states = network._read(out)
     slope = torch.autograd.grad(network._logits(states).sum(), states[0])[0]
     return states[0][0].detach(), slope[0]
+
+
+def _spread(middles: Any, read_by: Sequence[Any]) -> Any:
+    """Return tokens (1, sequence, dim) of a picture whose pooled features are `middles`."""
+    each = [middle * tokens[:, None] for middle, tokens in zip(middles, read_by, strict=True)]
+    return sum(each)[None]
 
 
 def _blocks(vit: Any) -> Any:
