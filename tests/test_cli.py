@@ -23,6 +23,7 @@ from veridical._version import VERSION
 from veridical.arrays import ndarray
 from veridical.artifact import BACKBONE, CARD, TENSORS
 from veridical.cli import main
+from veridical.cli_parts import MAPS_THROUGH
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector, Finder
 from veridical.render import records
@@ -396,6 +397,36 @@ def test_explanations_are_a_figure_and_its_numbers_per_face(
             assert figure.format == "PNG"
 
 
+def test_maps_through_the_network_are_drawn_and_told(
+    run: Run, picture: Picture, tmp_path: Path, tiny_vit: Callable[[str], Path]
+) -> None:
+    pytest.importorskip("captum")
+    path, why = picture(tmp_path / "a.png"), tmp_path / "why"
+    plain = run("--json", path, "--explain", tmp_path / "plain")
+    result = run("--json", path, "--explain", why, "--through", tiny_vit("vit"))
+    assert result.stdout == plain.stdout
+    (told,) = (json.loads(one.read_text()) for one in why.glob("*-face1.json"))
+    (further,) = told["further"]
+    assert further["name"] == "integrated-gradients"
+    assert np.array(further["patches"]).shape == (4, 4)
+    assert further["trust"]["rivals"] == 9
+    (page,) = why.glob("*.html")
+    assert "integrated-gradients" in page.read_text()
+    two = ("--method", "grad-cam", "--method", "attention-rollout")
+    run(path, "--explain", why, "--through", tiny_vit("vit"), *two)
+    (told,) = (json.loads(one.read_text()) for one in why.glob("*-face1.json"))
+    assert [one["name"] for one in told["further"]] == ["grad-cam", "attention-rollout"]
+    other = run(path, "--explain", why, "--through", tiny_vit("dinov2_registers"))
+    clean_error(other, "the model looks with")
+
+
+def test_the_methods_that_can_be_named_are_those_there_are() -> None:
+    pytest.importorskip("torch")
+    from veridical.train.gradients import METHODS
+
+    assert set(MAPS_THROUGH) == set(METHODS)
+
+
 def test_the_answer_is_the_same_with_an_explanation(
     run: Run, picture: Picture, tmp_path: Path
 ) -> None:
@@ -554,6 +585,9 @@ def test_a_folder_that_cannot_be_written_to_stops_the_work_before_it_begins(
         (["--explain", "why", "--occlude", "33", "8"], "wider than the crop, 32 px"),
         (["--explain", "why", "--occlude", "0", "8"], "0 is not in the range"),
         (["--explain", "why", "--occlude", "16"], "requires 2 arguments"),
+        (["--through", "some-vit"], "name a DIR too"),
+        (["--explain", "why", "--method", "grad-cam"], "name the backbone too"),
+        (["--explain", "why", "--through", "a-vit", "--method", "guess"], "is not one of"),
         (["--fill", "grey"], "is not one of"),
         (["--jobs", "0"], "not in the range"),
         (["--prior", "0"], "more than 0 and less than 1; got 0."),

@@ -2,7 +2,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from veridical.arrays import UInt8, ndarray
+from veridical.arrays import Float, UInt8, ndarray
 from veridical.artifact import BACKBONE, CARD, TENSORS, read_model, write_model
 from veridical.backbone import Backbone, BackboneSpec
 from veridical.calibration import Calibration
@@ -623,6 +623,29 @@ def test_a_rule_is_read_in_calibrated_logits_and_scored(
     other = replace(ruled, calibration=replace(ruled.calibration, slope=2 * slope, intercept=1.0))
     _, (again,) = other.explain(pictures[0], trust=False)
     np.testing.assert_allclose(again.evidence.patches, 2 * told.evidence.patches, rtol=1e-5)
+
+
+def test_further_maps_are_scored_like_the_drawn_one(
+    tiny_detector: Detector, pictures: list[Path]
+) -> None:
+    @dataclass(frozen=True)
+    class Corner:
+        name: str = "corner"
+
+        def read(self, crop: UInt8[ndarray, "size size 3"]) -> Float[ndarray, "grid grid"]:
+            found = np.zeros((4, 4))
+            found[0, 0] = float(crop.mean())
+            return found
+
+    _, (plain,) = tiny_detector.explain(pictures[0], trust=False)
+    assert plain.further == ()
+    _, (told,) = tiny_detector.explain(pictures[0], further=[Corner()])
+    (further,) = told.further
+    assert further.name == "corner"
+    assert further.patches[0, 0] == told.crop.mean()
+    assert further.trust == faithfulness(told.crop, further.patches, tiny_detector.mean_logit)
+    _, (unscored,) = tiny_detector.explain(pictures[0], trust=False, further=[Corner()])
+    assert unscored.further[0].trust is None
 
 
 def test_a_rule_travels_with_its_model(

@@ -17,9 +17,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from veridical._version import VERSION
 from veridical.cli_parts import (
+    MAPS_THROUGH,
     Polite,
     cache_folder,
     engine_of,
+    explainers,
     is_folder,
     ready,
     say,
@@ -63,6 +65,19 @@ def main() -> None:
     show_default=True,
     help="With --occlude: what covers a window.",
 )
+@click.option(
+    "--through",
+    metavar="BACKBONE",
+    help="With --explain: also make maps through the whole network, whose hub name or folder this "
+    "is. Slow; needs the extra `train`.",
+)
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    type=click.Choice(MAPS_THROUGH),
+    help="With --through: which maps; may be given several times.  [default: integrated-gradients]",
+)
 @click.option("--model", type=click.Path(path_type=Path), help="Model folder, if not our own.")
 @click.option("--whole-image", is_flag=True, help="Judge the frame instead of the faces in it.")
 @click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
@@ -88,6 +103,8 @@ def inspect(
     explain: Path | None,
     occlude: tuple[int, int] | None,
     fill: Any,
+    through: str | None,
+    methods: tuple[str, ...],
     model: Path | None,
     whole_image: bool,
     samples: int | None,
@@ -120,8 +137,13 @@ def inspect(
 
     if occlude and not explain:
         raise click.UsageError("--occlude draws into the figures of --explain DIR; name a DIR too.")
+    if through and not explain:
+        raise click.UsageError("--through draws into the figures of --explain DIR; name a DIR too.")
+    if methods and not through:
+        raise click.UsageError("--method is a map --through BACKBONE; name the backbone too.")
     jobs, threads = share_cores(jobs, many=len(photos) > 1 or is_folder(photos[0]))
     detector = Detector.load(model, samples=samples, threads=threads, stability=stability)
+    further = explainers(detector, through, methods or MAPS_THROUGH[:1]) if through else ()
     if occlude and occlude[0] > detector.framing.size_px:
         raise click.UsageError(
             f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, "
@@ -135,7 +157,13 @@ def inspect(
             from veridical.render.explained import write_explanations
 
             return write_explanations(
-                detector, path, explain, whole_image=whole_image, occlude=occlude, fill=fill
+                detector,
+                path,
+                explain,
+                whole_image=whole_image,
+                occlude=occlude,
+                fill=fill,
+                further=further,
             )
         if cues:
             return inspect_with_cues(detector, path, whole_image=whole_image)

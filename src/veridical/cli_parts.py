@@ -45,6 +45,23 @@ def share(
     )
 
 
+MAPS_THROUGH = (
+    "integrated-gradients",
+    "attention-rollout",
+    "grad-cam",
+    "layer-gradients",
+    "input-gradient",
+)  # those of `train/gradients.py`, which is not woken to print a help text
+
+
+def explainers(detector: Any, backbone: str, methods: Iterable[str]) -> tuple[Any, ...]:
+    """Return what makes maps through a detector's whole network."""
+    from veridical.train.gradients import Network, Through
+
+    network = Network.of(detector, backbone)
+    return tuple(Through(name=name, network=network) for name in methods)
+
+
 stability_option = click.option(
     "--stability/--no-stability",
     default=True,

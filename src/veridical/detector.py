@@ -31,8 +31,10 @@ from veridical.report import Box, Decision, FaceReport, Reason, Report, Stabilit
 from veridical.saliency import (
     CoverRule,
     Evidence,
+    Explainer,
     Faithfulness,
     Fill,
+    FurtherMap,
     TokenMap,
     channel_importance,
     faithfulness,
@@ -104,6 +106,7 @@ class Explanation:
         channels: |d logit / d feature| for each channel of the pooled features.
         trust: How the map that is drawn did against random ones; None if it was not scored.
         occlusion: Fall of P(ai) when a place is covered; None unless asked for.
+        further: Other maps that were asked for.
     """
 
     face: FaceReport
@@ -115,6 +118,7 @@ class Explanation:
     channels: Float32[ndarray, " features"]
     trust: Faithfulness | None
     occlusion: Float[ndarray, "size size"] | None
+    further: tuple[FurtherMap, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -237,22 +241,24 @@ class Detector:
         trust: bool = True,
         occlude: tuple[int, int] | None = None,
         fill: Fill = "mean",
+        further: Sequence[Explainer] = (),
     ) -> tuple[Report, tuple[Explanation, ...]]:
         """Judge one picture and say why: one explanation for each face that was judged.
 
         Args:
             source: As for `inspect`.
             whole_image: As for `inspect`.
-            trust: Score the maps against random ones (sixty-one more passes per face).
+            trust: Score the maps against random ones (sixty-one more passes per map).
             occlude: Window and stride in px of the crop for an occlusion map; None for none.
             fill: What covers the windows.
+            further: Who makes other maps of each face.
 
         Raises:
             PhotoError: If the picture cannot be read.
             ValueError: If window and stride do not fit the crop.
         """
         report, seen = self._examine(self._read(source), whole_image)
-        return report, tuple(self._explain(one, trust, occlude, fill) for one in seen)
+        return report, tuple(self._explain(one, trust, occlude, fill, further) for one in seen)
 
     def logits(
         self, source: Source | Photo, *, whole_image: bool = False
@@ -419,8 +425,16 @@ class Detector:
         return crosses or (len(plausible) == 1 and plausible[0] is not verdict.decision)
 
     def _explain(
-        self, seen: "_Seen", trust: bool, occlude: tuple[int, int] | None, fill: Fill
+        self,
+        seen: "_Seen",
+        trust: bool,
+        occlude: tuple[int, int] | None,
+        fill: Fill,
+        further: Sequence[Explainer],
     ) -> Explanation:
+        def scored(patches: Float[ndarray, "grid grid"]) -> Faithfulness | None:
+            return faithfulness(seen.crop, patches, self.mean_logit) if trust else None
+
         gradient, rest = self._linear(seen.forward)
         plain = token_map(seen.tokens, self.pooling, gradient, rest)
         relative = relative_map(plain, seen.tokens, self.pooling, gradient, self.head.centre)
@@ -433,12 +447,17 @@ class Detector:
             contributions=relative,
             gradient_x_token=plain,
             channels=channel_importance(gradient),
-            trust=faithfulness(seen.crop, evidence.patches, self.mean_logit) if trust else None,
+            trust=scored(evidence.patches),
             occlusion=occlusion(
                 seen.crop, self.p_ai, window=occlude[0], stride=occlude[1], fill=fill
             )
             if occlude
             else None,
+            further=tuple(
+                FurtherMap(name=one.name, patches=patches, trust=scored(patches))
+                for one in further
+                for patches in [one.read(seen.crop)]
+            ),
         )
 
     def _evidence(self, tokens: Tokens, plain: TokenMap, relative: TokenMap) -> Evidence:

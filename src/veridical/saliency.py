@@ -7,7 +7,7 @@ foretold from its tokens; and how P(ai) does change when a window is covered.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -171,6 +171,20 @@ class Evidence:
     method: Method
 
 
+@runtime_checkable
+class Explainer(Protocol):
+    """Makes a map of its own, such as one through the whole network (`train/gradients.py`)."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    def read(self, crop: UInt8[ndarray, "size size 3"]) -> Float[ndarray, "grid grid"]:
+        """Return one number per patch; positive speaks for `ai`."""
+        ...
+
+
 def _parts(tokens: Tokens, pooling: Sequence[Pooling]) -> Iterator[tuple[int, Pooling, slice]]:
     """Yield layer, kind of pooling and place in the features, in the order of `pool`."""
     dim, start = tokens.patches.shape[2], 0
@@ -260,6 +274,21 @@ class Faithfulness:
     def holds(self) -> bool:
         """Whether the map beats every random order; if not, it is withheld."""
         return self.beaten == self.rivals
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FurtherMap:
+    """A map that was asked for beside the one that is drawn.
+
+    Attributes:
+        name: Of what made it.
+        patches: Positive speaks for `ai`; the unit is its maker's.
+        trust: How it did against random maps; None if it was not scored.
+    """
+
+    name: str
+    patches: Float[ndarray, "grid grid"]
+    trust: Faithfulness | None
 
 
 def faithfulness(

@@ -24,7 +24,7 @@ from veridical.render.overlay import (
     trust_in_words,
 )
 from veridical.report import Box, FaceReport, Reason
-from veridical.saliency import Evidence, TokenMap
+from veridical.saliency import Evidence, FurtherMap, TokenMap
 
 GRID, CROP = 4, 64
 AREA = Box(left=20.0, top=10.0, width=80.0, height=80.0)
@@ -143,6 +143,25 @@ def test_a_map_of_what_covering_does_says_that_it_is_an_estimate(written: list[s
     assert "belongs to no place" not in text
 
 
+def test_further_maps_are_drawn_or_withheld_each_by_its_own_score(written: list[str]) -> None:
+    plain = figure(explanation(spot(1, 1, 3.0)), REPORT, photo(), "a.jpg")
+    written.clear()
+    further = (
+        FurtherMap(name="grad-cam", patches=spot(0, 0, 1.0), trust=GOOD),
+        FurtherMap(name="attention-rollout", patches=spot(0, 0, 1.0), trust=BAD),
+    )
+    made = figure(explanation(spot(1, 1, 3.0), further=further), REPORT, photo(), "a.jpg")
+    assert "By grad-cam" in written
+    assert "through the whole network; beats 9 of 9 random orders" in written
+    assert written.count("map withheld: no better than a random one") == 1
+    # Four panels stand in two rows; the first two are where they were.
+    assert made.height > plain.height
+    assert np.array_equal(panel(made, 0), panel(plain, 0))
+    assert np.array_equal(panel(made, 1), panel(plain, 1))
+    second = made.crop((0, overlay._ROW, made.width, made.height))
+    assert np.array_equal(panel(second, 0), portrait(photo(), AREA))  # the withheld one
+
+
 def test_a_withheld_map_has_no_colour_bar_and_says_why(written: list[str]) -> None:
     figure(explanation(spot(1, 1, 3.0), trust=BAD), REPORT, photo(), "a.jpg")
     assert "map withheld: no better than a random one" in written
@@ -206,7 +225,7 @@ def test_the_scale_is_symmetric() -> None:
 
 def test_the_colour_bar_is_symmetric_and_as_strong_as_the_map() -> None:
     canvas = Image.new("RGB", (200, overlay._HEADER + overlay._PANEL), "white")
-    overlay._draw_bar(canvas, 0, 0.5, "logit")
+    overlay.draw_bar(canvas, (0, overlay._HEADER), overlay._PANEL, 0.5, "logit")
     column = np.asarray(canvas)[overlay._HEADER :, overlay._BAR // 2].astype(int)[1:-1]
 
     def alpha(hue: tuple[int, int, int]) -> Float[ndarray, " rows"]:

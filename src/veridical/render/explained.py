@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +20,7 @@ from veridical.render.page_html import html
 from veridical.render.page_png import picture
 from veridical.render.records import cue_record
 from veridical.report import Decision, Failure
-from veridical.saliency import Fill
+from veridical.saliency import Explainer, Fill
 
 
 def write_explanations(
@@ -31,6 +31,7 @@ def write_explanations(
     whole_image: bool = False,
     occlude: tuple[int, int] | None = None,
     fill: Fill = "mean",
+    further: Sequence[Explainer] = (),
 ) -> Examination:
     """Judge one picture, and write a page about it and the numbers of every face that was judged.
 
@@ -44,7 +45,7 @@ def write_explanations(
     """
     photo = read_photo(path, detector.limits)
     report, explanations = detector.explain(
-        photo, whole_image=whole_image, occlude=occlude, fill=fill
+        photo, whole_image=whole_image, occlude=occlude, fill=fill, further=further
     )
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{_plain(path.stem)}-{photo.sha256[:8]}"

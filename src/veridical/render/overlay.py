@@ -24,7 +24,7 @@ from veridical.render.terminal import (
     share,
 )
 from veridical.report import Box, Decision, Report, Verdict
-from veridical.saliency import Evidence, Faithfulness, TokenMap
+from veridical.saliency import Evidence, Faithfulness, FurtherMap, TokenMap
 
 EXPLANATION = "veridical.explanation/1"
 
@@ -40,6 +40,8 @@ _GAP = 36  # px, between columns
 _BAR = 18  # px, width of a colour bar
 _BAR_SPACE = 12 + _BAR + 78  # px, from a panel's right edge to the end of its bar's labels
 _HEADER = 140  # px, from the top edge to the panels
+_IN_A_ROW = 3  # panels
+_ROW = 560  # px, from a row of panels to the next
 _TEXT = 17  # px, size of the text below the panels
 _LABEL = 104  # px, column of the labels below the panels
 _STRONGEST = 0.8  # alpha of the largest value: the face must stay visible under it
@@ -67,18 +69,23 @@ def figure(
     panels = [_face_panel(explanation, plain), _evidence_panel(explanation, plain)]
     if explanation.occlusion is not None:
         panels.append(_occlusion_panel(explanation.occlusion, plain))
-    width = 2 * _MARGIN + sum(panel.width for panel in panels) + _GAP * (len(panels) - 1)
+    panels += [_further_panel(further, explanation, plain) for further in explanation.further]
+    rows = [panels[first : first + _IN_A_ROW] for first in range(0, len(panels), _IN_A_ROW)]
+    width = 2 * _MARGIN + max(
+        sum(panel.width for panel in row) + _GAP * (len(row) - 1) for row in rows
+    )
     facts = list(_facts(explanation, report, width - 2 * _MARGIN - _LABEL))
-    top = _HEADER + _PANEL + 36
+    top = _HEADER + _PANEL + 36 + (len(rows) - 1) * _ROW
     height = top + sum(fact.height for fact in facts) + _MARGIN
     canvas = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(canvas)
     name = fitting(printable(title), font(26), width - 2 * _MARGIN)
     draw.text((_MARGIN, 30), name, INK, font(26))
-    left = _MARGIN
-    for panel in panels:
-        panel.draw(canvas, left)
-        left += panel.width + _GAP
+    for number, row in enumerate(rows):
+        left = _MARGIN
+        for panel in row:
+            panel.draw(canvas, left, number * _ROW)
+            left += panel.width + _GAP
     draw.line((_MARGIN, top - 16, width - _MARGIN, top - 16), LINE)
     for fact in facts:
         fact.draw(draw, top)
@@ -200,22 +207,15 @@ class _Panel:
     def width(self) -> int:
         return _PANEL if self.scale is None else _PANEL + _BAR_SPACE
 
-    def draw(self, canvas: Image.Image, left: int) -> None:
-        draw = ImageDraw.Draw(canvas)
-        draw.text(
-            (left, _HEADER - 16), self.note, WARNING if self.warning else GREY, font(15), "ls"
-        )
-        draw.text((left, _HEADER - 38), self.heading, INK, font(18), "ls")
-        draw.rectangle((left, _HEADER, left + _PANEL - 1, _HEADER + _PANEL - 1), EMPTY)
+    def draw(self, canvas: Image.Image, left: int, down: int) -> None:
+        draw, top = ImageDraw.Draw(canvas), _HEADER + down
+        draw.text((left, top - 16), self.note, WARNING if self.warning else GREY, font(15), "ls")
+        draw.text((left, top - 38), self.heading, INK, font(18), "ls")
+        draw.rectangle((left, top, left + _PANEL - 1, top + _PANEL - 1), EMPTY)
         x = left + (_PANEL - self.image.width) // 2
-        canvas.paste(self.image, (x, _HEADER + (_PANEL - self.image.height) // 2))
+        canvas.paste(self.image, (x, top + (_PANEL - self.image.height) // 2))
         if self.scale is not None:
-            _draw_bar(canvas, left + _PANEL + 12, self.scale, self.unit)
-
-
-def _draw_bar(canvas: Image.Image, left: int, limit: float, unit: str) -> None:
-    """Draw a symmetric colour bar as high as a panel, with what its ends mean."""
-    draw_bar(canvas, (left, _HEADER), _PANEL, limit, unit)
+            draw_bar(canvas, (left + _PANEL + 12, top), _PANEL, self.scale, self.unit)
 
 
 def draw_bar(
@@ -277,23 +277,57 @@ def _face_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"
 
 
 def _evidence_panel(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> _Panel:
-    heading, trust = "What each place spoke for", explanation.trust
-    if trust is not None and not trust.holds:
-        note = "map withheld: no better than a random one"
-        return _Panel(heading=heading, note=note, image=Image.fromarray(plain), warning=True)
-    patches = explanation.evidence.patches
-    values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
-    limit = scale_of(patches)
     note = {
         "covering": "fall of the logit if covered, estimated",
         "contributions": "logit per patch, against an average picture",
     }[explanation.evidence.method]
+    return _map_panel(
+        "What each place spoke for",
+        note,
+        explanation.evidence.patches,
+        explanation.trust,
+        explanation.crop.shape[0],
+        plain,
+    )
+
+
+def _further_panel(
+    further: FurtherMap, explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]
+) -> _Panel:
+    trust = further.trust
+    score = f"; beats {trust.beaten} of {trust.rivals} random orders" if trust else ""
+    return _map_panel(
+        f"By {further.name}",
+        f"through the whole network{score}",
+        further.patches,
+        trust,
+        explanation.crop.shape[0],
+        plain,
+        unit="",
+    )
+
+
+def _map_panel(
+    heading: str,
+    note: str,
+    patches: Float[ndarray, "grid grid"],
+    trust: Faithfulness | None,
+    side: int,
+    plain: UInt8[ndarray, "rows columns 3"],
+    unit: str = "logit",
+) -> _Panel:
+    """Draw a map over a face, or leave the face plain if the map is no better than chance."""
+    if trust is not None and not trust.holds:
+        note = "map withheld: no better than a random one"
+        return _Panel(heading=heading, note=note, image=Image.fromarray(plain), warning=True)
+    limit = scale_of(patches)
+    values = spread(patches, side, plain.shape[1], plain.shape[0])
     return _Panel(
         heading=heading,
         note=note if trust else f"{note}; map not scored",
         image=Image.fromarray(overlaid(plain, values, limit)),
         scale=limit,
-        unit="logit",
+        unit=unit,
     )
 
 
@@ -472,6 +506,10 @@ def panel_data(explanation: Explanation) -> dict[str, object]:
         ],
         "trust": _trust_data(explanation.trust),
         "occlusion": _occlusion_data(explanation),
+        "further": [
+            {"name": one.name, "patches": _rows(one.patches), "trust": _trust_data(one.trust)}
+            for one in explanation.further
+        ],
     }
 
 

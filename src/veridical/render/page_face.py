@@ -24,7 +24,7 @@ from veridical.render.overlay import (
 )
 from veridical.render.terminal import WORD, because, in_words, percent, sentence, share
 from veridical.report import Decision, Reading, Reason, Report, Verdict
-from veridical.saliency import Faithfulness
+from veridical.saliency import Faithfulness, FurtherMap
 
 _LETTERS = 22  # px, in pictures that a phone shows at two thirds of their size
 _BAR_SPACE = 12 + 18 + 9 + 5 * _LETTERS  # px, from a map to the end of its bar's labels
@@ -57,8 +57,16 @@ def of_face(
         figures.append(_evidence(explanation, plain))
     if explanation.occlusion is not None:
         figures.append(_occlusion(explanation.occlusion, plain))
+    figures += [
+        _further(one, explanation, plain)
+        for one in explanation.further
+        if one.trust is None or one.trust.holds
+    ]
     yield Gallery(figures=tuple(figures))
     yield Words(text=_tested(trust))
+    withheld = [one.name for one in explanation.further if one.trust and not one.trust.holds]
+    if withheld:
+        yield Words(text=f"Withheld, as no better than random maps: {', '.join(withheld)}.")
     yield Facts(rows=tuple(_facts(verdict, report)))
     yield Heading(level=3, text="How the evidence adds up")
     yield from _adding_up(verdict, report, examined)
@@ -115,20 +123,50 @@ def _crop(label: str, explanation: Explanation, plain: UInt8[ndarray, "rows colu
 
 def _evidence(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> Figure:
     patches = explanation.evidence.patches
-    limit = scale_of(patches)
-    values = spread(patches, explanation.crop.shape[0], plain.shape[1], plain.shape[0])
-    drawn = Image.fromarray(overlaid(plain, values, limit))
-    _signs(drawn, patches)
-    return Figure(
-        image=_with_bar(drawn, limit, "logit"),
+    return _map(
+        patches,
+        explanation.crop.shape[0],
+        plain,
+        unit="logit",
         says=f"The same face in grey under a map. {map_in_words(patches)}",
         caption=(
             "What each place spoke for: orange and + speak for AI-generated, blue and - for real. "
             f"{trust_in_words(explanation.trust)}"
         ),
-        width=600,
-        photo=True,
     )
+
+
+def _further(
+    further: FurtherMap, explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]
+) -> Figure:
+    return _map(
+        further.patches,
+        explanation.crop.shape[0],
+        plain,
+        unit="",
+        says=f"The same face in grey under a map by {further.name}.",
+        caption=(
+            f"By {further.name}, through the whole network: orange and + speak for AI-generated, "
+            f"blue and - for real. {trust_in_words(further.trust)}"
+        ),
+    )
+
+
+def _map(
+    patches: Float[ndarray, "grid grid"],
+    side: int,
+    plain: UInt8[ndarray, "rows columns 3"],
+    *,
+    unit: str,
+    says: str,
+    caption: str,
+) -> Figure:
+    limit = scale_of(patches)
+    values = spread(patches, side, plain.shape[1], plain.shape[0])
+    drawn = Image.fromarray(overlaid(plain, values, limit))
+    _signs(drawn, patches)
+    image = _with_bar(drawn, limit, unit)
+    return Figure(image=image, says=says, caption=caption, width=600, photo=True)
 
 
 def map_in_words(patches: Float[ndarray, "grid grid"]) -> str:

@@ -317,6 +317,27 @@ METHODS: Mapping[str, Method] = {
 """The methods that go through the whole network, by name."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Through:
+    """A method and the network it goes through: an `Explainer` for `Detector.explain`.
+
+    Attributes:
+        name: Of the method, in `METHODS`.
+        network: Of the detector.
+    """
+
+    name: str
+    network: Network
+
+    def __post_init__(self) -> None:
+        if self.name not in METHODS:
+            raise ValueError(f"A method is one of {', '.join(METHODS)}; got {self.name!r}.")
+
+    def read(self, crop: UInt8[ndarray, "size size 3"]) -> Map:
+        """Return the method's map."""
+        return METHODS[self.name](self.network, crop)
+
+
 def _at_first_read(network: Network, crop: UInt8[ndarray, "size size 3"]) -> tuple[Any, Any]:
     """Return the tokens (sequence, dim) of the first block that is read, and their gradient."""
     torch = _torch()
