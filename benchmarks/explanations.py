@@ -76,13 +76,14 @@ PAGE = ROOT / "docs" / "explanations.md"
 JOBS = 2
 RIVALS = 9  # random orders, as in the package
 SUBSETS = 8  # of each size
-PICTURES = {Decision.AI: 10, Decision.REAL: 10, Decision.UNDECIDED: 4}
-OF_EACH = 40  # bases of a kind of composite, and pictures of a source that heads learn from
+PICTURES = {Decision.AI: 8, Decision.REAL: 8, Decision.UNDECIDED: 4}
+OF_EACH = 40  # bases of a kind of composite
+LEARNT = 20  # pictures of a source that heads learn from
 THOROUGH = 20  # every twentieth composite is shown to the dear methods, too
-LEVELS = (0, 1, 4, 11)  # blocks drawn anew; 0 is the head alone
-SANITY = 4  # pictures whose model is drawn anew
-SHUFFLES = 3
-REFITTED, SETS = 6, 8  # pictures of a source that a head's rule is fitted to, and sets of each
+LEVELS = (0, 2, 11)  # blocks drawn anew; 0 is the head alone
+SANITY = 3  # pictures whose model is drawn anew
+SHUFFLES = 2
+REFITTED, SETS = 4, 8  # pictures of a source that a head's rule is fitted to, and sets of each
 
 Map = Float[ndarray, "grid grid"]
 Record = dict[str, Any]
@@ -495,7 +496,7 @@ def heads(bench: Bench, samples: Sequence[Sample]) -> dict[str, Posterior]:
         min_face_px=detector.min_face_px,
         cache=bench.work / "cache",
     )
-    looks = looker.look(thinned(samples, bench.few(OF_EACH, 3), seed=0), Threads(JOBS), track)
+    looks = looker.look(thinned(samples, bench.few(LEARNT, 3), seed=0), Threads(JOBS), track)
     cells: list[Cell] = [(s.label, s.source, s.generator) for s in looks.samples]
     names = sorted(set(cells))
     again = discriminant(looks.features, cells, DEFAULT, seed=1)
@@ -540,15 +541,16 @@ def kept(
         for line in path.read_text(encoding="utf-8").splitlines():
             one = json.loads(line)
             known[one["key"]] = one
+    todo = [item for item in items if key(item) not in known]
     with path.open("a", encoding="utf-8") as file:
-        for number, item in enumerate(items):
-            if key(item) in known:
-                continue
-            known[key(item)] = {"key": key(item), **work(item)}
+        for number, (item, told) in enumerate(
+            zip(todo, Threads(JOBS).map(work, todo), strict=True)
+        ):
+            known[key(item)] = {"key": key(item), **told}
             file.write(json.dumps(known[key(item)]) + "\n")
             file.flush()
             if number % 10 == 0:
-                print(f"{part}: {number} of {len(items)}", flush=True)
+                print(f"{part}: {number} of {len(todo)}", flush=True)
     return [known[key(item)] for item in items]
 
 
@@ -572,7 +574,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
     bench = Bench(
-        detector=Detector.load(stability=False, threads=JOBS),
+        detector=Detector.load(stability=False, threads=1),
         manifest=given.manifest,
         backbone=given.backbone,
         work=given.work,

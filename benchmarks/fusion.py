@@ -49,7 +49,7 @@ from veridical.train.recipes import DEFAULT
 
 PAGE = Path(__file__).parent.parent / "docs" / "cues.md"
 JOBS = 2
-OF_EACH = 40  # pictures of a source and generator that the fusion learns from
+OF_EACH = 24  # pictures of a source and generator that the fusion learns from
 COPY = "half size, JPEG 50"
 CUES = tuple(cue for cue in DEFAULT_CUES if cue.evidence)
 RIDGE = 0.01  # prior precision per weight, as a share of the pictures
