@@ -156,7 +156,7 @@ def composites_page(records: Sequence[Record]) -> str:
             f"{sum(o['decision'] == d for o in own)} `{d}`" for d in ("ai", "real", "undecided")
         )
         rows = [["chance", *(_chance(own, region) for region in REGIONS), _chance(own, None), ""]]
-        for name in names:
+        for name in (n for n in names if any(n in o["hits"] for o in own)):
             cells = [_pointing(own, name, region) for region in REGIONS]
             rows.append([name, *cells, _pointing(own, name, None), _iou(own, name)])
         parts.append(
