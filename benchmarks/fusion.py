@@ -5,11 +5,15 @@
 Log-likelihood ratios are fused by logistic regression, which takes their dependence into account
 (Morrison, "Tutorial on logistic-regression calibration and fusion", Australian Journal of Forensic
 Sciences 45(2), 2013; Brümmer and du Preez, Computer Speech and Language 20, 2006). Fitted on
-`train`: a family of generators and a family of real sources are left out at a time, as in
+`train`: generators and a family of real sources are left out at a time, as in
 `benchmarks.generalisation`, and what the network and the cues, all fitted without them, say of the
 left-out pictures is what the fusion learns from. Measured on those, by a fusion of the pairs that
 share nothing with them, and on `val`, with the model and the cues of the package; also on copies at
 half size and JPEG 50.
+
+Generators are left out one by one, or with all their family. Beside a whole family left out the
+network of the few sources at hand knows next to nothing, and no weight can be read off there. So
+the fusion that is held against `val` comes from single generators; the page has both.
 
 What was found is kept in DIR, picture by picture; an interrupted run goes on. Tables are written
 into docs/cues.md. `--quick` goes through all of it on a few pictures and writes nothing.
@@ -28,6 +32,7 @@ import numpy as np
 from benchmarks.common import grid
 from benchmarks.generalisation import AS_DELIVERED, Held, family, holdout, publish
 from benchmarks.laundering import launder
+from veridical._optional import need
 from veridical.arrays import Bool, Float, ndarray
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector
@@ -35,6 +40,7 @@ from veridical.engines import Threads
 from veridical.errors import PhotoError
 from veridical.folders import read_samples
 from veridical.forensics import ask
+from veridical.head import sigmoid
 from veridical.images import read_bytes, read_photo
 from veridical.intervals import Measured, Resampling, percentiles
 from veridical.metrics import auroc
@@ -44,7 +50,7 @@ from veridical.samples import Sample
 from veridical.splits import thinned
 from veridical.train.features import Looker
 from veridical.train.fit import platt
-from veridical.train.ratios import MOST, Table, fit_ratio, logistic, ratios_of
+from veridical.train.ratios import MOST, Table, fit_ratio, ratios_of
 from veridical.train.recipes import DEFAULT
 
 PAGE = Path(__file__).parent.parent / "docs" / "cues.md"
@@ -61,13 +67,15 @@ Record = dict[str, Any]
 Lines = Float[ndarray, "n columns"]
 """What was said of each picture: the network first, then the cues; nats, 0 for silence."""
 
-VARIANTS: Mapping[str, tuple[str, ...] | None] = {
-    "network alone": (),
-    "network + cues that weigh, summed": None,
+ALONE = "network alone"
+SUMMED = "network + cues that weigh, summed"
+FITTED: Mapping[str, tuple[str, ...]] = {
     "network + noise, fitted": ("noise",),
     "network + all cues, fitted": tuple(cue.name for cue in CUES),
 }
-ALONE = next(iter(VARIANTS))
+"""Cues that may join the network, by variant."""
+HOLDOUTS = {"families": True, "single generators": False}
+USED = "single generators"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,12 +85,10 @@ class Said:
     Attributes:
         samples: The pictures.
         lines: What network and cues said of each.
-        summed: The network's ratio and those of the cues that weigh in the package, added up.
     """
 
     samples: tuple[Sample, ...]
     lines: Lines
-    summed: Float[ndarray, " n"]
 
     @property
     def ai(self) -> Bool[ndarray, " n"]:
@@ -111,7 +117,7 @@ class Fusion:
 def fuse(
     lines: Lines, ai: Bool[ndarray, " n"], weights: Float[ndarray, " n"], cues: Sequence[int]
 ) -> Fusion:
-    """Fit the weights. A cue that would count against itself is not asked.
+    """Fit the weights, none of them below 0: evidence does not count against itself.
 
     Args:
         lines: What was said.
@@ -119,17 +125,23 @@ def fuse(
         weights: Of the pictures.
         cues: Columns that may join the network, which is column 0.
     """
+    optimize = need("scipy.optimize", extra="train", to="fuse evidence")
     asked = [0, *cues]
-    weights = weights * (len(weights) / weights.sum())
-    while True:
-        found = logistic(lines[:, asked], ai, weights, RIDGE * len(weights))
-        wrong = [i for i, w in zip(asked[1:], found[1:-1], strict=True) if w < 0]
-        if not wrong:
-            break
-        asked = [i for i in asked if i not in wrong]
+    x = np.column_stack([lines[:, asked], np.ones(len(lines))])
+    share = weights / weights.sum()
+    ridge = np.array([RIDGE] * len(asked) + [0.0])
+
+    def loss(at: Float[ndarray, " k"]) -> tuple[float, Float[ndarray, " k"]]:
+        logit = x @ at
+        cost = share @ np.logaddexp(0, np.where(ai, -logit, logit)) + ridge @ at**2 / 2
+        return float(cost), x.T @ (share * (sigmoid(logit) - ai)) + ridge * at
+
+    start = np.zeros(x.shape[1])
+    bounds = [(0, None)] * len(asked) + [(None, None)]
+    found = optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, tol=1e-12)
     full = np.zeros(lines.shape[1])
-    full[asked] = found[:-1]
-    return Fusion(weights=full, intercept=float(found[-1]))
+    full[asked] = found.x[:-1]
+    return Fusion(weights=full, intercept=float(found.x[-1]))
 
 
 def even(ai: Bool[ndarray, " n"]) -> Float[ndarray, " n"]:
@@ -229,15 +241,20 @@ def columns(
 # --- fitting and measuring -----------------------------------------------------------------------
 
 
-def left_out(pairs: Sequence[Held], told: Mapping[Path, Record]) -> list[Said]:
+def left_out(pairs: Sequence[Held], told: Mapping[Path, Record], *, kin: bool) -> list[Said]:
     """Return what network and cues say of each pair that none of them has seen.
 
     The network's ratio is calibrated on the pairs that share nothing with this one.
+
+    Args:
+        pairs: What the network said.
+        told: What the cues measured.
+        kin: Whether families of generators were left out, or single generators.
     """
     samples = tuple({s.path: s for pair in pairs for s in pair.samples if s.path in told}.values())
     place = {sample.path: i for i, sample in enumerate(samples)}
     every = tables(samples, told)
-    of = np.array([family(sample) for sample in samples])
+    of = np.array([family(s) if kin or s.label == "real" else s.generator for s in samples])
     groups = np.array([sample.group for sample in samples])
     found = []
     for pair in pairs:
@@ -259,24 +276,14 @@ def left_out(pairs: Sequence[Held], told: Mapping[Path, Record]) -> list[Said]:
             Said(
                 samples=tuple(pair.samples[i] for i in own),
                 lines=np.column_stack([network, cues]),
-                summed=network + shipped([told[pair.samples[i].path] for i in own]),
             )
         )
-        print(f"{pair.family} beside {pair.real}: {len(own)} pictures", flush=True)
     return found
 
 
 def shipped(told: Sequence[Record]) -> Float[ndarray, " n"]:
     """Return the sum of the ratios that cues weigh in the package, nats."""
     return np.array([sum(cue["llr"] or 0.0 for cue in one["cues"].values()) for one in told])
-
-
-def scores(variant: str, said: Said, learnt: Sequence[Said]) -> Float[ndarray, " n"]:
-    """Return a variant's ratios, fitted to what was said of other pictures."""
-    cues = VARIANTS[variant]
-    if cues is None:
-        return said.summed
-    return fitted(cues, learnt).of(said.lines)
 
 
 def fitted(cues: Sequence[str], learnt: Sequence[Said]) -> Fusion:
@@ -292,7 +299,7 @@ def fitted(cues: Sequence[str], learnt: Sequence[Said]) -> Fusion:
 
 def within(pairs: Sequence[Held], said: Sequence[Said]) -> dict[str, float]:
     """Return the mean AUROC within pairs, each judged by a fusion of those that share nothing."""
-    found: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
+    found: dict[str, list[float]] = {variant: [] for variant in (ALONE, *FITTED)}
     for pair, own in zip(pairs, said, strict=True):
         others = [
             other
@@ -301,8 +308,9 @@ def within(pairs: Sequence[Held], said: Sequence[Said]) -> dict[str, float]:
         ]
         if not others or own.ai.all() or not own.ai.any():
             continue
-        for variant in VARIANTS:
-            found[variant].append(auroc(own.ai, scores(variant, own, others)))
+        found[ALONE].append(auroc(own.ai, own.lines[:, 0]))
+        for variant, cues in FITTED.items():
+            found[variant].append(auroc(own.ai, fitted(cues, others).of(own.lines)))
     return {variant: float(np.mean(values)) for variant, values in found.items()}
 
 
@@ -366,8 +374,8 @@ def joins(plain: Mapping[str, Any], copied: Mapping[str, Any]) -> bool:
 def page(
     steps: Mapping[str, Mapping[str, Record]],
     counts: Mapping[str, tuple[int, int]],
-    pairs: Mapping[str, float],
-    fusions: Mapping[str, Fusion],
+    inside: Mapping[str, Mapping[str, float]],
+    fusions: Mapping[str, Mapping[str, Fusion]],
     dependence: Mapping[str, tuple[float, float]],
 ) -> str:
     """Return tables and conclusion.
@@ -375,8 +383,8 @@ def page(
     Args:
         steps: Figures by variant, as delivered and copied.
         counts: Real and AI-generated pictures of each step.
-        pairs: Mean AUROC within left-out pairs, by variant.
-        fusions: The fitted ones, by variant.
+        inside: Mean AUROC within left-out pairs, by what was left out and variant.
+        fusions: The fitted ones, by what was left out and variant.
         dependence: Correlation of each cue with the network, among real and AI-generated pictures.
     """
     parts = []
@@ -400,21 +408,23 @@ def page(
     names = [cue.name for cue in CUES]
     rows = [
         [
+            out,
             variant,
-            f"{pairs[variant]:.3f}",
+            f"{value:.3f}",
             *(
-                [f"{w:.2f}" for w in fusions[variant].weights]
-                if variant in fusions
-                else ["1.00", *(["as shipped"] * len(names))]
+                ["1 (as is)", *("" for _ in names)]
+                if variant == ALONE
+                else [f"{weight:.2f}" for weight in fusions[out][variant].weights]
             ),
         ]
-        for variant in VARIANTS
+        for out, each in inside.items()
+        for variant, value in each.items()
     ]
     parts.append(
         "Fitted on `train`: the mean AUROC within left-out pairs, each judged by a fusion of pairs "
-        "that share nothing with it, and the weights of a fusion of all pairs (0 for a cue that "
-        "would count against itself).\n\n"
-        + grid(["variant", "AUROC, left out", "network", *names], rows)
+        "that share nothing with it, and the weights of a fusion of all pairs. The fusion of "
+        f"{USED} is the one above. The sum is not here: the cues of the package learnt from these "
+        "pictures.\n\n" + grid(["left out", "variant", "AUROC", "network", *names], rows)
     )
     parts.append(
         "Dependence on the network on `val`, Pearson's correlation within a class:\n\n"
@@ -429,7 +439,7 @@ def page(
 def conclusion(steps: Mapping[str, Mapping[str, Record]]) -> str:
     """Say what follows from the figures by the rule."""
     plain, copied = (steps[step] for step in (AS_DELIVERED, COPY))
-    winners = [v for v in VARIANTS if v != ALONE and joins(plain[v], copied[v])]
+    winners = [v for v in plain if v != ALONE and joins(plain[v], copied[v])]
     if not winners:
         return (
             "**No variant meets the rule: the cues stay beside the verdict**, and none of them "
@@ -478,12 +488,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cache=given.work,
     )
     looks = looker.look(train, Threads(JOBS))
-    pairs = holdout(looks, DEFAULT)
-    said = left_out(pairs, told)
-    pairs = [p for p in pairs if any(p.family != o.family and p.real != o.real for o in pairs)]
-    fusions = {
-        variant: fitted(cues, said) for variant, cues in VARIANTS.items() if cues is not None
-    }
+    fusions, inside = {}, {}
+    for out, kin in HOLDOUTS.items():
+        pairs = holdout(looks, DEFAULT, kin=kin)
+        said = left_out(pairs, told, kin=kin)
+        pairs = [p for p in pairs if any(p.family != o.family and p.real != o.real for o in pairs)]
+        fusions[out] = {variant: fitted(cues, said) for variant, cues in FITTED.items()}
+        inside[out] = within(pairs, said)
     learnt = [sample for sample in train if sample.path in told]
     cues = tables(learnt, told)
     steps, counts = {}, {}
@@ -495,9 +506,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         one = Said(
             samples=samples,
             lines=np.column_stack([network, spoken]),
-            summed=network + shipped([heard[sample.path] for sample in samples]),
         )
-        ratios = {variant: scores(variant, one, said) for variant in VARIANTS}
+        ratios = {
+            ALONE: network,
+            SUMMED: network + shipped([heard[sample.path] for sample in samples]),
+            **{variant: fusion.of(one.lines) for variant, fusion in fusions[USED].items()},
+        }
         steps[step] = measured(ratios, one.ai, [sample.group for sample in samples])
         counts[step] = int((~one.ai).sum()), int(one.ai.sum())
         if step == AS_DELIVERED:
@@ -505,7 +519,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 cue.name: (related(one.lines[~one.ai], 1 + i), related(one.lines[one.ai], 1 + i))
                 for i, cue in enumerate(CUES)
             }
-    text = page(steps, counts, within(pairs, said), fusions, dependence)
+    text = page(steps, counts, inside, fusions, dependence)
     print(text, flush=True)
     publish("fusion", text, given.quick, PAGE)
 

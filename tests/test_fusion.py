@@ -9,8 +9,10 @@ from benchmarks.fusion import (
     ALONE,
     COPY,
     CUES,
+    FITTED,
     MEASURES,
-    VARIANTS,
+    SUMMED,
+    USED,
     Fusion,
     Said,
     conclusion,
@@ -22,10 +24,10 @@ from benchmarks.fusion import (
     measured,
     page,
     related,
-    scores,
     shipped,
+    within,
 )
-from benchmarks.generalisation import AS_DELIVERED
+from benchmarks.generalisation import AS_DELIVERED, Held
 
 from veridical.arrays import Bool, Float, ndarray
 from veridical.intervals import Measured
@@ -72,6 +74,19 @@ def test_a_cue_that_would_count_against_itself_is_not_asked() -> None:
     assert fuse(wrong, ai, even(ai), [1]).weights[1] == 0
 
 
+def test_a_network_that_is_wrong_is_not_turned_round() -> None:
+    ai, lines = crowd()
+    fused = fuse(np.column_stack([-lines[:, 0], lines[:, 1]]), ai, even(ai), [1])
+    assert fused.weights[0] == 0
+    assert fused.weights[1] == pytest.approx(1, abs=0.1)
+
+
+def test_only_the_weight_of_the_pictures_counts() -> None:
+    ai, lines = crowd(400)
+    twice = fuse(np.tile(lines, (2, 1)), np.tile(ai, 2), np.tile(even(ai), 2), [1])
+    np.testing.assert_allclose(twice.weights, fuse(lines, ai, even(ai), [1]).weights, atol=1e-4)
+
+
 def test_silence_adds_nothing() -> None:
     fusion = Fusion(weights=np.array([1.0, 0.5]), intercept=0.2)
     np.testing.assert_allclose(fusion.of(np.array([[3.0, 0.0], [3.0, 2.0]])), [3.2, 4.2])
@@ -115,7 +130,6 @@ def said(count: int = 400) -> Said:
             for i, label in enumerate(labels)
         ),
         lines=np.column_stack([lines, np.zeros((count, len(CUES) - 1))]),
-        summed=lines[:, 0] + 7,
     )
 
 
@@ -126,9 +140,24 @@ def test_each_variant_asks_whom_it_names() -> None:
     everything = fitted([cue.name for cue in CUES], [one, one])
     assert everything.weights[1] > 0.5
     assert np.abs(everything.weights[2:]).max() < 1e-6  # always silent
-    (naive,) = [variant for variant, cues in VARIANTS.items() if cues is None]
-    assert np.array_equal(scores(naive, one, []), one.summed)
-    assert auroc(one.ai, scores(ALONE, one, [one])) == auroc(one.ai, one.lines[:, 0])
+    assert FITTED["network + noise, fitted"] == ("noise",)
+
+
+def test_a_pair_is_judged_by_those_that_share_nothing_with_it() -> None:
+    one = said()
+    turned = Said(samples=one.samples, lines=-one.lines)
+
+    def pair(family: str, real: str) -> Held:
+        return Held(family=family, real=real, samples=one.samples, logits=np.zeros((1, 1, 1)))
+
+    pairs = [pair("a", "x"), pair("b", "y"), pair("a", "y"), pair("b", "x")]
+    found = within(pairs[:2], [one, one])
+    assert found[ALONE] == auroc(one.ai, one.lines[:, 0])
+    assert found["network + all cues, fitted"] > found[ALONE]  # the spectrum column helps
+    # a beside x learns from b beside y alone, which is turned round: weights of 0, and no order.
+    alone = within(pairs, [one, turned, turned, one])
+    below = auroc(one.ai, turned.lines[:, 0])
+    assert alone["network + noise, fitted"] == pytest.approx((0.5 + below) / 2)
 
 
 def test_dependence_is_a_correlation() -> None:
@@ -162,10 +191,10 @@ def test_the_rule_decides_and_the_page_says_so(
 
     assert joins(of(plain), of(copied)) is joined
     still = of((0.0, 0.0))
-    winner = list(VARIANTS)[2]
+    winner = "network + noise, fitted"
     steps = {
-        AS_DELIVERED: dict.fromkeys(VARIANTS, still) | {winner: of(plain)},
-        COPY: dict.fromkeys(VARIANTS, still) | {winner: of(copied)},
+        AS_DELIVERED: dict.fromkeys((ALONE, SUMMED, *FITTED), still) | {winner: of(plain)},
+        COPY: dict.fromkeys((ALONE, SUMMED, *FITTED), still) | {winner: of(copied)},
     }
     said_ = conclusion(steps)
     assert (f"**Met the rule:** {winner}." == said_) is joined
@@ -173,11 +202,12 @@ def test_the_rule_decides_and_the_page_says_so(
     text = page(
         steps,
         {AS_DELIVERED: (5, 6), COPY: (4, 6)},
-        dict.fromkeys(VARIANTS, 0.75),
-        {winner: Fusion(weights=np.array([0.9, 0.0, 0.4, 0.0, 0.0]), intercept=0.0)},
+        {USED: {ALONE: 0.75, winner: 0.5}},
+        {USED: {winner: Fusion(weights=np.array([0.9, 0.0, 0.4, 0.0, 0.0]), intercept=0.0)}},
         {"noise": (0.25, -0.5)},
     )
     assert "`val`, as delivered: 5 real, 6 AI-generated pictures." in text
-    assert f"| {winner} | 0.750 | 0.90 | 0.00 | 0.40 | 0.00 | 0.00 |" in text
+    assert f"| {USED} | {ALONE} | 0.750 | 1 (as is) |" in text
+    assert f"| {USED} | {winner} | 0.500 | 0.90 | 0.00 | 0.40 | 0.00 | 0.00 |" in text
     assert "| noise | +0.25 | -0.50 |" in text
     assert text.endswith(said_)
