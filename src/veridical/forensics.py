@@ -1,6 +1,7 @@
 """One picture: the detector's report, and what the forensic cues say of each face it judged.
 
-The cues stay beside the verdict. They were not fitted together with it, and do not move it.
+The cues stay beside the verdict and do not move it: fused with it, they made it no better
+(docs/cues.md, "Fusion").
 """
 
 from collections.abc import Sequence
