@@ -298,8 +298,9 @@ def _cues(examined: Sequence[Examined]) -> Iterator[Block]:
         return
     yield Words(
         text=(
-            "Forensic cues look at the pixels and at the file without the network. On pictures from "
-            "elsewhere they made the verdict no better, so they stay beside it and do not move it."
+            "Forensic cues look at the pixels and at the file without the network. On pictures "
+            "from elsewhere they made the verdict no better, so they stay beside it and do not "
+            "move it."
         )
     )
     figures, bare, silent = [], [], []
