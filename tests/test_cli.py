@@ -26,9 +26,11 @@ from veridical.cli import main
 from veridical.cli_parts import MAPS_THROUGH
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector, Finder
-from veridical.render import records
+from veridical.render import explained, records
 from veridical.report import Silence
+from veridical.train import make
 
+# `explained` and `make` are loaded here: first loaded under a patch, they would keep it for good.
 CHECK = jsonschema.Draft202012Validator(records.schema())
 Painter = Callable[..., ndarray]
 Run = Callable[..., Result]
@@ -487,8 +489,9 @@ def test_a_cue_that_breaks_costs_its_own_answer_alone(
     cues = tuple(
         replace(cue, measure=broken) if cue.name == "noise" else cue for cue in DEFAULT_CUES
     )
-    monkeypatch.setattr("veridical.forensics.ask", partial(forensics.ask, cues=cues))
-    monkeypatch.setattr("veridical.render.explained.ask", partial(forensics.ask, cues=cues))
+    ask = partial(forensics.ask, cues=cues)
+    monkeypatch.setattr(forensics, "ask", ask)
+    monkeypatch.setattr(explained, "ask", ask)
     at = [cue.name for cue in DEFAULT_CUES].index("noise")
     before["faces"][0]["cues"].pop(at)
     for more in ((), ("--explain", tmp_path / "why")):
@@ -692,7 +695,7 @@ def train(
     tmp_path: Path,
 ) -> Run:
     """Run `train` with a tiny ViT and a finder that sees one face in every picture."""
-    monkeypatch.setattr("veridical.train.make.FaceFinder", lambda _threads: tiny_detector.finder)
+    monkeypatch.setattr(make, "FaceFinder", lambda _threads: tiny_detector.finder)
     options = ("--out", tmp_path / "out", "--cache", cache, "--views", 1)
 
     def train(data: Path, *arguments: object, backbone: Path | None = None) -> Result:
