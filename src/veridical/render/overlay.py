@@ -439,10 +439,9 @@ def _shared_out(explanation: Explanation) -> str:
     """Say what the map shares out, and what it does not."""
     parts = explanation.contributions
     if explanation.evidence.method == "covering":
-        total = float(explanation.evidence.patches.sum())
         return (
             f"The logit is {parts.logit:+.2f}. The map estimates by how much it falls when a place "
-            f"is covered (where it is blue, it rises); its places sum to {total:+.2f}."
+            "is covered (where it is blue, it rises); places do not add up to the logit."
         )
     placeless = parts.prefix + parts.rest
     return (
