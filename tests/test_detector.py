@@ -34,7 +34,7 @@ from veridical.head import BayesianHead, GaussianHead, Layer
 from veridical.images import Limits, read_photo
 from veridical.outlier import OutlierGauge
 from veridical.report import Box, Decision, FaceReport, Reason, Verdict
-from veridical.saliency import CoverRule, faithfulness
+from veridical.saliency import CoverRule, faithfulness, mended, random_orders
 from veridical.scan import scan
 from veridical.stability import COPIES
 from veridical.tokens import Tokens, pool
@@ -612,14 +612,18 @@ def test_a_rule_is_read_in_calibrated_logits_and_scored(
     """The rule knows the head's own logit: calibrating anew scales its map, and no more."""
     rule = a_rule(tiny_detector)
     ruled = replace(tiny_detector, rule=rule)
-    report, (told,) = ruled.explain(pictures[0])
+    report, (told,) = ruled.explain(pictures[0], trust=False)
     assert report == tiny_detector.inspect(pictures[0])
     (tokens,) = ruled.backbone.tokens(told.crop[None])
     slope = ruled.calibration.slope
     wanted = slope * rule.read(tokens, told.gradient_x_token.patches / slope)
-    assert told.evidence.method == "covering"
+    assert (told.evidence.method, told.evidence.looks) == ("covering", 0)
     np.testing.assert_allclose(told.evidence.patches, wanted)
-    assert told.trust == faithfulness(told.crop, wanted, ruled.mean_logit)
+    _, (tested,) = ruled.explain(pictures[0])
+    orders = random_orders(told.crop, 4, ruled.mean_logit)
+    assert (tested.evidence.method, tested.evidence.looks) == ("covering", 54)
+    np.testing.assert_allclose(tested.evidence.patches, mended(wanted, orders))
+    assert tested.trust == faithfulness(tested.evidence.patches, ruled.mean_logit, orders)
     other = replace(ruled, calibration=replace(ruled.calibration, slope=2 * slope, intercept=1.0))
     _, (again,) = other.explain(pictures[0], trust=False)
     np.testing.assert_allclose(again.evidence.patches, 2 * told.evidence.patches, rtol=1e-5)
@@ -643,7 +647,8 @@ def test_further_maps_are_scored_like_the_drawn_one(
     (further,) = told.further
     assert further.name == "corner"
     assert further.patches[0, 0] == told.crop.mean()
-    assert further.trust == faithfulness(told.crop, further.patches, tiny_detector.mean_logit)
+    orders = random_orders(told.crop, 4, tiny_detector.mean_logit)
+    assert further.trust == faithfulness(further.patches, tiny_detector.mean_logit, orders)
     _, (unscored,) = tiny_detector.explain(pictures[0], trust=False, further=[Corner()])
     assert unscored.further[0].trust is None
 

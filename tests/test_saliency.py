@@ -1,3 +1,4 @@
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,8 +14,11 @@ from veridical.saliency import (
     CoverRule,
     Fill,
     channel_importance,
+    cover,
     faithfulness,
+    mended,
     occlusion,
+    random_orders,
     relative_map,
     swapped,
     token_map,
@@ -323,12 +327,13 @@ def test_a_map_that_knows_the_truth_holds_and_its_opposite_does_not(
     seed: int, shift: float
 ) -> None:
     crop, logit, truth = case(seed, shift)
-    told = faithfulness(crop, truth, logit)
+    orders = random_orders(crop, GRID, logit)
+    told = faithfulness(truth, logit, orders)
     assert told.holds
     assert told.beaten == told.rivals
     assert told.deletion > 0
     assert told.insertion > 0
-    inverted = faithfulness(crop, -truth, logit)
+    inverted = faithfulness(-truth, logit, orders)
     assert not inverted.holds
     assert inverted.beaten == 0
     assert inverted.deletion < 0
@@ -339,7 +344,11 @@ def test_maps_that_know_nothing_seldom_hold() -> None:
     generator = np.random.default_rng(0)
     crop, logit, _ = case(0, 2.0)
     held = sum(
-        faithfulness(crop, generator.normal(size=(GRID, GRID)), logit, seed=seed).holds
+        faithfulness(
+            generator.normal(size=(GRID, GRID)),
+            logit,
+            random_orders(crop, GRID, logit, seed=seed),
+        ).holds
         for seed in range(60)
     )
     assert held <= 15  # one in ten by chance: it would have to be the best of ten random orders
@@ -351,12 +360,66 @@ def test_where_no_patch_matters_no_map_holds() -> None:
     def rim(crops: ndarray) -> ndarray:
         return np.asarray(crops[:, -3:].mean(axis=(1, 2, 3)) / 255)
 
-    told = faithfulness(noise(side), np.random.default_rng(0).normal(size=(GRID, GRID)), rim)
+    told = faithfulness(
+        np.random.default_rng(0).normal(size=(GRID, GRID)),
+        rim,
+        random_orders(noise(side), GRID, rim),
+    )
     assert (told.deletion, told.insertion, told.beaten) == (0, 0, 0)
     assert not told.holds
 
 
 def test_the_same_seed_gives_the_same_score() -> None:
     crop, logit, truth = case(1, 2.0)
-    assert faithfulness(crop, truth, logit) == faithfulness(crop, truth, logit)
-    assert faithfulness(crop, truth, logit) != faithfulness(crop, truth, logit, seed=1)
+    one, same = (faithfulness(truth, logit, random_orders(crop, GRID, logit)) for _ in range(2))
+    other = faithfulness(truth, logit, random_orders(crop, GRID, logit, seed=1))
+    assert one == same
+    assert one != other
+
+
+def alike(a: ndarray, b: ndarray) -> float:
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+@pytest.mark.parametrize("shift", [2.0, -2.0], ids=["ai", "real"])
+@pytest.mark.parametrize("seed", range(4))
+def test_looks_mend_a_map_that_knows_little(seed: int, shift: float) -> None:
+    crop, logit, truth = case(seed, shift)
+    orders = random_orders(crop, GRID, logit, seed=seed)
+    poor = truth + 2 * truth.std() * np.random.default_rng(seed).normal(size=truth.shape)
+    better = mended(poor, orders)
+    assert alike(better, truth) > alike(poor, truth) + 0.05
+    assert alike(mended(np.zeros_like(truth), orders), truth) > 0.3
+    # What is known already is not unlearnt; the edges of the blur are all that is left to learn.
+    assert alike(mended(truth, orders), truth) > 0.98
+
+
+def test_looks_of_every_size_and_place_are_kept_apart() -> None:
+    """A logit that falls with how much is covered, wherever, teaches nothing about places."""
+    crop, _, _ = case(0, 2.0)
+    blurred = cover(crop, "blur")
+
+    def amount(crops: ndarray) -> ndarray:
+        same = (crops == blurred).all(axis=-1) & (crop != blurred).any(axis=-1)
+        return np.asarray(1.0 - same.mean(axis=(1, 2)))
+
+    before = np.random.default_rng(0).normal(size=(GRID, GRID))
+    flat = np.zeros((GRID, GRID))
+    orders = random_orders(crop, GRID, amount)
+    assert np.ptp(mended(flat, orders)) < 1e-3
+    assert alike(mended(before, orders), before) < 1  # what it foretold did not happen
+
+
+def test_a_mended_map_of_a_model_without_places_seldom_holds() -> None:
+    """Looks that are pure chance must not teach a map to pass the test that they are part of."""
+    crop, _, _ = case(0, 2.0)
+
+    def chance(crops: ndarray) -> ndarray:
+        return np.array([np.random.default_rng(zlib.crc32(c.tobytes())).normal() for c in crops])
+
+    held = 0
+    for seed in range(60):
+        orders = random_orders(crop, GRID, chance, seed=seed)
+        start = np.random.default_rng(seed).normal(size=(GRID, GRID))
+        held += faithfulness(mended(start, orders), chance, orders).holds
+    assert held <= 15

@@ -35,10 +35,13 @@ from veridical.saliency import (
     Faithfulness,
     Fill,
     FurtherMap,
+    RandomOrders,
     TokenMap,
     channel_importance,
     faithfulness,
+    mended,
     occlusion,
+    random_orders,
     relative_map,
     token_map,
 )
@@ -248,7 +251,8 @@ class Detector:
         Args:
             source: As for `inspect`.
             whole_image: As for `inspect`.
-            trust: Score the maps against random ones (sixty-one more passes per map).
+            trust: Score the maps against random ones (55 more passes per face, and 6 per map); what
+                these looks find corrects the map that is drawn.
             occlude: Window and stride in px of the crop for an occlusion map; None for none.
             fill: What covers the windows.
             further: Who makes other maps of each face.
@@ -432,13 +436,16 @@ class Detector:
         fill: Fill,
         further: Sequence[Explainer],
     ) -> Explanation:
+        grid = self.backbone.spec.grid
+        orders = random_orders(seen.crop, grid, self.mean_logit) if trust else None
+
         def scored(patches: Float[ndarray, "grid grid"]) -> Faithfulness | None:
-            return faithfulness(seen.crop, patches, self.mean_logit) if trust else None
+            return faithfulness(patches, self.mean_logit, orders) if orders else None
 
         gradient, rest = self._linear(seen.forward)
         plain = token_map(seen.tokens, self.pooling, gradient, rest)
         relative = relative_map(plain, seen.tokens, self.pooling, gradient, self.head.centre)
-        evidence = self._evidence(seen.tokens, plain, relative)
+        evidence = self._evidence(seen.tokens, plain, relative, orders)
         return Explanation(
             face=seen.report,
             area=seen.area,
@@ -460,12 +467,16 @@ class Detector:
             ),
         )
 
-    def _evidence(self, tokens: Tokens, plain: TokenMap, relative: TokenMap) -> Evidence:
+    def _evidence(
+        self, tokens: Tokens, plain: TokenMap, relative: TokenMap, orders: RandomOrders | None
+    ) -> Evidence:
         if self.rule is None:
-            return Evidence(patches=relative.patches, method="contributions")
+            return Evidence(patches=relative.patches, method="contributions", looks=0)
         slope = self.calibration.slope  # the rule knows the head's own logit
         patches = slope * self.rule.read(tokens, plain.patches / slope)
-        return Evidence(patches=patches, method="covering")
+        if orders is None:
+            return Evidence(patches=patches, method="covering", looks=0)
+        return Evidence(patches=mended(patches, orders), method="covering", looks=len(orders.falls))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -44,7 +44,7 @@ def explanation(patches: Float[ndarray, "grid grid"] | None = None, **changes: A
         face=face,
         area=AREA,
         crop=np.zeros((CROP, CROP, 3), dtype=np.uint8),
-        evidence=Evidence(patches=grid, method="contributions"),
+        evidence=Evidence(patches=grid, method="contributions", looks=0),
         contributions=tokens,
         gradient_x_token=replace(tokens, rest=-0.5),
         channels=np.arange(30, dtype=np.float32),
@@ -84,7 +84,7 @@ def test_a_map_no_better_than_chance_leaves_the_plain_picture() -> None:
 def test_a_withheld_map_leaks_no_number_either() -> None:
     faint, strong = (
         figure(
-            explanation(trust=BAD, evidence=Evidence(patches=p, method="contributions")),
+            explanation(trust=BAD, evidence=Evidence(patches=p, method="contributions", looks=0)),
             REPORT,
             photo(),
             "a.jpg",
@@ -134,11 +134,12 @@ def test_the_figure_says_verdict_doubt_reasons_trust_and_what_has_no_place(
 
 
 def test_a_map_of_what_covering_does_says_that_it_is_an_estimate(written: list[str]) -> None:
-    evidence = Evidence(patches=spot(0, 2, 1.5), method="covering")
+    evidence = Evidence(patches=spot(0, 2, 1.5), method="covering", looks=54)
     figure(explanation(spot(1, 1, 3.0), evidence=evidence), REPORT, photo(), "a.jpg")
     text = " ".join(written)
     assert "fall of the logit if covered, estimated" in text
     assert "The logit is +3.31." in text
+    assert "from tokens and 54 looks at covered copies" in text
     assert "places do not add up to the logit." in text
     assert "belongs to no place" not in text
 
@@ -315,6 +316,7 @@ def test_the_numbers_are_json_and_the_parts_add_up_to_the_logit() -> None:
     assert data["contributions"]["patches"][1][2] == 3.0
     assert data["evidence"] == {
         "method": "contributions",
+        "looks": 0,
         "patches": data["contributions"]["patches"],
     }
     assert data["face"]["decision"] == "ai"

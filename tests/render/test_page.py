@@ -108,7 +108,7 @@ def explanation(face: FaceReport = FACE, trust: Faithfulness | None = GOOD) -> E
         face=face,
         area=Box(left=20.0, top=10.0, width=80.0, height=80.0),
         crop=np.zeros((64, 64, 3), dtype=np.uint8),
-        evidence=Evidence(patches=patches, method="covering"),
+        evidence=Evidence(patches=patches, method="covering", looks=54),
         contributions=tokens,
         gradient_x_token=tokens,
         channels=np.arange(30, dtype=np.float32),

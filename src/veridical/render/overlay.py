@@ -438,10 +438,13 @@ def trust_in_words(trust: Faithfulness | None) -> str:
 def _shared_out(explanation: Explanation) -> str:
     """Say what the map shares out, and what it does not."""
     parts = explanation.contributions
-    if explanation.evidence.method == "covering":
+    evidence = explanation.evidence
+    if evidence.method == "covering":
+        looks = f" and {evidence.looks} looks at covered copies" if evidence.looks else ""
         return (
-            f"The logit is {parts.logit:+.2f}. The map estimates by how much it falls when a place "
-            "is covered (where it is blue, it rises); places do not add up to the logit."
+            f"The logit is {parts.logit:+.2f}. The map estimates, from tokens{looks}, by how much "
+            "it falls when a place is covered (where it is blue, it rises); places do not add up "
+            "to the logit."
         )
     placeless = parts.prefix + parts.rest
     return (
@@ -513,7 +516,11 @@ def panel_data(explanation: Explanation) -> dict[str, object]:
 
 
 def _evidence_data(evidence: Evidence) -> dict[str, object]:
-    return {"method": evidence.method, "patches": _rows(evidence.patches)}
+    return {
+        "method": evidence.method,
+        "looks": evidence.looks,
+        "patches": _rows(evidence.patches),
+    }
 
 
 def _rows(patches: Float[ndarray, "grid grid"]) -> list[list[float | None]]:

@@ -15,8 +15,9 @@ rule as it is.
 
 import io
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -38,7 +39,7 @@ VERSION = 1  # part of the cache key: raise it when other sets are drawn, or cov
 SETS = 8  # covered of each picture, where many pictures cannot be afforded
 FEWEST = 10  # pictures; a rule fitted to fewer is none
 FOLDS = 5
-DIRECTIONS = 256  # principal directions of the tokens that the rule may use
+DIRECTIONS = 1024  # principal directions of the tokens that the rule may use
 PENALTIES = tuple(float(10**k) for k in np.arange(-3.0, 3.01, 0.5))  # per equation
 _FREE = 1e-2  # penalty of the contributions, as a share of that of the directions
 _PLACES = 0.1  # the same, of the numbers per place
@@ -260,25 +261,26 @@ def fit_rule(seen: Mapping[Sample, Falls], layers: int, *, seed: int = 0) -> Fit
             hint="Add pictures, or train with a recipe that explains none (`explained` of 0).",
         )
     columns = _Columns.of(seen)
-    equations = [columns.equations(falls) for falls in seen.values()]
-    folds = np.random.default_rng(seed).permutation(len(equations)) % FOLDS
-    told: dict[float, list[tuple[ndarray, _Equations]]] = {penalty: [] for penalty in PENALTIES}
-    for fold in range(FOLDS):
-        kept = _sums([one for one, own in zip(equations, folds, strict=True) if own != fold])
-        out = [one for one, own in zip(equations, folds, strict=True) if own == fold]
-        for penalty in PENALTIES:
-            solved = columns.solve(kept, penalty)
-            told[penalty] += [(one.rows @ solved, one) for one in out]
-    scores = {penalty: _correlation(pairs) for penalty, pairs in told.items()}
-    penalty = max(scores, key=lambda one: scores[one])
-    solved = columns.solve(_sums(equations), penalty)
+    folds = np.random.default_rng(seed).permutation(len(seen)) % FOLDS
+    own = list(zip(seen.values(), folds, strict=True))
+    sums = [_sums(columns.equations(one) for one, at in own if at == fold) for fold in range(FOLDS)]
+    solved = [
+        np.column_stack([columns.solve(rest, penalty) for penalty in PENALTIES])
+        for fold in range(FOLDS)
+        for rest in [reduce(_Sums.plus, sums[:fold] + sums[fold + 1 :])]
+    ]
+    # Rows are made anew rather than kept: of a thousand pictures they would take gigabytes.
+    foretold = [_foretold(columns.equations(one), solved[fold]) for one, fold in own]
+    *told, added, fell = np.concatenate(foretold).T
+    scores = [_correlation(one, fell) for one in told]
+    best = int(np.argmax(scores))
     return FittedRule(
-        rule=columns.rule(solved, layers),
+        rule=columns.rule(columns.solve(reduce(_Sums.plus, sums), PENALTIES[best]), layers),
         pictures=len(seen),
         sets=len(next(iter(seen.values())).falls),
-        penalty=penalty,
-        correlation=scores[penalty],
-        of_contributions=_correlation([(one.rows[:, 0], one) for one in equations]),
+        penalty=PENALTIES[best],
+        correlation=scores[best],
+        of_contributions=_correlation(added, fell),
     )
 
 
@@ -383,7 +385,7 @@ class _Equations:
     falls: Float[ndarray, " sets"]
     root: Float[ndarray, " sets"]
 
-    def placed(self, values: Float[ndarray, " sets"]) -> Float[ndarray, " sets"]:
+    def placed(self, values: Float[ndarray, "sets n"]) -> Float[ndarray, "sets n"]:
         """Return what is left of values when what goes with the size alone is taken off."""
         size = np.column_stack([self.root, 1 / self.root])
         rest: ndarray = values - size @ np.linalg.lstsq(size, values, rcond=None)[0]
@@ -398,15 +400,32 @@ class _Sums:
     moment: Float[ndarray, " columns"]
     count: int
 
+    def plus(self, other: "_Sums") -> "_Sums":
+        """Return the sums over both."""
+        return _Sums(
+            gram=self.gram + other.gram,
+            moment=self.moment + other.moment,
+            count=self.count + other.count,
+        )
 
-def _sums(equations: Sequence[_Equations]) -> _Sums:
-    rows = np.concatenate([one.rows for one in equations])
-    falls = np.concatenate([one.falls for one in equations])
-    return _Sums(gram=rows.T @ rows, moment=rows.T @ falls, count=len(falls))
+
+def _sums(equations: Iterable[_Equations]) -> _Sums:
+    return reduce(
+        _Sums.plus,
+        (
+            _Sums(gram=one.rows.T @ one.rows, moment=one.rows.T @ one.falls, count=len(one.falls))
+            for one in equations
+        ),
+    )
 
 
-def _correlation(pairs: Sequence[tuple[Float[ndarray, " sets"], _Equations]]) -> float:
-    told = np.concatenate([one.placed(values) for values, one in pairs])
-    fell = np.concatenate([one.placed(one.falls) for _, one in pairs])
+def _foretold(
+    of: _Equations, solved: Float[ndarray, "columns penalties"]
+) -> Float[ndarray, "sets n"]:
+    """Return what each penalty foretells, what contributions do, and what was; places alone."""
+    return of.placed(np.column_stack([of.rows @ solved, of.rows[:, 0], of.falls]))
+
+
+def _correlation(told: Float[ndarray, " n"], fell: Float[ndarray, " n"]) -> float:
     size = float(np.sqrt((told @ told) * (fell @ fell)))
     return float(told @ fell) / size if size > 0 else 0.0
