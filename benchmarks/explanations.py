@@ -8,6 +8,8 @@ orders and an edge detector: deletion and insertion with three removals, sensiti
 that a map takes, in looks of the encoder.
 
 **decided**: the map that is drawn, on every decided picture of `val`, by the package's own test.
+What is drawn is the map that the rule reads off tokens, mended by the looks of that test. Where
+these would cost too much, *rule* is the map before it was mended.
 
 **composites**: faces of which a region was replaced (`benchmarks.composites`): does the map point
 at it?
@@ -61,7 +63,7 @@ from veridical.engines import Threads
 from veridical.folders import read_samples
 from veridical.images import Photo, read_photo
 from veridical.report import Decision
-from veridical.saliency import occlusion, relative_map, token_map
+from veridical.saliency import mended, occlusion, random_orders, relative_map, token_map
 from veridical.samples import Sample
 from veridical.splits import thinned
 from veridical.tokens import Tokens, pool
@@ -79,6 +81,7 @@ SUBSETS = 8  # of each size
 PICTURES = {Decision.AI: 8, Decision.REAL: 8, Decision.UNDECIDED: 4}
 OF_EACH = 40  # bases of a kind of composite
 LEARNT = 20  # pictures of a source that heads learn from
+MENDED = 4  # every fourth composite's map is mended as those that are drawn are
 THOROUGH = 20  # every twentieth composite is shown to the dear methods, too
 LEVELS = (0, 2, 11)  # blocks drawn anew; 0 is the head alone
 SANITY = 3  # pictures whose model is drawn anew
@@ -140,17 +143,20 @@ def maps_of(bench: Bench, seen: Explanation, *, dear: bool) -> tuple[dict[str, M
     took: Record = {"gradient x token": time.perf_counter() - start}
     relative_map(plain, tokens, detector.pooling, gradient, detector.head.centre)
     took["contributions"] = time.perf_counter() - start
-    took["drawn"] = took["contributions"]
+    found: dict[str, Map] = {}
+    if seen.evidence.looks:
+        found["drawn"] = seen.evidence.patches
     if detector.rule is not None:
         start = time.perf_counter()
-        detector.rule.read(tokens, plain.patches)
-        took["drawn"] = took["gradient x token"] + time.perf_counter() - start
-    found: dict[str, Map] = {
-        "drawn": seen.evidence.patches,
-        "contributions": seen.contributions.patches,
-        "gradient x token": seen.gradient_x_token.patches,
-    }
+        found["rule"] = by_rule(detector, tokens, seen.gradient_x_token.patches)
+        took["rule"] = took["gradient x token"] + time.perf_counter() - start
+    found["contributions"] = seen.contributions.patches
+    found["gradient x token"] = seen.gradient_x_token.patches
     if dear:
+        if "rule" in found:
+            start = time.perf_counter()
+            mended(found["rule"], random_orders(seen.crop, tokens.grid, bench.logit))
+            took["drawn"] = took["rule"] + time.perf_counter() - start
         for name, method in methods(bench).items():
             start = time.perf_counter()
             found[name] = method(seen.crop)
@@ -180,9 +186,14 @@ def per_patch(pixels: Float[ndarray, "size size"], grid: int) -> Map:
     return mean
 
 
-def explained(bench: Bench, photo: Photo) -> tuple[Explanation, float] | None:
-    """Judge a picture and explain its largest face; also the seconds of one look of the encoder."""
-    _, faces = bench.detector.explain(photo, trust=False)
+def explained(
+    bench: Bench, photo: Photo, *, trust: bool = False
+) -> tuple[Explanation, float] | None:
+    """Judge a picture and explain its largest face; also the seconds of one look of the encoder.
+
+    Only with `trust` is the map the one that is drawn: the looks of its test mend it.
+    """
+    _, faces = bench.detector.explain(photo, trust=trust)
     if not faces or faces[0].face.verdict is None:
         return None
     start = time.perf_counter()
@@ -229,7 +240,7 @@ def judge(bench: Bench) -> Callable[[Sample], Record]:
 
 def measured(bench: Bench, sample: Sample) -> Record:
     """Hold the maps of one picture against what the model does."""
-    found = explained(bench, read_photo(sample.path))
+    found = explained(bench, read_photo(sample.path), trust=True)
     if found is None:
         return {"path": str(sample.path), "maps": {}}
     seen, look = found
@@ -361,7 +372,7 @@ def pointed(
         return
     for region in REGIONS:
         made = composite(part, donor, region, seed=rank)
-        found = explained(bench, read_photo(made.data))
+        found = explained(bench, read_photo(made.data), trust=rank % MENDED == 0)
         if found is None:
             continue
         seen, _ = found
@@ -409,7 +420,7 @@ def randomised(bench: Bench) -> list[Record]:
                     name: spearman(values, own[name])
                     for name, values in through(bench, network, crop).items()
                     # The rule reads tokens, and these are still the same.
-                    if level or name != "drawn"
+                    if level or name != "rule"
                 }
                 for level, network in drawn
             },
@@ -434,9 +445,15 @@ def of_tokens(
     plain = token_map(tokens, detector.pooling, gradient, 0.0).patches
     found = {"gradient x token": plain}
     if detector.rule is not None:
-        slope = detector.calibration.slope
-        found["drawn"] = slope * detector.rule.read(tokens, plain / slope)
+        found["rule"] = by_rule(detector, tokens, plain)
     return found
+
+
+def by_rule(detector: Detector, tokens: Tokens, plain: Map) -> Map:
+    """Return the map that the detector's rule reads off tokens, in calibrated logits."""
+    assert detector.rule is not None
+    slope = detector.calibration.slope
+    return slope * detector.rule.read(tokens, plain / slope)
 
 
 def labels(bench: Bench) -> list[Record]:
@@ -464,7 +481,7 @@ def labels(bench: Bench) -> list[Record]:
         tokens = detector.backbone.tokens(found[0].crop[None])[0]
         features = pool(tokens, detector.pooling)
         own = {
-            "drawn": found[0].evidence.patches,
+            "rule": found[0].evidence.patches,
             "gradient x token": found[0].gradient_x_token.patches,
         }
         return {
@@ -534,7 +551,8 @@ def kept(
 ) -> list[Record]:
     """Return the record of every item, those of an interrupted run as they were."""
     kind = "quick-" if bench.quick else ""
-    path = bench.work / f"maps-{kind}{part}-{bench.detector.model}.jsonl"
+    rule = bench.detector.card.get("explainer", {}).get("sha256", "none")[:8]
+    path = bench.work / f"maps-{kind}{part}-{bench.detector.model}-{rule}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     known: dict[str, Record] = {}
     if path.is_file():

@@ -17,6 +17,7 @@ RIVALS = 9
 BEATEN = 0.9  # share of the decided pictures on which the drawn map has to beat random orders
 POINTED = 0.75
 OF_THE_ENCODER = 0.1
+CALLED = ("drawn", "rule", "edges")  # maps that are held against composites called `ai`
 
 
 def share(hits: int, total: int) -> str:
@@ -67,8 +68,8 @@ def faithful_page(records: Sequence[Record]) -> str:
             for name in names
         ),
     )
-    drawn = _ratio(found, "drawn")
-    met = "Met." if drawn <= OF_THE_ENCODER else "**Not met.**"
+    rule = _ratio(found, "rule")
+    met = "met" if rule <= OF_THE_ENCODER else "**not met**"
     return (
         f"{len(found)} pictures of `val` ({counts}). Gains over the mean of {RIVALS} random "
         "orders, in logits, signed towards the side of the picture's own logit: positive is better "
@@ -79,8 +80,9 @@ def faithful_page(records: Sequence[Record]) -> str:
         "logit falls (Pearson's correlation over regions of one size, 0 for a map that knows "
         "nothing).\n\n"
         f"{correlations}\n\n"
-        f"Target: the drawn map takes at most {percent(OF_THE_ENCODER)} of the encoder's time; it "
-        f"takes {percent(drawn)}. {met}"
+        f"Target: the map takes at most {percent(OF_THE_ENCODER)} of the encoder's time. Read off "
+        f"tokens, by the rule alone, it takes {percent(rule)}: {met}. The map that is drawn is "
+        "mended by the looks that its test takes anyway, and costs nothing beside them."
     )
 
 
@@ -176,7 +178,7 @@ def _pointing(own: Sequence[Record], name: str, region: str | None) -> str:
 
 
 def _chance(own: Sequence[Record], region: str | None) -> str:
-    areas = [o["hits"]["drawn"]["area"] for o in own if region is None or o["region"] == region]
+    areas = [o["hits"]["edges"]["area"] for o in own if region is None or o["region"] == region]
     return f"{np.mean(areas):.2f}" if areas else ""
 
 
@@ -213,23 +215,22 @@ def _called_ai(found: Sequence[Record]) -> str:
         ("generated in real", "hits", "at the generated region"),
         ("real in generated", "rest", "at what is left of the generated face"),
     ):
-        own = [o for o in found if o["kind"] == kind and o["decision"] == "ai"]
-        hits = [o[key]["drawn"]["pointed"] for o in own]
-        chance = f"{np.mean([o[key]['drawn']['area'] for o in own]):.2f}" if own else ""
-        edge = [o[key]["edges"]["pointed"] for o in own]
+        own = [o[key] for o in found if o["kind"] == kind and o["decision"] == "ai"]
         lines.append(
             [
                 f"{kind}, {what}",
-                share(sum(hits), len(hits)),
-                share(sum(edge), len(edge)),
-                chance,
-                str(len(own)),
+                *(_hits([o[name]["pointed"] for o in own if name in o]) for name in CALLED),
+                f"{np.mean([o['edges']['area'] for o in own]):.2f}" if own else "",
             ]
         )
     return (
         f"Target: a pointing game of at least {POINTED} on composites that are called `ai`.\n\n"
-        + grid(["composites called `ai`", "drawn", "edges", "chance", "how many"], lines)
+        + grid(["composites called `ai`", *CALLED, "chance"], lines)
     )
+
+
+def _hits(pointed: Sequence[bool]) -> str:
+    return f"{share(sum(pointed), len(pointed))} ({len(pointed)})" if pointed else "none"
 
 
 # --- sanity --------------------------------------------------------------------------------------

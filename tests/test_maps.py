@@ -250,21 +250,20 @@ def test_the_table_of_faithfulness_says_what_was_kept() -> None:
         return {
             "decision": decision,
             "look": 0.1,
-            "seconds": {"drawn": seconds},
+            "seconds": {"rule": seconds},
             "maps": {
-                "drawn": dict.fromkeys(REMOVALS, scores),
+                "rule": dict.fromkeys(REMOVALS, scores),
                 "random": dict.fromkeys(REMOVALS, nothing),
             },
         }
 
     text = faithful_page([record(9, 0.001, "ai"), record(8, 0.002, "real"), {"maps": {}}])
     assert "2 pictures of `val` (1 ai, 1 real, 0 undecided)" in text
-    assert "| drawn | +0.50 / +1.50 | +0.50 / +1.50 | +0.50 / +1.50 | 50 % / 50 % / 50 % |" in text
+    assert "| rule | +0.50 / +1.50 | +0.50 / +1.50 | +0.50 / +1.50 | 50 % / 50 % / 50 % |" in text
     assert "| random | " in text
     assert "| 0.015 |" in text
-    assert text.endswith("Met.")
-    slow = faithful_page([record(9, 0.02, "ai")])
-    assert slow.endswith("**Not met.**")
+    assert "it takes 1.5 %: met." in text
+    assert "it takes 20.0 %: **not met**." in faithful_page([record(9, 0.02, "ai")])
 
 
 def test_the_share_of_maps_that_hold_decides_the_target() -> None:
@@ -280,7 +279,9 @@ def test_the_share_of_maps_that_hold_decides_the_target() -> None:
 def test_composites_are_counted_by_kind_and_region() -> None:
     def one(kind: str, region: str, rank: int, pointed: bool, decision: str) -> dict[str, Any]:
         found = {"pointed": pointed, "iou": 0.5, "area": 0.1}
-        maps = {"drawn": found, "edges": {**found, "pointed": False}}
+        maps = {"rule": found, "edges": {**found, "pointed": False}}
+        if rank == 0:  # not every map is mended
+            maps["drawn"] = found
         logit = 0.5 if kind == "generated in real" else 0.2
         return {
             "kind": kind,
@@ -299,27 +300,29 @@ def test_composites_are_counted_by_kind_and_region() -> None:
     ]
     text = composites_page(records)
     assert "**Generated in real**: 2 composites, called 1 `ai`, 0 `real`, 1 `undecided`." in text
-    assert "| drawn | 0.50 (2) |" in text
+    assert "| rule | 0.50 (2) |" in text
+    assert "| drawn | 1.00 (1) |" in text
     assert "| eyes | 2 | +0.30 |" in text
-    assert "| generated in real, at the generated region | 100" in text
-    assert "| real in generated, at what is left of the generated face | none | none |" in text
+    assert "| generated in real, at the generated region | 100.0 % [21, 100] (1) |" in text
+    left = "| real in generated, at what is left of the generated face |"
+    assert f"{left} none | none | none |  |" in text
 
 
 def test_the_sanity_tables_say_how_alike_maps_stay() -> None:
     own = [[1.0, 2.0], [3.0, 4.0]]
     found = {
-        "levels": {"0": {"input-gradient": 0.1}, "4": {"input-gradient": -0.2, "drawn": 0.3}},
-        "maps": {"input-gradient": own, "drawn": own},
+        "levels": {"0": {"input-gradient": 0.1}, "4": {"input-gradient": -0.2, "rule": 0.3}},
+        "maps": {"input-gradient": own, "rule": own},
     }
     text = randomised_page([found, found, {"levels": {}}])
     assert "| map | head | and 4 blocks | other pictures |" in text
     assert "| input-gradient | +0.10 | -0.20 | +1.00 |" in text
-    assert "| drawn |  | +0.30 | +1.00 |" in text
+    assert "| rule |  | +0.30 | +1.00 |" in text
     alike = {
-        "again": {"drawn": 0.9},
-        "weights": {"drawn": 0.0},
-        "labels 0": {"drawn": 0.2},
-        "labels 1": {"drawn": -0.2},
+        "again": {"rule": 0.9},
+        "weights": {"rule": 0.0},
+        "labels 0": {"rule": 0.2},
+        "labels 1": {"rule": -0.2},
     }
     table = labels_page([{"alike": alike}, {"alike": {}}])
     assert "| fitted again, right labels | 1 | +0.90, +0.90 to +0.90 |" in table
