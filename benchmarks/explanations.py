@@ -81,7 +81,7 @@ SUBSETS = 8  # of each size
 PICTURES = {Decision.AI: 8, Decision.REAL: 8, Decision.UNDECIDED: 4}
 OF_EACH = 40  # bases of a kind of composite
 LEARNT = 20  # pictures of a source that heads learn from
-MENDED = 4  # every fourth composite's map is mended as those that are drawn are
+MENDED = 8  # every eighth composite's map is mended as those that are drawn are
 THOROUGH = 20  # every twentieth composite is shown to the dear methods, too
 LEVELS = (0, 2, 11)  # blocks drawn anew; 0 is the head alone
 SANITY = 3  # pictures whose model is drawn anew
@@ -328,7 +328,7 @@ def composites(bench: Bench) -> list[Record]:
         for rank, i in enumerate(draw.permutation(len(bases))[: bench.few(OF_EACH, 1)]):
             jobs.append((kind, rank, bases[int(i)], donors))
     # The dear ones last: a run that is stopped has the cheap maps of all kinds.
-    jobs.sort(key=lambda job: dear(job[0], job[1]))
+    jobs.sort(key=lambda job: shown(job[0], job[1], THOROUGH))
     return kept(
         bench,
         "composites",
@@ -338,9 +338,9 @@ def composites(bench: Bench) -> list[Record]:
     )
 
 
-def dear(kind: Kind, rank: int) -> bool:
-    """Whether a composite is shown to the dear methods, too."""
-    return rank % THOROUGH == 0 and kind != "real in real"
+def shown(kind: Kind, rank: int, every: int) -> bool:
+    """Whether a composite is one of those that take many looks."""
+    return rank % every == 0 and kind != "real in real"
 
 
 def part_of(bench: Bench, sample: Sample) -> Part | None:
@@ -372,7 +372,7 @@ def pointed(
         return
     for region in REGIONS:
         made = composite(part, donor, region, seed=rank)
-        found = explained(bench, read_photo(made.data), trust=rank % MENDED == 0)
+        found = explained(bench, read_photo(made.data), trust=shown(kind, rank, MENDED))
         if found is None:
             continue
         seen, _ = found
@@ -380,7 +380,7 @@ def pointed(
         assert verdict is not None
         mask = made.mask_in(seen.area, bench.detector.backbone.spec.grid)
         grid = mask.shape[0]
-        maps, _ = maps_of(bench, seen, dear=dear(kind, rank))
+        maps, _ = maps_of(bench, seen, dear=shown(kind, rank, THOROUGH))
         sign = -1.0 if kind == "real in generated" else 1.0
         maps["edges"] = sign * edges(seen.crop, grid)
         maps["random"] = np.random.default_rng(rank).normal(size=(grid, grid))
