@@ -9,8 +9,8 @@ rule, and the model stays the same one. FOLDER is the model in the package unles
 it when you like: it goes on where it stopped. Needs `veridical[train]`; about half an hour on two
 cores.
 
-The rule in the package is from 1,049 pictures that `--most 100` draws, with `--sets 300`. That is half
-a day on two cores; a graphics card took those looks, by the same 8-bit sums.
+The rule in the package is from 1,049 pictures that `--most 100` draws, with `--sets 300`. That is
+half a day on two cores; a graphics card took those looks, by the same 8-bit sums.
 """
 
 import argparse
