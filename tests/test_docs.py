@@ -249,7 +249,9 @@ def numbers() -> dict[str, list[str]]:
         "explanations.md": [
             f"in {saliency._STEPS} steps",
             f"With {saliency._RIVALS} random orders",
-            f"takes {2 * saliency._STEPS * (saliency._RIVALS + 1) + 1} more passes",
+            f"take {2 * saliency._STEPS * saliency._RIVALS + 1} more passes",
+            f"each map takes {2 * saliency._STEPS}.",
+            f"These are {2 * saliency._STEPS * saliency._RIVALS} looks",
             f"the {overlay._CHANNELS} largest",
             f"up to the {MOST_FACES} largest",
             f"`{overlay.EXPLANATION}`",
