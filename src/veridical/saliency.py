@@ -100,7 +100,8 @@ def relative_map(
     """Return contributions relative to a picture with the pooled features `baseline`.
 
     Token i of a mean over n then adds gradient . (token_i - baseline) / n; what the baseline alone
-    says goes to the rest. With the mean of the training pictures this is the map we draw.
+    says goes to the rest. With the mean of the training pictures this is the map that is drawn
+    where a model has no rule.
 
     Args:
         plain: `token_map` of the same tokens, pooling and gradient.
