@@ -61,6 +61,10 @@ def _one(setting: Setting, precision: str, rounds: int) -> Record:
         ),
         "channel importance": lambda: channel_importance(gradient),
     }
+    if detector.rule is not None:
+        rule = detector.rule
+        plain = token_map(tokens, detector.pooling, gradient, rest).patches
+        parts["the rule's map"] = lambda: rule.read(tokens, plain)
     for work in parts.values():
         work()
     taken: dict[str, list[float]] = {name: [] for name in parts}

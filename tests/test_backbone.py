@@ -1,12 +1,16 @@
+import platform
+import runpy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from veridical import backbone
 from veridical.arrays import ndarray
 from veridical.backbone import Backbone, BackboneSpec, OnnxBackbone, unpack
 from veridical.errors import ModelDamaged
@@ -133,6 +137,50 @@ def test_crops_of_another_size_are_refused(tiny_backbone: OnnxBackbone, size: in
 
 def test_no_crops_give_no_tokens(tiny_backbone: OnnxBackbone) -> None:
     assert tiny_backbone.tokens(np.zeros((0, 32, 32, 3), dtype=np.uint8)) == ()
+
+
+# --- products of bytes -------------------------------------------------------------------------
+
+EXTREMES = Path(str(files("veridical"))) / "models" / "extremes.onnx"
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8, 197])
+@pytest.mark.parametrize("fast", [True, False])
+def test_products_of_the_largest_bytes_are_exact(
+    rows: int, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them overflow 16 bits, where the fast kernels of x86 without VNNI stop."""
+    if not fast:
+        monkeypatch.setattr(backbone, "saturates", lambda: True)
+    session = backbone._open(EXTREMES, 1)
+    inner = session.get_inputs()[0].shape[1]
+    (y,) = session.run(None, {"x": np.full((rows, inner), 255, np.uint8)})
+    assert (y == inner * 255 * 127).all()
+
+
+def test_the_exact_products_of_other_processors_are_the_same(
+    graph: tuple[Path, BackboneSpec], crops: ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = bits(OnnxBackbone(*graph, threads=1).tokens(crops))
+    monkeypatch.setattr(backbone, "saturates", lambda: True)
+    assert bits(OnnxBackbone(*graph, threads=1).tokens(crops)) == own
+
+
+@pytest.mark.skipif(
+    not Path("/proc/cpuinfo").is_file() or platform.machine() != "x86_64",
+    reason="needs Linux to tell what an x86 processor can do",
+)
+def test_fast_products_are_taken_where_the_processor_has_exact_ones() -> None:
+    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
+    if "avx2" not in flags:
+        pytest.skip("older processors have kernels of other kinds")
+    assert backbone.saturates() == (not {"avx512_vnni", "avx_vnni"} & set(flags))
+
+
+def test_the_extremes_are_what_their_script_makes() -> None:
+    onnx = pytest.importorskip("onnx")
+    made = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "make_extremes.py"))
+    assert onnx.load(str(EXTREMES)) == made["extremes"]()
 
 
 # --- graphs that are none ----------------------------------------------------------------------
