@@ -442,9 +442,19 @@ def test_every_reason_is_said_plainly(reason: Reason) -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_says_its_number_or_needs_none(reason: Reason) -> None:
-    (says,) = because([reason], 0.995)
+    (says,) = because([reason], replace(REPORT, coverage=0.995))
     assert "stated" not in says
     assert says == reason.says.replace("the stated coverage", "99.5 % coverage")
+
+
+def test_two_promises_are_both_said() -> None:
+    two = replace(REPORT, coverage=0.9, coverage_of_reals=0.97, coverage_of_ai=0.9)
+    assert list(because([Reason.WITHIN_COVERAGE, Reason.BOTH_PLAUSIBLE], two)) == [
+        "one answer alone fits at 97 % (real) and 90 % (AI) coverage",
+        "both answers fit at 97 % (real) and 90 % (AI) coverage",
+    ]
+    same = replace(two, coverage_of_reals=0.9)
+    assert list(because([Reason.BOTH_PLAUSIBLE], same)) == ["both answers fit at 90 % coverage"]
 
 
 def test_a_promise_is_not_rounded() -> None:

@@ -418,7 +418,7 @@ def _facts(explanation: Explanation, report: Report, width: int) -> Iterator[_Fa
         says = f"{share(verdict.p_ai)}, {interval}"
         yield _Fact(label="P(ai)", lines=(says,), belief=verdict)
         yield _Fact(label="Doubt", lines=wrapped(sentence(in_words(verdict)), width))
-    why = " ".join(map(sentence, because(face.reasons, report.coverage)))
+    why = " ".join(map(sentence, because(face.reasons, report)))
     yield _Fact(label="Why", lines=wrapped(why, width))
     yield _Fact(label="Map", lines=wrapped(trust_in_words(explanation.trust), width))
     yield _Fact(label="Logit", lines=wrapped(_shared_out(explanation), width))

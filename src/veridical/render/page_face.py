@@ -248,7 +248,7 @@ def _facts(verdict: Verdict, report: Report) -> Iterator[tuple[str, str]]:
         "P(ai)",
         f"{share(verdict.p_ai)}, {percent(report.level)} credible interval {low} to {high}",
     )
-    yield "Reasons", " ".join(map(sentence, because(verdict.reasons, report.coverage)))
+    yield "Reasons", " ".join(map(sentence, because(verdict.reasons, report)))
     yield "Doubt", sentence(in_words(verdict))
     copies = verdict.stability
     if copies is None:

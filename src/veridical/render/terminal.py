@@ -203,10 +203,17 @@ def _count(pictures: float) -> str:
     return f"{whole:,}"
 
 
-def because(reasons: Iterable[Reason], coverage: float) -> Iterator[str]:
-    """Return each reason in words, with the coverage as the number that it is."""
+def because(reasons: Iterable[Reason], report: Report) -> Iterator[str]:
+    """Return each reason in words, with the coverage as the number that it is, or the two numbers.
+
+    Args:
+        reasons: Of the report, or of one of its faces.
+        report: Says what is promised.
+    """
+    reals, ai = (percent(report.promise(mistake)) for mistake in (Decision.AI, Decision.REAL))
+    stated = f"{reals} coverage" if reals == ai else f"{reals} (real) and {ai} (AI) coverage"
     for reason in reasons:
-        yield reason.says.replace("the stated coverage", f"{percent(coverage)} coverage")
+        yield reason.says.replace("the stated coverage", stated)
 
 
 def of_cues(cues: Answers) -> Iterator[tuple[str, str]]:
@@ -348,7 +355,7 @@ def _show_report(
         block.add_row("Doubt", Text(sentence(in_words(lead))))
     if lead and lead.stability:
         block.add_row("Copies", Text(sentence(of_copies(lead.stability))))
-    why = "\n".join(map(sentence, because(report.reasons, report.coverage)))
+    why = "\n".join(map(sentence, because(report.reasons, report)))
     block.add_row("Why", Text(why))
     if len(report.faces) > 1:
         block.add_row("Faces", _faces(report.faces))
@@ -413,7 +420,7 @@ def _face(number: int, face: FaceReport) -> Iterator[Text]:
 def _details(report: Report) -> Iterator[tuple[str, str]]:
     if len(report.faces) > 1:
         for number, face in enumerate(report.faces, start=1):
-            yield f"Face {number}", "; ".join(because(face.reasons, report.coverage))
+            yield f"Face {number}", "; ".join(because(face.reasons, report))
     yield "Steps", "; ".join(report.steps) or "none"
     yield "Picture", f"{report.width} x {report.height} px, SHA-256 {report.sha256}"
     yield "Model", f"{report.model}, veridical {report.version}"
