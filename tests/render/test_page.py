@@ -267,8 +267,9 @@ def test_a_page_says_what_a_person_needs() -> None:
         "One answer alone fits at 95 % coverage.",
         "jpeg-60 0.950, screenshot-0.8 0.910; the verdict stays",
         "0.40, where 1 is the limit",
-        "2.00 logits speak for AI-GENERATED, most in the upper left",
-        "1.00 logits speak for REAL, most in the lower right",
+        "places speak for AI-GENERATED, the strongest in the upper left",
+        "places speak for REAL, the strongest in the lower right",
+        "Its places do not add up to the answer",
         "Map beats 9 of 9 random orders (deletion +0.80, insertion +0.50 logits).",
         "Covering the upper left changed P(ai) most, by -0.25.",
         "What the network saw: +15.6 dB (+5.2 bits).",
@@ -291,6 +292,7 @@ def test_a_withheld_map_is_not_there_and_the_page_says_why() -> None:
     assert "No map is shown." in text
     assert "more than 2 of these 9 did. A map that does not beat them all may be chance." in text
     assert "grey under a map" not in text
+    assert "do not add up to the answer" not in text
     assert "grey under a map" in words(page())
 
 
@@ -341,6 +343,10 @@ def test_places_have_names() -> None:
     assert place(0.1, 0.9) == "upper right"
     assert place(0.5, 0.5) == "middle"
     assert place(1.0, 0.0) == "lower left"
+    assert map_in_words(np.array([[3.0, 1.0], [0.0, -2.0]])) == (
+        "2 of 4 places speak for AI-GENERATED, the strongest in the upper left; "
+        "1 of 4 places speak for REAL, the strongest in the lower right."
+    )
     assert map_in_words(np.zeros((2, 2))) == "No place spoke for either."
 
 

@@ -64,6 +64,14 @@ def of_face(
     ]
     yield Gallery(figures=tuple(figures))
     yield Words(text=_tested(trust))
+    if explanation.evidence.method == "covering" and (trust is None or trust.holds):
+        yield Words(
+            text=(
+                "The map estimates how the answer would move if a place were covered. Its places "
+                "do not add up to the answer: more of them can speak for one side, and the face "
+                "as a whole for the other."
+            )
+        )
     withheld = [one.name for one in explanation.further if one.trust and not one.trust.holds]
     if withheld:
         yield Words(text=f"Withheld, as no better than random maps: {', '.join(withheld)}.")
@@ -170,14 +178,16 @@ def _map(
 
 
 def map_in_words(patches: Float[ndarray, "grid grid"]) -> str:
-    """Say what a map shows."""
+    """Say what a map shows: how many places, and not their sum, which may mean nothing."""
     told = []
     for decision, side in ((Decision.AI, patches), (Decision.REAL, -patches)):
         row, column = np.unravel_index(int(np.argmax(side)), side.shape)
         if side[row, column] > 0:
             where = place((row + 0.5) / side.shape[0], (column + 0.5) / side.shape[1])
-            total = float(np.clip(side, 0, None).sum())
-            told.append(f"{total:.2f} logits speak for {WORD[decision]}, most in the {where}")
+            told.append(
+                f"{(side > 0).sum()} of {side.size} places speak for {WORD[decision]}, "
+                f"the strongest in the {where}"
+            )
     return f"{sentence('; '.join(told))}" if told else "No place spoke for either."
 
 
