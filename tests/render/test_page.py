@@ -262,11 +262,13 @@ def test_a_page_says_what_a_person_needs() -> None:
     for part in (
         "AI-GENERATED",
         "AI-generated: of 100 real pictures like those in our tests, at most about 5 would be",
-        "about 97 chances in 100 for AI-generated, if 50 % of the pictures are",
+        "about 97 chances in 100 for AI-generated, if 50 % of the pictures are; if 1 % of them "
+        "are, about 27 chances in 100.",
+        "the number at the top is about many",
         "0.973, 90 % credible interval 0.912 to 0.994",
         "One answer alone fits at 95 % coverage.",
-        "jpeg-60 0.950, screenshot-0.8 0.910; the verdict stays",
-        "0.40, where 1 is the limit",
+        "jpeg-60: 0.950, screenshot-0.8: 0.910; the verdict stays",
+        "0.40 from the pictures that the model learnt from; 1 is the limit, this picture is within",
         "places speak for AI-GENERATED, the strongest in the upper left",
         "places speak for REAL, the strongest in the lower right",
         "Its places do not add up to the answer",
@@ -285,6 +287,33 @@ def test_a_page_says_what_a_person_needs() -> None:
         "face 1, 50 x 60 px in the middle, framed: AI-GENERATED",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("aleatoric", "epistemic", "told"),
+    [(0.55, 0.05, True), (0.05, 0.55, False), (0.12, 0.01, False)],
+)
+def test_doubt_about_a_picture_is_not_told_as_a_suspicion(
+    aleatoric: float, epistemic: float, told: bool
+) -> None:
+    verdict = replace(
+        VERDICT, total=aleatoric + epistemic, aleatoric=aleatoric, epistemic=epistemic
+    )
+    report = replace(REPORT, faces=(replace(FACE, verdict=verdict),))
+    assert ("It is no sign that something is wrong with it." in words(page(report))) == told
+
+
+def test_a_page_says_what_rare_pictures_make_of_the_number() -> None:
+    assert "if 1 % of them are, about 27 chances in 100" in words(page())
+    assert "if 1 % of them" not in words(page(replace(REPORT, prior=0.01)))
+
+
+def test_an_undecided_page_has_no_promise_to_compare_with() -> None:
+    verdict = replace(VERDICT, decision=Decision.UNDECIDED, reasons=(Reason.BOTH_PLAUSIBLE,))
+    report = replace(REPORT, faces=(replace(FACE, verdict=verdict, reasons=verdict.reasons),))
+    text = words(page(report))
+    assert "we do not stand behind this number" in text
+    assert "the number at the top" not in text
 
 
 def test_a_withheld_map_is_not_there_and_the_page_says_why() -> None:

@@ -32,8 +32,8 @@ _NO_ROOM = (
 LIMITS = (
     "No verdict is evidence by itself. It is one opinion, with an error rate. Look at the source, "
     "the context and other copies too, and never accuse a person because of it.",
-    "Real does not mean true: a photo can be staged, old, or torn from its context. AI-generated "
-    "does not say who made it, or why.",
+    "Real does not mean true: a photo can be somebody else's, staged, old, or torn from its "
+    "context. AI-generated does not say who made it, or why.",
     "New generators may pass as real. The numbers hold for pictures like those that the model was "
     "tested on, and nobody can promise an error rate for others.",
     "It is about photographs of whole faces. Face swaps, local edits, filters, drawings and 3D "
@@ -149,7 +149,11 @@ def _about(report: Report, name: str) -> Iterator[tuple[str, str]]:
     yield "File", name
     yield "Picture", f"{report.width} x {report.height} px"
     yield "SHA-256", report.sha256
-    yield "On the way in", printable("; ".join(report.steps)) or "nothing was changed"
+    yield (
+        "Done by us",
+        printable("; ".join(report.steps))
+        or ("nothing; what was done to the picture before is not known"),
+    )
     yield "Model", report.model
     yield "Version", f"veridical {report.version}"
     reals, ai = (percent(report.promise(mistake)) for mistake in (Decision.AI, Decision.REAL))

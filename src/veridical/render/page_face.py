@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.cues.shape import Curve, Examined, Map, Marked
 from veridical.detector import Explanation
+from veridical.prior import posterior
 from veridical.render import waterfall
 from veridical.render.blocks import Block, Facts, Figure, Gallery, Heading, Items, Words
 from veridical.render.cues import TITLES, panel
@@ -22,13 +23,14 @@ from veridical.render.overlay import (
     spread,
     trust_in_words,
 )
-from veridical.render.terminal import WORD, because, in_words, percent, sentence, share
+from veridical.render.terminal import WORD, because, doubtful, in_words, percent, sentence, share
 from veridical.report import Decision, Reading, Reason, Report, Verdict
 from veridical.saliency import Faithfulness, FurtherMap
 
 _LETTERS = 22  # px, in pictures that a phone shows at two thirds of their size
 _BAR_SPACE = 12 + 18 + 9 + 5 * _LETTERS  # px, from a map to the end of its bar's labels
 _STRONG = 0.5  # of the strongest patch; from there on a patch gets a sign
+_RARE = 0.01  # share of AI-generated pictures that P(ai) is also told for
 
 
 def of_face(
@@ -95,10 +97,29 @@ def _belief(verdict: Verdict, report: Report) -> Figure:
         ),
         caption=(
             f"The model gives {_in_hundred(verdict.p_ai)} for AI-generated, if "
-            f"{percent(report.prior)} of the pictures are. The thick stretch is its "
-            f"{percent(report.level)} credible interval.{_not_a_verdict(verdict)}"
+            f"{percent(report.prior)} of the pictures are{_where_few_are(verdict, report)}. "
+            f"The thick stretch is its {percent(report.level)} credible interval."
+            f"{_not_that(verdict)}"
         ),
         width=560,
+    )
+
+
+def _where_few_are(verdict: Verdict, report: Report) -> str:
+    """Say what the same evidence is worth where AI-generated pictures are rare."""
+    if report.prior <= _RARE:
+        return ""
+    rarely = _in_hundred(posterior(verdict.p_ai, _RARE, report.prior))
+    return f"; if {percent(_RARE)} of them are, {rarely}"
+
+
+def _not_that(verdict: Verdict) -> str:
+    """Keep people from taking the chance of this picture for the promise at the top."""
+    if verdict.decision is Decision.UNDECIDED:
+        return _not_a_verdict(verdict)
+    return (
+        " This is about this picture; the number at the top is about many: how often a picture of "
+        "the other kind gets this answer by mistake."
     )
 
 
@@ -124,9 +145,16 @@ def _crop(label: str, explanation: Explanation, plain: UInt8[ndarray, "rows colu
         says=(
             f"{label} as the model looked at it: {framing}, {box.width:.0f} x {box.height:.0f} px."
         ),
-        caption=f"What was judged: {box.width:.0f} x {box.height:.0f} px.",
+        caption=f"What was judged: {_extent(explanation)}.",
         photo=True,
     )
+
+
+def _extent(explanation: Explanation) -> str:
+    area, box = explanation.area, explanation.face.box
+    if box == area:
+        return f"the whole frame, {box.width:.0f} x {box.height:.0f} px"
+    return f"the face, {box.width:.0f} x {box.height:.0f} px, and what surrounds it"
 
 
 def _evidence(explanation: Explanation, plain: UInt8[ndarray, "rows columns 3"]) -> Figure:
@@ -243,7 +271,7 @@ def _tested(trust: Faithfulness | None) -> str:
         f"were places picked at random, {trust.rivals} times."
     )
     if trust.holds:
-        return f"{tested} Its own places moved the model's answer more than all of them."
+        return f"{tested} Its own places moved the model's answer more than each of them."
     return (
         f"No map is shown. {tested} Its own places moved the model's answer more than "
         f"{trust.beaten} of these {trust.rivals} did. A map that does not beat them all may be "
@@ -259,24 +287,33 @@ def _facts(verdict: Verdict, report: Report) -> Iterator[tuple[str, str]]:
         f"{share(verdict.p_ai)}, {percent(report.level)} credible interval {low} to {high}",
     )
     yield "Reasons", " ".join(map(sentence, because(verdict.reasons, report)))
-    yield "Doubt", sentence(in_words(verdict))
+    yield "Doubt", " ".join([sentence(in_words(verdict)), *_of_the_picture(verdict)])
     copies = verdict.stability
     if copies is None:
         yield "Copies", "None were looked at. They are only where there is a verdict to take back."
     else:
         each = ", ".join(
-            f"{name} {share(p)}" for name, p in zip(copies.copies, copies.p_ai, strict=True)
+            f"{name}: {share(p)}" for name, p in zip(copies.copies, copies.p_ai, strict=True)
         )
         changed = Reason.CHANGES_UNDER_RECOMPRESSION in verdict.reasons
         kept = "the verdict changes, and is taken back" if changed else "the verdict stays"
-        yield "Copies", f"P(ai) of copies, saved again or made smaller: {each}; {kept}."
+        yield "Copies", f"P(ai) of copies, saved again or made smaller. {each}; {kept}."
     unlike = Reason.UNLIKE_TRAINING in verdict.reasons
-    alike = "too unlike" if unlike else "near enough to"
+    within = "so there is no answer" if unlike else "this picture is within it"
     yield (
         "Distance",
-        f"{verdict.distance:.2f}, where 1 is the limit: {alike} the pictures that the model "
-        "learnt from.",
+        f"{verdict.distance:.2f} from the pictures that the model learnt from; 1 is the limit, "
+        f"{within}.",
     )
+
+
+def _of_the_picture(verdict: Verdict) -> Iterator[str]:
+    """Keep people from reading a suspicion into a doubt about the picture."""
+    if doubtful(verdict) and verdict.aleatoric > verdict.epistemic:
+        yield (
+            "Doubt in the picture: the model finds real and AI-generated pictures like this one "
+            "hard to tell apart. It is no sign that something is wrong with it."
+        )
 
 
 def _adding_up(verdict: Verdict, report: Report, examined: Sequence[Examined]) -> Iterator[Block]:
@@ -285,7 +322,7 @@ def _adding_up(verdict: Verdict, report: Report, examined: Sequence[Examined]) -
     )
     beside = (
         " Hatched and hollow steps are forensic cues. They stay beside the verdict, and do not "
-        "move it."
+        "move it. No weight: on pictures from elsewhere it was of no measured help."
     )
     yield Figure(
         image=waterfall.draw(made),

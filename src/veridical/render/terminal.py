@@ -122,6 +122,11 @@ def in_words(verdict: Verdict) -> str:
     return f"the model is {sure}; {where}"
 
 
+def doubtful(verdict: Verdict) -> bool:
+    """Return whether `in_words` calls the model "not very sure" or "unsure"."""
+    return verdict.total >= _SURENESS[1][0]
+
+
 def of_copies(stability: Stability) -> str:
     """Say what became of P(ai) in copies of the picture."""
     count = len(stability.copies)
