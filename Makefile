@@ -5,7 +5,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-CODE := src tests scripts benchmarks
+CODE := src tests scripts benchmarks research
 
 .PHONY: demo test check format lint types contract docs base clean
 

@@ -21,13 +21,13 @@ from benchmarks.common import (
     ms,
     spread,
 )
-from veridical.backbone import OnnxBackbone
 from veridical.detector import Detector
+from veridical.vision.backbone import OnnxBackbone
 
 
 def measure(setting: Setting) -> Record:
     """Time eight pictures each way, in turns."""
-    size = Detector.load(setting.model).framing.size_px
+    size = Detector.load(setting.model).crop_config.size_px
     crops = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
 
     def batched(backbone: OnnxBackbone, batch: int, _turn: int) -> None:

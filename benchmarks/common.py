@@ -19,9 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from veridical.artifact import CARD, read_model, write_model
 from veridical.detector import spec_from
 from veridical.engines import Engine, Serial, Threads
+from veridical.io.model import CARD, read_model, write_model
 from veridical.train.export import export
 
 T = TypeVar("T")

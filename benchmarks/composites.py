@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.faces import Face, Framing, surroundings
 from veridical.report import Box
+from veridical.vision.faces import CropConfig, Face, crop_box
 
 Region = Literal["eyes", "mouth", "patch", "half face", "face"]
 REGIONS: tuple[Region, ...] = ("eyes", "mouth", "patch", "half face", "face")
@@ -27,7 +27,7 @@ Kind = Literal["generated in real", "real in generated", "real in real"]
 KINDS: tuple[Kind, ...] = ("generated in real", "real in generated", "real in real")
 
 SIDE = 448  # px of a composite: twice what the backbone looks at
-_SMALLEST = 200  # px; a face's surroundings below this would have to be blown up
+_SMALLEST = 200  # px; a face's crop_box below this would have to be blown up
 _EDGE = 0.012  # standard deviation of the soft edge, as a share of the side
 _MOST = 0.03  # root mean square distance of landmarks after alignment, as a share of the side
 _QUALITY = 92
@@ -40,23 +40,23 @@ class Part:
     Attributes:
         pixels: Of the photo.
         face: In it.
-        framing: How the detector cuts it out.
+        crop_config: How the detector cuts it out.
     """
 
     pixels: UInt8[ndarray, "height width 3"]
     face: Face
-    framing: Framing
+    crop_config: CropConfig
 
     @property
     def corner(self) -> tuple[float, float, float]:
         """Left, top and side of what the detector would cut out, px of the photo."""
         height, width = self.pixels.shape[:2]
-        area = surroundings(self.face.box, self.framing, width, height)
+        area = crop_box(self.face.box, self.crop_config, width, height)
         return area.left, area.top, area.width
 
     @property
     def large_enough(self) -> bool:
-        """Whether its surroundings need not be blown up much."""
+        """Whether its crop_box need not be blown up much."""
         return self.corner[2] >= _SMALLEST
 
     @cached_property
@@ -197,7 +197,7 @@ _CORNERS = ((-1, -1), (1, -1), (1, 1), (-1, 1))
 
 
 def _oval(
-    centre: Float[ndarray, "2"], across: Float[ndarray, "2"], down: Float[ndarray, "2"]
+    mean: Float[ndarray, "2"], across: Float[ndarray, "2"], down: Float[ndarray, "2"]
 ) -> list[Float[ndarray, "2"]]:
     turns = np.linspace(0, 2 * np.pi, 73)[:-1]
     return [centre + np.cos(t) * across + np.sin(t) * down for t in turns]

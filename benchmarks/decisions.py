@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.generalisation import AS_DELIVERED
-from veridical.calibration import Calibration
-from veridical.intervals import Measured, wilson
+from veridical.infer.calibration import Calibration
+from veridical.io.samples import Sample
 from veridical.report import Decision
-from veridical.samples import Sample
+from veridical.report import Estimate
+from veridical.stats.intervals import wilson
 
 Answer = Mapping[str, Any]
 Answers = Mapping[str, Mapping[str, Answer]]
@@ -36,10 +37,10 @@ class Cell:
 
     name: str
     count: int
-    decided: Measured
-    errors: Measured | None
-    covered: Measured | None
-    contradictions: Measured
+    decided: Estimate
+    errors: Estimate | None
+    covered: Estimate | None
+    contradictions: Estimate
 
 
 def cell(
@@ -133,10 +134,10 @@ class Steadiness:
 
     name: str
     photos: int
-    decided: Measured
-    errors: Measured | None
-    contradicted: Measured
-    flipped: Measured
+    decided: Estimate
+    errors: Estimate | None
+    contradicted: Estimate
+    flipped: Estimate
     spread: float
     range: float
 
@@ -164,7 +165,7 @@ def steadiness(name: str, samples: Sequence[Sample], answers: Answers) -> Steadi
         errors=wilson(sum(called), len(called)) if called else None,
         contradicted=wilson(contradicted, len(samples)),
         flipped=wilson(flipped, max(1, len(samples) * len(copies))),
-        spread=float(np.mean(spreads)) if spreads else float("nan"),
+        scale=float(np.mean(spreads)) if spreads else float("nan"),
         range=float(np.quantile(ranges, 0.9)) if ranges else float("nan"),
     )
 
@@ -172,7 +173,7 @@ def steadiness(name: str, samples: Sequence[Sample], answers: Answers) -> Steadi
 # --- pages ---------------------------------------------------------------------------------------
 
 
-def share(measured: Measured | None) -> str:
+def share(measured: Estimate | None) -> str:
     """Return a share with its interval."""
     if measured is None:
         return "–"
@@ -184,6 +185,6 @@ def lines(cells: Iterable[Cell]) -> list[tuple[object, ...]]:
     return [(c.name, c.count, share(c.decided), share(c.errors), share(c.covered)) for c in cells]
 
 
-def signed(measured: Measured) -> str:
+def signed(measured: Estimate) -> str:
     """Return a difference with its interval."""
     return f"{measured.value:+.4f} [{measured.low:+.4f}, {measured.high:+.4f}]"

@@ -13,8 +13,8 @@ from benchmarks.common import (
     rows,
 )
 from veridical.errors import PhotoError
-from veridical.faces import Face, FaceFinder
-from veridical.images import read_photo
+from veridical.io.images import read_photo
+from veridical.vision.faces import Face, FaceFinder
 
 # Photographed one person at a time before a plain or official background: a second face in one of
 # these is not there. Other collections do hold bystanders, posters and portraits within portraits.

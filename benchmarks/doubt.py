@@ -71,20 +71,20 @@ from benchmarks.posteriors import (
     measured,
     unlike,
 )
-from veridical import metrics
 from veridical.arrays import Float32, UInt8, ndarray
 from veridical.detector import Detector, Finder
 from veridical.engines import Threads
 from veridical.errors import PhotoError
-from veridical.folders import read_samples
-from veridical.images import read_photo
-from veridical.samples import Sample
-from veridical.train.features import Looker, Looks
+from veridical.io.dataset import read_samples
+from veridical.io.images import read_photo
+from veridical.io.samples import Sample
+from veridical.stats import metrics
+from veridical.train.features import FeatureExtractor, FeatureSet
 from veridical.train.recipes import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "doubt.md"
-COPIES = ("half size, JPEG 50",)  # that the posteriors are asked about
+PERTURBATIONS = ("half size, JPEG 50",)  # that the posteriors are asked about
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -108,13 +108,13 @@ class Bench:
     quick: bool
 
     @cached_property
-    def looker(self) -> Looker:
-        """Looks as training does, and keeps what it saw."""
-        return Looker(
+    def extractor(self) -> FeatureExtractor:
+        """FeatureSet as training does, and keeps what it saw."""
+        return FeatureExtractor(
             finder=self.detector.finder,
             backbone=self.detector.backbone,
             backbone_hash=self.detector.card["files"]["backbone.onnx"],
-            framing=self.detector.framing,
+            crop_config=self.detector.crop_config,
             pooling=self.detector.pooling,
             views=DEFAULT.views,
             min_face_px=self.detector.min_face_px,
@@ -131,9 +131,9 @@ class Bench:
         found = training_pictures(self.detector, self.manifest, self.more)
         return some(found) if self.quick else found
 
-    def look(self, samples: Sequence[Sample], **changes: Any) -> Looks:
+    def look(self, samples: Sequence[Sample], **changes: Any) -> FeatureSet:
         """Look at pictures, or remember having looked."""
-        return replace(self.looker, **changes).look(samples, Threads(JOBS), track)
+        return replace(self.extractor, **changes).look(samples, Threads(JOBS), track)
 
     def grid(self, split: str) -> tuple[tuple[Sample, ...], Answers]:
         """Return pictures of a split, and what the detector said of them and of their copies."""
@@ -202,8 +202,8 @@ def odd_features(bench: Bench, odd: Sequence[Odd]) -> dict[Path, Float32[ndarray
     ]
     faces = bench.look(samples, views=1)
     rest = [*faces.faceless, *faces.too_small]
-    whole = replace(bench.detector.framing, whole=True)
-    frames = bench.look(rest, views=1, framing=whole, min_face_px=0.0)
+    whole = replace(bench.detector.crop_config, whole=True)
+    frames = bench.look(rest, views=1, crop_config=whole, min_face_px=0.0)
     return {
         sample.path: row[0]
         for looks in (faces, frames)
@@ -232,7 +232,7 @@ def posteriors(bench: Bench, ways: Mapping[str, Fit] = POSTERIORS) -> str:
     looks = bench.look(bench.train())
     pictures = [sample for split in bench.splits for sample in bench.pictures(split)]
     seen = {AS_DELIVERED: bench.look(pictures, views=1)}
-    for step in COPIES:
+    for step in PERTURBATIONS:
         seen[step] = bench.look(copied(bench, pictures, step), views=1)
     odd = oddities(bench)
     features = odd_features(bench, odd)
@@ -243,7 +243,7 @@ def posteriors(bench: Bench, ways: Mapping[str, Fit] = POSTERIORS) -> str:
         for family in ("patterns", "filters", "hard")
     }
     asked = {name: one.features[:, 0] for name, one in seen.items()} | families
-    facts = [bench.looker.fingerprint, asdict(DEFAULT), [str(s.path) for s in looks.samples]]
+    facts = [bench.extractor.fingerprint, asdict(DEFAULT), [str(s.path) for s in looks.samples]]
     facts += [[name, rows.shape[0]] for name, rows in asked.items()]
     mark = sha256(json.dumps(facts).encode()).hexdigest()[:12]
     told = {
@@ -270,7 +270,7 @@ def posteriors(bench: Bench, ways: Mapping[str, Fit] = POSTERIORS) -> str:
 
 
 def _remembered(
-    path: Path, name: str, fit: Fit, looks: Looks, asked: Mapping[str, Float32[ndarray, "_ _"]]
+    path: Path, name: str, fit: Fit, looks: FeatureSet, asked: Mapping[str, Float32[ndarray, "_ _"]]
 ) -> dict[str, Told]:
     if not path.is_file():
 
@@ -369,12 +369,12 @@ def gauged(bench: Bench, odd: Sequence[Odd], reals: Sequence[Odd]) -> dict[str, 
     looks = bench.look(bench.train())
     detector = bench.detector
     features = odd_features(bench, [*odd, *reals])
-    head, gauge = detector.head, detector.outlier
+    head, gauge = detector.head, detector.ood
     first = looks.features[:, 0]
-    near = Neighbours.of(first, head.centre, head.spread)
+    near = Neighbours.of(first, head.mean, head.scale)
     logits = np.array([float(head.logits(one).mean()) for one in first], dtype=np.float64)
     logits *= detector.calibration.slope
-    virtual = VirtualLogit.of(first, logits, head.centre, head.spread, gauge.basis)
+    virtual = VirtualLogit.of(first, logits, head.mean, head.scale, gauge.basis)
 
     def vim(one: Float32[ndarray, " features"]) -> float:
         logit = detector.calibration.slope * float(head.logits(one).mean())

@@ -10,10 +10,11 @@ from benchmarks import decisions, groups
 from benchmarks.decisions import Answers, Cell, share, signed
 from benchmarks.generalisation import AS_DELIVERED, table
 from benchmarks.posteriors import SHIPPED, winner
-from veridical.calibration import Calibration
-from veridical.intervals import Measured, wilson
+from veridical.infer.calibration import Calibration
+from veridical.io.samples import Sample
 from veridical.report import Decision, Reason
-from veridical.samples import Sample
+from veridical.report import Estimate
+from veridical.stats.intervals import wilson
 
 FEWEST_FOR_A_CLAIM = 500  # pictures of a group below which nothing is said about parity
 CLEAN = "ordinary photo of a face, unseen source"
@@ -60,8 +61,8 @@ _COLUMNS = (
 
 
 def posteriors_page(
-    rows: Mapping[str, Mapping[str, Mapping[str, Measured | None]]],
-    ahead: Mapping[str, Mapping[str, Measured]],
+    rows: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]],
+    ahead: Mapping[str, Mapping[str, Estimate]],
     odd: Mapping[str, Mapping[str, Mapping[str, float]]],
     counts: Mapping[str, tuple[int, int]],
 ) -> str:
@@ -101,7 +102,7 @@ def posteriors_page(
 
 
 def _marked(
-    said: Mapping[str, Mapping[str, Measured | None]],
+    said: Mapping[str, Mapping[str, Estimate | None]],
     name: str,
     key: str,
     more: bool,
@@ -227,7 +228,7 @@ def depth_page(odd: Sequence[Odd], told: Mapping[tuple[str, bool], Judgement]) -
     return text
 
 
-def abstained(told: Sequence[Judgement]) -> Measured:
+def abstained(told: Sequence[Judgement]) -> Estimate:
     """Return the share without a verdict; what cannot be read has none."""
     verdicts = (Decision.AI.value, Decision.REAL.value)
     return wilson(sum(one["decision"] not in verdicts for one in told), len(told))
@@ -294,7 +295,7 @@ def stability_page(samples: Sequence[Sample], ways: Mapping[str, Answers]) -> st
                 share(one.errors),
                 share(one.contradicted),
                 share(one.flipped),
-                f"{one.spread:.3f}",
+                f"{one.scale:.3f}",
                 f"{one.range:.3f}",
             )
             for one in found

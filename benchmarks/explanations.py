@@ -8,8 +8,8 @@ orders and an edge detector: deletion and insertion with three removals, sensiti
 that a map takes, in looks of the encoder.
 
 **decided**: the map that is drawn, on every decided picture of `val`, by the package's own test.
-What is drawn is the map that the rule reads off tokens, mended by the looks of that test. Where
-these would cost too much, *rule* is the map before it was mended.
+What is drawn is the map that the rule reads off tokens, posterior_update by the looks of that test. Where
+these would cost too much, *rule* is the map before it was posterior_update.
 
 **composites**: faces of which a region was replaced (`benchmarks.composites`): does the map point
 at it?
@@ -60,16 +60,22 @@ from benchmarks.maps import (
 from veridical.arrays import Float, Float32, UInt8, ndarray
 from veridical.detector import Detector, Explanation, Posterior
 from veridical.engines import Threads
-from veridical.folders import read_samples
-from veridical.images import Photo, read_photo
+from veridical.explain.attribution import (
+    occlusion,
+    posterior_update,
+    random_orders,
+    relative_map,
+    token_map,
+)
+from veridical.io.dataset import read_samples
+from veridical.io.images import Photo, read_photo
+from veridical.io.samples import Sample
+from veridical.io.splits import subsample
 from veridical.report import Decision
-from veridical.saliency import mended, occlusion, random_orders, relative_map, token_map
-from veridical.samples import Sample
-from veridical.splits import thinned
 from veridical.tokens import Tokens, pool
 from veridical.train.discriminant import Cell, discriminant
-from veridical.train.explainer import fit_rule, measure
-from veridical.train.features import Looker
+from veridical.train.explainer import fit_surrogate, measure
+from veridical.train.features import FeatureExtractor
 from veridical.train.gradients import METHODS, Network
 from veridical.train.recipes import DEFAULT
 
@@ -81,7 +87,7 @@ SUBSETS = 8  # of each size
 PICTURES = {Decision.AI: 8, Decision.REAL: 8, Decision.UNDECIDED: 4}
 OF_EACH = 40  # bases of a kind of composite
 LEARNT = 20  # pictures of a source that heads learn from
-MENDED = 8  # every eighth composite's map is mended as those that are drawn are
+MENDED = 8  # every eighth composite's map is posterior_update as those that are drawn are
 THOROUGH = 20  # every twentieth composite is shown to the dear methods, too
 LEVELS = (0, 2, 11)  # blocks drawn anew; 0 is the head alone
 SANITY = 3  # pictures whose model is drawn anew
@@ -141,7 +147,7 @@ def maps_of(bench: Bench, seen: Explanation, *, dear: bool) -> tuple[dict[str, M
     gradient, rest = detector.head.gradient(forward)
     plain = token_map(tokens, detector.pooling, gradient, rest)
     took: Record = {"gradient x token": time.perf_counter() - start}
-    relative_map(plain, tokens, detector.pooling, gradient, detector.head.centre)
+    relative_map(plain, tokens, detector.pooling, gradient, detector.head.mean)
     took["contributions"] = time.perf_counter() - start
     found: dict[str, Map] = {}
     if seen.evidence.looks:
@@ -155,7 +161,7 @@ def maps_of(bench: Bench, seen: Explanation, *, dear: bool) -> tuple[dict[str, M
     if dear:
         if "rule" in found:
             start = time.perf_counter()
-            mended(found["rule"], random_orders(seen.crop, tokens.grid, bench.logit))
+            posterior_update(found["rule"], random_orders(seen.crop, tokens.grid, bench.logit))
             took["drawn"] = took["rule"] + time.perf_counter() - start
         for name, method in methods(bench).items():
             start = time.perf_counter()
@@ -187,13 +193,13 @@ def per_patch(pixels: Float[ndarray, "size size"], grid: int) -> Map:
 
 
 def explained(
-    bench: Bench, photo: Photo, *, trust: bool = False
+    bench: Bench, photo: Photo, *, faithfulness: bool = False
 ) -> tuple[Explanation, float] | None:
     """Judge a picture and explain its largest face; also the seconds of one look of the encoder.
 
     Only with `trust` is the map the one that is drawn: the looks of its test mend it.
     """
-    _, faces = bench.detector.explain(photo, trust=trust)
+    _, faces = bench.detector.explain(photo, faithfulness=trust)
     if not faces or faces[0].face.verdict is None:
         return None
     start = time.perf_counter()
@@ -240,7 +246,7 @@ def judge(bench: Bench) -> Callable[[Sample], Record]:
 
 def measured(bench: Bench, sample: Sample) -> Record:
     """Hold the maps of one picture against what the model does."""
-    found = explained(bench, read_photo(sample.path), trust=True)
+    found = explained(bench, read_photo(sample.path), faithfulness=True)
     if found is None:
         return {"path": str(sample.path), "maps": {}}
     seen, look = found
@@ -253,21 +259,21 @@ def measured(bench: Bench, sample: Sample) -> Record:
     maps["random"] = draw.normal(size=(grid, grid))
     orders = [order_of(values, sign) for values in maps.values()]
     orders += [draw.permutation(grid * grid) for _ in range(RIVALS)]
-    rivals = range(len(maps), len(orders))
+    n_random = range(len(maps), len(orders))
     masks = subsets(SUBSETS, grid, seed=int(read_seed(sample)))
     scores: Record = {name: {} for name in maps}
     for kind in REMOVALS:
         cover = removed(crop, grid, kind)
         lines = curves(crop, cover, orders, bench.logit, sign)
-        gains, beaten = lines.gains(rivals), lines.beaten(rivals)
+        gains, n_beaten = lines.gains(n_random), lines.n_beaten(n_random)
         covered = bench.logit(mixed(crop, cover, masks.reshape(-1, grid * grid)))
-        falls = own - covered.reshape(masks.shape[:2])
+        logit_drops = own - covered.reshape(masks.shape[:2])
         for number, (name, values) in enumerate(maps.items()):
             scores[name][kind] = {
                 "deletion": float(gains[number, 0]),
                 "insertion": float(gains[number, 1]),
-                "beaten": int(beaten[number]),
-                "sensitivity": sensitivity(values, masks, falls),
+                "n_beaten": int(n_beaten[number]),
+                "sensitivity": sensitivity(values, masks, logit_drops),
             }
     return {
         "path": str(sample.path),
@@ -294,14 +300,14 @@ def decided(bench: Bench) -> list[Record]:
     mine = [s for s in bench.pictures if told.get(str(s.path)) in sides][: bench.few(10**6, 2)]
 
     def one(sample: Sample) -> Record:
-        _, faces = bench.detector.explain(sample.path, trust=True)
-        trust = faces[0].trust
+        _, faces = bench.detector.explain(sample.path, faithfulness=True)
+        trust = faces[0].faithfulness
         assert trust is not None
         return {
             "path": str(sample.path),
             "decision": faces[0].face.decision.value,
             **asdict(trust),
-            "holds": trust.holds,
+            "holds": trust.passed,
         }
 
     return kept(bench, "decided", mine, one)
@@ -349,7 +355,7 @@ def part_of(bench: Bench, sample: Sample) -> Part | None:
     faces = bench.detector.finder.find(photo.pixels)
     if not faces:
         return None
-    part = Part(pixels=photo.pixels, face=faces[0], framing=bench.detector.framing)
+    part = Part(pixels=photo.pixels, face=faces[0], crop_config=bench.detector.crop_config)
     return part if part.large_enough else None
 
 
@@ -372,7 +378,7 @@ def pointed(
         return
     for region in REGIONS:
         made = composite(part, donor, region, seed=rank)
-        found = explained(bench, read_photo(made.data), trust=shown(kind, rank, MENDED))
+        found = explained(bench, read_photo(made.data), faithfulness=shown(kind, rank, MENDED))
         if found is None:
             continue
         seen, _ = found
@@ -459,19 +465,19 @@ def by_rule(detector: Detector, tokens: Tokens, plain: Map) -> Map:
 def labels(bench: Bench) -> list[Record]:
     """Compare the maps of heads that learnt right labels, shuffled ones, or nothing.
 
-    Each head gets a rule of its own for its maps: one that was fitted to another head's falls would
+    Each head gets a rule of its own for its maps: one that was fitted to another head's logit_drops would
     go on telling about that head.
     """
     detector = bench.detector
     samples = read_samples(bench.manifest, split="train")
-    few = thinned(samples, bench.few(REFITTED, 2), seed=1)
+    few = subsample(samples, bench.few(REFITTED, 2), seed=1)
     taught = []
     for name, head in heads(bench, samples).items():
         other = replace(detector, head=head)
-        falls = measure(
+        logit_drops = measure(
             other, few, sets=SETS, engine=Threads(JOBS), cache=bench.work / "cache", track=track
         )
-        rule = fit_rule(falls, len(detector.backbone.spec.layers)).rule
+        rule = fit_surrogate(logit_drops, len(detector.backbone.spec.layers)).rule
         taught.append((name, replace(other, rule=rule)))
 
     def one(sample: Sample) -> Record:
@@ -503,21 +509,21 @@ def labels(bench: Bench) -> list[Record]:
 def heads(bench: Bench, samples: Sequence[Sample]) -> dict[str, Posterior]:
     """Fit heads to right labels and to labels shuffled between sources; shuffle weights, too."""
     detector = bench.detector
-    looker = Looker(
+    extractor = FeatureExtractor(
         finder=detector.finder,
         backbone=detector.backbone,
         backbone_hash=detector.card["files"]["backbone.onnx"],
-        framing=detector.framing,
+        crop_config=detector.crop_config,
         pooling=detector.pooling,
         views=1,
         min_face_px=detector.min_face_px,
         cache=bench.work / "cache",
     )
-    looks = looker.look(thinned(samples, bench.few(LEARNT, 3), seed=0), Threads(JOBS), track)
+    looks = extractor.look(subsample(samples, bench.few(LEARNT, 3), seed=0), Threads(JOBS), track)
     cells: list[Cell] = [(s.label, s.source, s.generator) for s in looks.samples]
     names = sorted(set(cells))
     again = discriminant(looks.features, cells, DEFAULT, seed=1)
-    order = np.random.default_rng(0).permutation(len(again.centre))
+    order = np.random.default_rng(0).permutation(len(again.mean))
     found: dict[str, Posterior] = {
         "again": again,
         "weights": replace(again, directions=again.directions[:, order]),

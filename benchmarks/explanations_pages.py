@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.common import grid, percent
 from benchmarks.composites import KINDS, REGIONS
 from benchmarks.maps import REMOVALS, spearman
-from veridical.intervals import wilson
+from veridical.stats.intervals import wilson
 
 Record = dict[str, Any]
 
@@ -77,12 +77,12 @@ def faithful_page(records: Sequence[Record]) -> str:
         f"{RIVALS} orders ({', '.join(REMOVALS)}); a random map does so on one in ten.\n\n"
         f"{gains}\n\n"
         "Sensitivity-n: how well the sum of a map over a covered region tells by how much the "
-        "logit falls (Pearson's correlation over regions of one size, 0 for a map that knows "
+        "logit logit_drops (Pearson's correlation over regions of one size, 0 for a map that knows "
         "nothing).\n\n"
         f"{correlations}\n\n"
         f"Target: the map takes at most {percent(OF_THE_ENCODER)} of the encoder's time. Read off "
         f"tokens, by the rule alone, it takes {percent(rule)}: {met}. The map that is drawn is "
-        "mended by the looks that its test takes anyway, and costs nothing beside them."
+        "posterior_update by the looks that its test takes anyway, and costs nothing beside them."
     )
 
 
@@ -91,8 +91,8 @@ def _mean(records: Sequence[Record], name: str, removal: str, what: str) -> floa
 
 
 def _holding(records: Sequence[Record], name: str, removal: str) -> str:
-    beaten = [r["maps"][name][removal]["beaten"] for r in records if name in r["maps"]]
-    return f"{100 * np.mean([b == RIVALS for b in beaten]):.0f} %"
+    n_beaten = [r["maps"][name][removal]["n_beaten"] for r in records if name in r["maps"]]
+    return f"{100 * np.mean([b == RIVALS for b in n_beaten]):.0f} %"
 
 
 def _ratio(records: Sequence[Record], name: str) -> float:

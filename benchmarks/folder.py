@@ -21,7 +21,7 @@ from benchmarks.common import (
     target,
 )
 from veridical.detector import Detector
-from veridical.images import read_photo
+from veridical.io.images import read_photo
 from veridical.report import Failure
 from veridical.scan import scan
 
@@ -41,7 +41,9 @@ def measure(setting: Setting) -> Record:
 def _one(setting: Setting, precision: str, paths: list[Path]) -> Record:
     detector = Detector.load(model_of(setting, precision), threads=1, stability=False)
     crops: list[Any] = [
-        explanation.crop for path in paths for explanation in detector.explain(path, trust=False)[1]
+        explanation.crop
+        for path in paths
+        for explanation in detector.explain(path, faithfulness=False)[1]
     ]
 
     def whole(_turn: int) -> None:

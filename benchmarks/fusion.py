@@ -7,7 +7,7 @@ Log-likelihood ratios are fused by logistic regression, which takes their depend
 Sciences 45(2), 2013; Brümmer and du Preez, Computer Speech and Language 20, 2006). Fitted on
 `train`: generators and a family of real sources are left out at a time, as in
 `benchmarks.generalisation`, and what the network and the cues, all fitted without them, say of the
-left-out pictures is what the fusion learns from. Measured on those, by a fusion of the pairs that
+left-out pictures is what the fusion learns from. Estimate on those, by a fusion of the pairs that
 share nothing with them, and on `val`, with the model and the cues of the package; also on copies at
 half size and JPEG 50.
 
@@ -38,17 +38,18 @@ from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.errors import PhotoError
-from veridical.folders import read_samples
 from veridical.forensics import ask
-from veridical.head import sigmoid
-from veridical.images import read_bytes, read_photo
-from veridical.intervals import Measured, Resampling, percentiles
-from veridical.metrics import auroc
-from veridical.ranking import Ranked, area
+from veridical.infer.head import sigmoid
+from veridical.io.dataset import read_samples
+from veridical.io.images import read_bytes, read_photo
+from veridical.io.samples import Sample
+from veridical.io.splits import subsample
 from veridical.report import Reading
-from veridical.samples import Sample
-from veridical.splits import thinned
-from veridical.train.features import Looker
+from veridical.report import Estimate
+from veridical.stats.intervals import Resampling, percentiles
+from veridical.stats.metrics import auroc
+from veridical.stats.ranking import Ranked, area
+from veridical.train.features import FeatureExtractor
 from veridical.train.fit import platt
 from veridical.train.ratios import MOST, Table, fit_ratio, ratios_of
 from veridical.train.recipes import DEFAULT
@@ -185,7 +186,7 @@ def asked(sample: Sample, step: str, detector: Detector) -> Record:
         if step != AS_DELIVERED:
             data = launder(read_photo(data).pixels, step)
         photo = read_photo(data)
-        _, faces = detector.explain(photo, trust=False)
+        _, faces = detector.explain(photo, faithfulness=False)
     except PhotoError:
         return nothing
     if not faces:
@@ -448,13 +449,13 @@ def conclusion(steps: Mapping[str, Mapping[str, Record]]) -> str:
     return f"**Met the rule:** {'; '.join(winners)}."
 
 
-def cell(value: Measured, difference: Measured) -> str:
+def cell(value: Estimate, difference: Estimate) -> str:
     return (
         f"{number(value)} / {difference.value:+.3f} [{difference.low:+.3f}, {difference.high:+.3f}]"
     )
 
 
-def number(measured: Measured) -> str:
+def number(measured: Estimate) -> str:
     return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
 
 
@@ -471,23 +472,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
     detector = Detector.load(stability=False, threads=1)
-    train = thinned(
+    train = subsample(
         read_samples(given.manifest, split="train"), 12 if given.quick else OF_EACH, seed=0
     )
     val = read_samples(given.manifest, split="val")
-    val = thinned(val, 4, seed=0) if given.quick else val
+    val = subsample(val, 4, seed=0) if given.quick else val
     told = answers(train, AS_DELIVERED, detector, given.work)
-    looker = Looker(
+    extractor = FeatureExtractor(
         finder=detector.finder,
         backbone=detector.backbone,
         backbone_hash=detector.card["files"]["backbone.onnx"],
-        framing=detector.framing,
+        crop_config=detector.crop_config,
         pooling=detector.pooling,
         views=DEFAULT.views,
         min_face_px=detector.min_face_px,
         cache=given.work,
     )
-    looks = looker.look(train, Threads(JOBS))
+    looks = extractor.look(train, Threads(JOBS))
     fusions, inside = {}, {}
     for out, kin in HOLDOUTS.items():
         pairs = holdout(looks, DEFAULT, kin=kin)

@@ -28,21 +28,21 @@ from typing import Any, TypeVar
 import numpy as np
 
 from benchmarks.laundering import GRID, launder
-from veridical import intervals, metrics
 from veridical.arrays import Float, ndarray
 from veridical.detector import Detector, together
 from veridical.engines import Threads
 from veridical.errors import PhotoError
-from veridical.faces import FaceFinder
-from veridical.folders import read_samples
-from veridical.head import sigmoid
-from veridical.images import read_photo
+from veridical.infer.head import sigmoid
+from veridical.io.dataset import read_samples
+from veridical.io.images import read_photo
+from veridical.io.samples import Sample
+from veridical.io.splits import subsample
 from veridical.report import Decision, Reason, Report
-from veridical.samples import Sample
-from veridical.splits import thinned
-from veridical.train.features import Looker, Looks
+from veridical.stats import intervals, metrics
+from veridical.train.features import FeatureExtractor, FeatureSet
 from veridical.train.fit import platt, refits
 from veridical.train.recipes import DEFAULT, Recipe
+from veridical.vision.faces import FaceFinder
 
 PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
 JOBS = 2
@@ -97,7 +97,7 @@ def family(sample: Sample) -> str:
 
 
 def holdout(
-    looks: Looks, recipe: Recipe, seed: int = 0, *, kin: bool = True, quick: bool = False
+    looks: FeatureSet, recipe: Recipe, seed: int = 0, *, kin: bool = True, quick: bool = False
 ) -> list[Held]:
     """Judge generators beside a family of reals, both unseen.
 
@@ -242,7 +242,7 @@ def one_look(report: Report, detector: Detector) -> Decision:
 
 def of_the_grid(samples: Sequence[Sample]) -> tuple[Sample, ...]:
     """Return the pictures whose copies are judged: a dozen copies of each take their time."""
-    return thinned(samples, GRID_MOST, 0)
+    return subsample(samples, GRID_MOST, 0)
 
 
 def copies(
@@ -290,7 +290,7 @@ def copies(
 # ------------------------------------------------------------------------------- the page
 
 
-def number(measured: intervals.Measured | None) -> str:
+def number(measured: intervals.Estimate | None) -> str:
     if measured is None:
         return "–"
     return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
@@ -302,7 +302,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def curve(
-    looks: Looks, others: Looks, recipe: Recipe, seed: int = 0, *, draws: int = 3
+    looks: FeatureSet, others: FeatureSet, recipe: Recipe, seed: int = 0, *, draws: int = 3
 ) -> list[dict[str, Any]]:
     """Fit on fewer and fewer generators, drawn at random, and judge those that were not drawn.
 
@@ -508,7 +508,7 @@ def training_pictures(
         s for m in (manifest, *more) for s in read_samples(m, split="train", one_class=m in more)
     ]
     most = detector.card.get("trained_on", {}).get("most_of_a_source")
-    return tuple(samples) if most is None else thinned(samples, most, detector.card["seed"])
+    return tuple(samples) if most is None else subsample(samples, most, detector.card["seed"])
 
 
 def main() -> None:
@@ -526,23 +526,23 @@ def main() -> None:
     detector = Detector.load(threads=1)
     if "holdout" in asked.parts:
         samples = training_pictures(detector, asked.manifest, asked.more)
-        looker = Looker(
+        extractor = FeatureExtractor(
             finder=FaceFinder(1),
             backbone=detector.backbone,
             backbone_hash=detector.card["files"]["backbone.onnx"],
-            framing=detector.framing,
+            crop_config=detector.crop_config,
             pooling=detector.pooling,
             views=DEFAULT.views,
             min_face_px=detector.min_face_px,
             cache=asked.work / "cache",
         )
-        looks = looker.look(samples[::40] if asked.quick else samples, Threads(JOBS), track)
-        facts = json.dumps([looker.fingerprint, asdict(DEFAULT), len(samples)])
+        looks = extractor.look(samples[::40] if asked.quick else samples, Threads(JOBS), track)
+        facts = json.dumps([extractor.fingerprint, asdict(DEFAULT), len(samples)])
         mark = sha256(facts.encode()).hexdigest()[:12]
         path = asked.work / f"curve-{mark}.json"
         if asked.quick or not path.is_file():
             val = read_samples(asked.manifest, split="val")
-            others = looker.look(val[::20] if asked.quick else val, Threads(JOBS), track)
+            others = extractor.look(val[::20] if asked.quick else val, Threads(JOBS), track)
             found = curve(looks, others, DEFAULT, draws=1 if asked.quick else 3)
             path.write_text(json.dumps(found, indent=1), encoding="utf-8")
         publish("curve", curve_page(json.loads(path.read_text("utf-8"))), asked.quick)

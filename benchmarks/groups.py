@@ -10,8 +10,8 @@ from math import atan2, degrees
 import numpy as np
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.faces import Face
-from veridical.samples import Sample
+from veridical.io.samples import Sample
+from veridical.vision.faces import Face
 
 GREY = 4.0  # mean chroma, CIELAB units, below which a picture counts as black and white
 

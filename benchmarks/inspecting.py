@@ -19,7 +19,7 @@ from benchmarks.common import (
     times,
 )
 from veridical.detector import Detector
-from veridical.images import Photo, read_photo
+from veridical.io.images import Photo, read_photo
 
 TARGET = 2.0
 
@@ -33,7 +33,7 @@ def measure(setting: Setting) -> Record:
     }
 
     def explain(precision: str, path: Path) -> None:
-        detectors[precision].explain(path.read_bytes(), trust=False)
+        detectors[precision].explain(path.read_bytes(), faithfulness=False)
 
     works = {
         "reference": reference.predict,
@@ -62,7 +62,7 @@ def _parts(detector: Detector, paths: list[Path], photos: list[Photo]) -> Record
             "read the file and decode it": read_photo,
             "find the faces": lambda path: detector.finder.find(of[path].pixels),
             "encoder, samples, verdict, maps, and finding the faces": lambda path: detector.explain(
-                of[path], trust=False
+                of[path], faithfulness=False
             ),
         },
         paths,

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from veridical.arrays import Bool, Float, Int, UInt8, ndarray
-from veridical.saliency import Score, cover
+from veridical.explain.attribution import Score, cover
 
 STEPS = (0.25, 0.5, 0.75)
 """Shares of the patches at which a deletion or insertion curve is read, as the package does."""
@@ -87,9 +87,9 @@ class Curves:
     deletion: Float[ndarray, " orders"]
     insertion: Float[ndarray, " orders"]
 
-    def gains(self, rivals: Sequence[int]) -> Float[ndarray, "orders 2"]:
-        """Return deletion and insertion gains over the mean of the rivals; positive is better."""
-        others = list(rivals)
+    def gains(self, n_random: Sequence[int]) -> Float[ndarray, "orders 2"]:
+        """Return deletion and insertion gains over the mean of the n_random; positive is better."""
+        others = list(n_random)
         return np.column_stack(
             [
                 self.deletion[others].mean() - self.deletion,
@@ -97,10 +97,10 @@ class Curves:
             ]
         )
 
-    def beaten(self, rivals: Sequence[int]) -> Int[ndarray, " orders"]:
-        """Return how many rivals each order beats, deletion and insertion taken together."""
+    def n_beaten(self, n_random: Sequence[int]) -> Int[ndarray, " orders"]:
+        """Return how many n_random each order beats, deletion and insertion taken together."""
         worth = self.insertion - self.deletion
-        count: ndarray = (worth[:, None] > worth[list(rivals)]).sum(axis=1)
+        count: ndarray = (worth[:, None] > worth[list(n_random)]).sum(axis=1)
         return count
 
 
@@ -140,9 +140,9 @@ def subsets(
 def sensitivity(
     values: Float[ndarray, "grid grid"],
     masks: Bool[ndarray, "sizes count patches"],
-    falls: Float[ndarray, "sizes count"],
+    logit_drops: Float[ndarray, "sizes count"],
 ) -> float:
-    """Return sensitivity-n: does the map's sum over a subset tell how far the logit falls?
+    """Return sensitivity-n: does the map's sum over a subset tell how far the logit logit_drops?
 
     Pearson's correlation over subsets of one size, averaged over the sizes (Ancona et al.,
     "Towards better understanding of gradient-based attribution methods", ICLR 2018,
@@ -151,10 +151,10 @@ def sensitivity(
     Args:
         values: The map.
         masks: What was covered.
-        falls: By how much the logit fell.
+        logit_drops: By how much the logit fell.
     """
     sums = masks @ values.ravel()
-    return float(np.mean([pearson(a, b) for a, b in zip(sums, falls, strict=True)]))
+    return float(np.mean([pearson(a, b) for a, b in zip(sums, logit_drops, strict=True)]))
 
 
 def pearson(a: Float[ndarray, " n"], b: Float[ndarray, " n"]) -> float:

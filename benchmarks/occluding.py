@@ -30,7 +30,7 @@ from benchmarks.common import (
     times,
 )
 from veridical.detector import Detector
-from veridical.saliency import occlusion
+from veridical.explain.attribution import occlusion
 
 TARGET = 4.0
 _PX, _WINDOW, _STRIDE = 128, 16, 8  # the reference's
@@ -42,13 +42,13 @@ def measure(setting: Setting) -> Record:
     reference.head.eval()
     starts = range(0, _PX - _WINDOW, 2 * _STRIDE if setting.quick else _STRIDE)
     together = {p: Detector.load(model_of(setting, p)) for p in ("int8", "fp32")}
-    size = together["int8"].framing.size_px
+    size = together["int8"].crop_config.size_px
     window, stride = size * _WINDOW // _PX, size * _STRIDE // _PX
     stride = window if setting.quick else stride
     windows = (len(range(0, size - window + 1, stride))) ** 2 + 1
     crops: dict[Path, Any] = {}
     for path in portraits(setting, 40):
-        explanations = together["int8"].explain(path, trust=False)[1]
+        explanations = together["int8"].explain(path, faithfulness=False)[1]
         if len(explanations) == 1:
             crops[path] = explanations[0].crop
         if len(crops) == 1:

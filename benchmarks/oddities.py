@@ -161,14 +161,14 @@ class Neighbours:
     Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", ICML 2022, section 3.
 
     Attributes:
-        centre: Subtracted from the features.
-        spread: The features are divided by it after that.
+        mean: Subtracted from the features.
+        scale: The features are divided by it after that.
         known: Standardised training features, of length 1.
         k: Which neighbour.
     """
 
-    centre: Float32[ndarray, " features"]
-    spread: Float32[ndarray, " features"]
+    mean: Float32[ndarray, " features"]
+    scale: Float32[ndarray, " features"]
     known: Float32[ndarray, "n features"]
     k: int = 50
 
@@ -176,17 +176,17 @@ class Neighbours:
     def of(
         cls,
         features: Float32[ndarray, "n features"],
-        centre: Float32[ndarray, " features"],
-        spread: Float32[ndarray, " features"],
+        mean: Float32[ndarray, " features"],
+        scale: Float32[ndarray, " features"],
     ) -> "Neighbours":
         """Remember training features."""
         x = (features - centre) / spread
         known = x / np.linalg.norm(x, axis=1, keepdims=True)
-        return cls(centre=centre, spread=spread, known=known, k=min(50, len(known)))
+        return cls(mean=centre, scale=spread, known=known, k=min(50, len(known)))
 
     def distance(self, features: Float32[ndarray, " features"]) -> float:
         """Return how far the k-th neighbour is."""
-        x = (features - self.centre) / self.spread
+        x = (features - self.mean) / self.scale
         x = x / max(float(np.linalg.norm(x)), 1e-12)
         squares = np.maximum(0, 2 - 2 * self.known @ x)
         return float(np.sqrt(np.partition(squares, self.k - 1)[self.k - 1]))
@@ -203,14 +203,14 @@ class VirtualLogit:
     subspace was found.
 
     Attributes:
-        centre: Subtracted from the features.
-        spread: The features are divided by it after that.
+        mean: Subtracted from the features.
+        scale: The features are divided by it after that.
         basis: Orthonormal principal directions.
         alpha: Of the virtual logit.
     """
 
-    centre: Float32[ndarray, " features"]
-    spread: Float32[ndarray, " features"]
+    mean: Float32[ndarray, " features"]
+    scale: Float32[ndarray, " features"]
     basis: Float32[ndarray, "directions features"]
     alpha: float
 
@@ -219,19 +219,19 @@ class VirtualLogit:
         cls,
         features: Float32[ndarray, "n features"],
         logits: Float[ndarray, " n"],
-        centre: Float32[ndarray, " features"],
-        spread: Float32[ndarray, " features"],
+        mean: Float32[ndarray, " features"],
+        scale: Float32[ndarray, " features"],
         basis: Float32[ndarray, "directions features"],
     ) -> "VirtualLogit":
         """Fit `alpha` on training features and their logits."""
-        whole = cls(centre=centre, spread=spread, basis=basis, alpha=1.0)
+        whole = cls(mean=centre, scale=spread, basis=basis, alpha=1.0)
         rests = [whole.rest(one) for one in features]
         alpha = float(np.abs(logits / 2).sum() / max(sum(rests), 1e-12))
-        return cls(centre=centre, spread=spread, basis=basis, alpha=alpha)
+        return cls(mean=centre, scale=spread, basis=basis, alpha=alpha)
 
     def rest(self, features: Float32[ndarray, " features"]) -> float:
         """Return the length outside the principal subspace."""
-        x = ((features - self.centre) / self.spread).astype(np.float64)
+        x = ((features - self.mean) / self.scale).astype(np.float64)
         inside = self.basis @ x
         return float(np.sqrt(max(0.0, x @ x - inside @ inside)))
 

@@ -20,8 +20,8 @@ from benchmarks.common import (
     target,
 )
 from veridical.detector import Detector
-from veridical.head import summarise
-from veridical.saliency import channel_importance, relative_map, token_map
+from veridical.explain.attribution import channel_importance, relative_map, token_map
+from veridical.infer.head import summarise
 from veridical.tokens import pool
 
 TARGET = 0.05
@@ -57,7 +57,7 @@ def _one(setting: Setting, precision: str, rounds: int) -> Record:
             tokens,
             detector.pooling,
             gradient,
-            detector.head.centre,
+            detector.head.mean,
         ),
         "channel importance": lambda: channel_importance(gradient),
     }
@@ -83,7 +83,7 @@ def _one(setting: Setting, precision: str, rounds: int) -> Record:
 
 def _crop(setting: Setting, detector: Detector) -> Any:
     for path in portraits(setting, 40):
-        for explanation in detector.explain(path, trust=False)[1]:
+        for explanation in detector.explain(path, faithfulness=False)[1]:
             return explanation.crop
     raise SystemExit("No face was found in 40 test pictures.")
 

@@ -26,15 +26,15 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.generalisation import FEWEST, JOBS, PAGE, between, number, table, track
-from veridical import metrics
 from veridical.arrays import Float, ndarray
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.errors import PhotoError
-from veridical.faces import cut, surroundings
-from veridical.folders import read_samples
-from veridical.images import read_photo
-from veridical.samples import Sample
+from veridical.io.dataset import read_samples
+from veridical.io.images import read_photo
+from veridical.io.samples import Sample
+from veridical.stats import metrics
+from veridical.vision.faces import crop_box, extract_crop
 
 EVERY = 3  # picture of `train`: a few hundred weights need no more
 RINGS = 88  # of the spectrum of a 224 px crop, to four fifths of Nyquist along an axis
@@ -116,8 +116,8 @@ def described(
         if not faces:
             return None
         height, width = photo.pixels.shape[:2]
-        area = surroundings(faces[0].box, detector.framing, width, height)
-        crop = cut(photo.pixels, area, detector.framing)
+        area = crop_box(faces[0].box, detector.crop_config, width, height)
+        crop = extract_crop(photo.pixels, area, detector.crop_config)
         return spectrum(crop), detector.backbone.tokens(crop[None])[0].prefix[-1, 0]
 
     if not kept.is_file():

@@ -12,15 +12,17 @@ from statistics import NormalDist
 from typing import Protocol
 
 import numpy as np
+from research.laplace import Belief, laplace, mode, principal, regress, standard
 
-from veridical import metrics, selective
+from research import selective
 from veridical.arrays import Bool, Float, Float32, ndarray
-from veridical.head import SampledHead, summarise
-from veridical.intervals import Measured
-from veridical.samples import Sample
-from veridical.train.features import Looks
+from veridical.infer.head import SampledHead, summarise
+from veridical.io.samples import Sample
+from veridical.stats import metrics
+from veridical.report import Estimate
+
+from veridical.train.features import FeatureSet
 from veridical.train.fit import balance, fit_head, left_out, platt, subset
-from veridical.train.laplace import Belief, laplace, mode, principal, regress, standard
 from veridical.train.recipes import Recipe
 
 MEMBERS = 10  # heads of the ensemble
@@ -37,28 +39,28 @@ class Speaker(Protocol):
         ...
 
 
-Fit = Callable[[Looks, Recipe, int], Speaker]
+Fit = Callable[[FeatureSet, Recipe, int], Speaker]
 
 
 # --- the ways ------------------------------------------------------------------------------------
 
 
-def over_sources(looks: Looks, recipe: Recipe, seed: int) -> Speaker:
+def over_sources(looks: FeatureSet, recipe: Recipe, seed: int) -> Speaker:
     """Fit the discriminant that ships: the Bayesian bootstrap over sources."""
     return fit_head(looks, replace(recipe, method="discriminant"), seed=seed)
 
 
-def dropout(looks: Looks, recipe: Recipe, seed: int) -> Speaker:
+def dropout(looks: FeatureSet, recipe: Recipe, seed: int) -> Speaker:
     """Fit a small network by descent, with Monte Carlo dropout as the reference has it."""
     return fit_head(looks, replace(recipe, method="descent"), seed=seed)
 
 
-def gaussian(looks: Looks, recipe: Recipe, seed: int) -> Speaker:
+def gaussian(looks: FeatureSet, recipe: Recipe, seed: int) -> Speaker:
     """Fit a logistic regression and its Laplace approximation; nothing in it is drawn."""
     return laplace(looks.features, is_ai(looks.samples), worth(looks.samples, recipe), recipe)
 
 
-def ensemble(looks: Looks, recipe: Recipe, seed: int, members: int = MEMBERS) -> SampledHead:
+def ensemble(looks: FeatureSet, recipe: Recipe, seed: int, members: int = MEMBERS) -> SampledHead:
     """Fit logistic regressions on bootstrap samples of the groups.
 
     Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep
@@ -85,8 +87,8 @@ def ensemble(looks: Looks, recipe: Recipe, seed: int, members: int = MEMBERS) ->
         found.append(mode(inside, answers, drawn, whole.precision, whole.mean))
     weight = np.array(found)
     return SampledHead(
-        centre=centre,
-        spread=spread,
+        mean=centre,
+        scale=spread,
         directions=basis,
         weight=weight[:, :-1].astype(np.float32),
         bias=weight[:, -1].astype(np.float32),
@@ -103,8 +105,8 @@ class WaveHead:
     arXiv:2006.10108, equations 8 and 9); the backbone is frozen, and not normalised as theirs is.
 
     Attributes:
-        centre: Subtracted from the features.
-        spread: The features are divided by it after that.
+        mean: Subtracted from the features.
+        scale: The features are divided by it after that.
         inputs: From standardised features to the space that the kernel measures in.
         waves: w, one per row.
         phases: b.
@@ -112,8 +114,8 @@ class WaveHead:
         samples: Quantiles of the logit.
     """
 
-    centre: Float32[ndarray, " features"]
-    spread: Float32[ndarray, " features"]
+    mean: Float32[ndarray, " features"]
+    scale: Float32[ndarray, " features"]
     inputs: Float32[ndarray, "inputs features"]
     waves: Float[ndarray, "waves inputs"]
     phases: Float[ndarray, " waves"]
@@ -127,7 +129,7 @@ class WaveHead:
 
     def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
         """Return quantiles of the logit."""
-        inside = self.inputs @ ((features - self.centre) / self.spread)
+        inside = self.inputs @ ((features - self.mean) / self.scale)
         waves = np.append(rippled(inside[None].astype(np.float64), self.waves, self.phases)[0], 1.0)
         deviation = np.sqrt((self.belief.axes @ waves) ** 2 @ self.belief.variance)
         made: ndarray = (waves @ self.belief.mean + deviation * self._points).astype(np.float32)
@@ -144,7 +146,7 @@ def rippled(
     return made
 
 
-def process(looks: Looks, recipe: Recipe, seed: int) -> WaveHead:
+def process(looks: FeatureSet, recipe: Recipe, seed: int) -> WaveHead:
     """Fit the Gaussian process; its length is the median distance between pictures."""
     views, width = looks.features.shape[1:]
     truth, weights = is_ai(looks.samples), worth(looks.samples, recipe)
@@ -161,8 +163,8 @@ def process(looks: Looks, recipe: Recipe, seed: int) -> WaveHead:
     phases = draw.uniform(0, 2 * np.pi, WAVES)
     rows = np.column_stack([rippled(inside, waves, phases), np.ones(len(x))])
     return WaveHead(
-        centre=centre,
-        spread=spread,
+        mean=centre,
+        scale=spread,
         inputs=basis,
         waves=waves,
         phases=phases,
@@ -225,7 +227,7 @@ class Told:
 
 
 def ask(
-    looks: Looks,
+    looks: FeatureSet,
     fit: Fit,
     recipe: Recipe,
     seed: int,
@@ -258,7 +260,7 @@ def ask(
     }
 
 
-def told(logits: Sequence[Float[ndarray, " samples"]]) -> Told:
+def describe(logits: Sequence[Float[ndarray, " samples"]]) -> Told:
     """Sum up calibrated samples of the logit, picture by picture."""
     beliefs = [summarise(one) for one in logits]
     return Told(
@@ -270,7 +272,7 @@ def told(logits: Sequence[Float[ndarray, " samples"]]) -> Told:
 
 def measured(
     samples: Sequence[Sample], said: Told, *, resamples: int = 1000
-) -> dict[str, Measured | None]:
+) -> dict[str, Estimate | None]:
     """Measure answers against the truth: errors, calibration, and whether doubt finds errors."""
     truth, groups = is_ai(samples), [sample.group for sample in samples]
     wrong = (said.p_ai >= 0.5) != truth
@@ -285,7 +287,7 @@ def measured(
     }
 
 
-def lead(samples: Sequence[Sample], said: Told, other: Told, *, resamples: int = 1000) -> Measured:
+def lead(samples: Sequence[Sample], said: Told, other: Told, *, resamples: int = 1000) -> Estimate:
     """Return how much larger the AURC of `said` is than that of `other`; below 0 it is better."""
     truth = is_ai(samples)
     one, two = (((t.p_ai >= 0.5) != truth, t.total) for t in (said, other))
@@ -302,7 +304,7 @@ def unlike(clean: Told, odd: Told) -> dict[str, float]:
     }
 
 
-def winner(rows: Mapping[str, Mapping[str, Mapping[str, Measured | None]]]) -> str:
+def winner(rows: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]]) -> str:
     """Return the posterior of the least mean AURC over the sets; a criterion named beforehand.
 
     Args:

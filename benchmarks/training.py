@@ -36,8 +36,8 @@ from benchmarks.common import (
     target,
     times,
 )
-from veridical.folders import read_samples
-from veridical.samples import Sample
+from veridical.io.dataset import read_samples
+from veridical.io.samples import Sample
 from veridical.train.audit import MOST
 from veridical.train.make import train
 from veridical.train.recipes import RECIPES

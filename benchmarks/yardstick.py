@@ -27,7 +27,7 @@ from benchmarks.common import (
     times,
 )
 from veridical.detector import Detector
-from veridical.images import read_photo
+from veridical.io.images import read_photo
 from veridical.train.export import export
 
 TARGET = 2.5

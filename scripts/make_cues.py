@@ -27,16 +27,17 @@ import numpy as np
 from PIL import Image
 
 from veridical.cues import DEFAULT_CUES
-from veridical.cues.shape import Cue, Scene
+from veridical.cues.protocol import Cue, CueInput
 from veridical.cues.weights import SCHEMA
 from veridical.errors import PhotoError
-from veridical.faces import Face, FaceFinder
-from veridical.folders import read_samples
-from veridical.images import read_bytes, read_photo
-from veridical.intervals import Measured
-from veridical.report import Box, Silence
-from veridical.samples import Sample
+from veridical.io.dataset import read_samples
+from veridical.io.images import read_bytes, read_photo
+from veridical.io.samples import Sample
+from veridical.report import Box, NotApplicable
+from veridical.report import Estimate
+
 from veridical.train.ratios import Fit, Table, Worth, fit_ratio, judged, measure_ratio
+from veridical.vision.faces import Face, FaceFinder
 
 ROOT = Path(__file__).parent.parent
 FITTED = ROOT / "src" / "veridical" / "cues" / "fitted.json"
@@ -48,7 +49,7 @@ MOST = 40
 Record = dict[str, Any]
 
 
-def thinned(samples: Sequence[Sample], most: int) -> list[Sample]:
+def subsample(samples: Sequence[Sample], most: int) -> list[Sample]:
     """Return at most `most` pictures of every cell, always the same ones."""
     cells: dict[tuple[str, str, str], list[Sample]] = defaultdict(list)
     for sample in samples:
@@ -62,7 +63,7 @@ def thinned(samples: Sequence[Sample], most: int) -> list[Sample]:
     ]
 
 
-def scenes(data: bytes, face: Face, views: Iterable[str]) -> Iterator[tuple[str, Scene]]:
+def scenes(data: bytes, face: Face, views: Iterable[str]) -> Iterator[tuple[str, CueInput]]:
     """Yield a picture's views with its face in each."""
     photo = read_photo(data)
     for view in views:
@@ -82,7 +83,7 @@ def scenes(data: bytes, face: Face, views: Iterable[str]) -> Iterator[tuple[str,
         box = face.box
         yield (
             view,
-            Scene(
+            CueInput(
                 pixels=pixels,
                 data=file,
                 box=Box(
@@ -109,7 +110,7 @@ def looked(sample: Sample, views: Sequence[str], finder: FaceFinder) -> Record:
             before = perf_counter()
             answer = cue.measure(scene)
             took = 1e3 * (perf_counter() - before)
-            told = {} if isinstance(answer, Silence) else dict(answer.known())
+            told = {} if isinstance(answer, NotApplicable) else dict(answer.known())
             found.setdefault(cue.name, {})[view] = {"ms": took, **told}
     return found
 
@@ -187,7 +188,7 @@ def main() -> None:
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     samples = {
-        split: thinned(read_samples(asked.manifest, split=split), 4 if asked.quick else most)
+        split: subsample(read_samples(asked.manifest, split=split), 4 if asked.quick else most)
         for split, most in (("train", asked.most), ("val", 10**9))
     }
     records = {split: gathered(samples[split], VIEWS, asked.work) for split in samples}
@@ -234,7 +235,7 @@ def main() -> None:
 # --- the page ------------------------------------------------------------------------------------
 
 
-def interval(measured: Measured) -> list[float]:
+def interval(measured: Estimate) -> list[float]:
     return [measured.value, measured.low, measured.high]
 
 
@@ -244,7 +245,7 @@ def as_record(worth: Worth) -> Record:
     return {**record, **measured, "by_generator": dict(worth.by_generator)}
 
 
-def number(measured: Measured) -> str:
+def number(measured: Estimate) -> str:
     return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
 
 
@@ -301,10 +302,10 @@ def summary(told: Mapping[str, Record]) -> str:
                 name,
                 f"{val[PLAIN]['silent']:.2f}" if PLAIN in val else "1",
                 *(
-                    number(Measured(*val[view]["auroc"])) if view in val else "silent"
+                    number(Estimate(*val[view]["auroc"])) if view in val else "silent"
                     for view in (PLAIN, JPEG75, HALF)
                 ),
-                number(Measured(*val[PLAIN]["cllr"])) if PLAIN in val else "–",
+                number(Estimate(*val[PLAIN]["cllr"])) if PLAIN in val else "–",
                 f"{one['measured']['train']['ms']:.0f}",
                 "yes" if one["weights"]["weighs"] else "no",
             )

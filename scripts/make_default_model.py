@@ -24,16 +24,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from veridical.artifact import CARD, read_model, write_model
 from veridical.detector import Detector
 from veridical.engines import Threads
-from veridical.folders import read_samples
-from veridical.intervals import Measured
-from veridical.samples import Sample
+from veridical.evaluate.files import write
+from veridical.evaluate.measure import Evaluation, Outcome, Scorecard, evaluate
+from veridical.io.dataset import read_samples
+from veridical.io.model import CARD, read_model, write_model
+from veridical.io.samples import Sample
 from veridical.scan import scan
+from veridical.report import Estimate
+
 from veridical.train.audit_files import section
-from veridical.train.evaluate import Evaluation, Outcome, Scorecard, evaluate
-from veridical.train.evaluation_files import write
 from veridical.train.make import Trained, train
 from veridical.train.recipes import DEFAULT
 
@@ -94,7 +95,7 @@ def measure(model: Path, samples: Sequence[Sample], split: str, work: Path) -> E
     return evaluation
 
 
-def number(measured: Measured | None) -> str:
+def number(measured: Estimate | None) -> str:
     if measured is None:
         return "–"
     return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"

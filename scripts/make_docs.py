@@ -17,8 +17,8 @@ from typing import Any
 import click
 
 from veridical.cli import main as cli
-from veridical.render import records
-from veridical.report import Box, Decision, FaceReport, Failure, Reason, Report, Stability, Verdict
+from veridical.present import records
+from veridical.report import Box, Decision, FaceResult, Failure, Reason, Report, Stability, Verdict
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -183,10 +183,10 @@ def _sample_report() -> Report:
         ),
     )
     marks = ((260.0, 210.0), (340.0, 210.0), (300.0, 250.0), (268.0, 300.0), (332.0, 300.0))
-    face = FaceReport(
+    face = FaceResult(
         box=Box(left=200.0, top=120.0, width=200.0, height=250.0),
         landmarks=marks,
-        detection=0.9,
+        confidence=0.9,
         verdict=verdict,
         reasons=verdict.reasons,
     )

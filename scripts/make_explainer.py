@@ -18,13 +18,13 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from veridical.artifact import read_model, write_model
-from veridical.detector import Detector, default_model, rule_to
+from veridical.detector import Detector, default_model, surrogate_to
 from veridical.engines import Threads
-from veridical.folders import read_samples
-from veridical.samples import Sample
-from veridical.splits import thinned
-from veridical.train.explainer import FittedRule, fit_rule, measure
+from veridical.io.dataset import read_samples
+from veridical.io.model import read_model, write_model
+from veridical.io.samples import Sample
+from veridical.io.splits import subsample
+from veridical.train.explainer import FittedSurrogate, fit_surrogate, measure
 
 JOBS = 2
 
@@ -36,12 +36,12 @@ def track(items: Iterable[Sample], what: str, total: int) -> Iterator[Sample]:
         yield item
 
 
-def put(model: Path, fitted: FittedRule) -> None:
+def put(model: Path, fitted: FittedSurrogate) -> None:
     """Write a rule into a model folder; all else of it stays as it was."""
     folder = read_model(model)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
     card["explainer"] = fitted.record
-    after = write_model(model, card, folder.tensors, folder.backbone, rule_to(fitted.rule))
+    after = write_model(model, card, folder.tensors, folder.backbone, surrogate_to(fitted.rule))
     assert after.identity == folder.identity
 
 
@@ -56,11 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--sets", type=int, default=20)
     asked = parser.parse_args(arguments)
     detector = Detector.load(asked.model, threads=1)
-    samples = thinned(read_samples(asked.manifest, split="train"), asked.most, seed=0)
-    falls = measure(
+    samples = subsample(read_samples(asked.manifest, split="train"), asked.most, seed=0)
+    logit_drops = measure(
         detector, samples, sets=asked.sets, engine=Threads(JOBS), cache=asked.work, track=track
     )
-    fitted = fit_rule(falls, len(detector.backbone.spec.layers))
+    fitted = fit_surrogate(logit_drops, len(detector.backbone.spec.layers))
     put(asked.model, fitted)
     print(json.dumps(fitted.record, indent=1))
 

@@ -2,7 +2,7 @@
 
     python scripts/make_extremes.py
 
-`veridical.backbone.saturates` runs it to find out whether this processor's fast 8-bit products are
+`veridical.vision.backbone.saturates` runs it to find out whether this processor's fast 8-bit products are
 exact. Needs `pip install 'veridical[train]'`.
 """
 

@@ -24,10 +24,10 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.functional import interpolate
 
-from veridical.faces import FaceFinder, Framing, surroundings
-from veridical.folders import read_samples
-from veridical.images import read_photo
-from veridical.samples import Sample
+from veridical.io.dataset import read_samples
+from veridical.io.images import read_photo
+from veridical.io.samples import Sample
+from veridical.vision.faces import CropConfig, FaceFinder, crop_box
 
 MARGIN = 1.7  # a little more than the widest training view
 LARGEST_PX = 416  # of what is sent through; larger crops are shrunk first
@@ -129,7 +129,7 @@ def crop(path: Path, finder: FaceFinder) -> Image.Image | None:
     if not faces:
         return None
     height, width = photo.pixels.shape[:2]
-    area = surroundings(faces[0].box, Framing(size_px=224), width, height, margin=MARGIN)
+    area = crop_box(faces[0].box, CropConfig(size_px=224), width, height, margin=MARGIN)
     side = int(min(area.width, LARGEST_PX)) // STEP_PX * STEP_PX
     box = (area.left, area.top, area.left + area.width, area.top + area.height)
     if area.width <= LARGEST_PX:  # whole pixels as they are: no resampling that the real one lacks

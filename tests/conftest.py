@@ -17,7 +17,7 @@ install_import_hook("veridical", CHECKER)
 
 import socket
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -29,15 +29,17 @@ from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from veridical.arrays import UInt8, ndarray
-from veridical.artifact import write_model
-from veridical.backbone import OnnxBackbone
-from veridical.calibration import Calibration
-from veridical.detector import Detector, head_to
-from veridical.faces import Face, Framing, cut
-from veridical.head import BayesianHead, Layer
-from veridical.outlier import OutlierGauge
-from veridical.report import Box
+from veridical.assembly import Parts, disassemble
+from veridical.box import Box
+from veridical.detector import Detector
+from veridical.infer.calibration import Calibration
+from veridical.infer.head import DropoutHead, Layer
+from veridical.infer.ood import OodScorer
+from veridical.io.model import write_model
 from veridical.tokens import pool
+from veridical.vision.backbone import OnnxBackbone
+from veridical.vision.crop import CropConfig, extract_crop
+from veridical.vision.faces import Face
 
 settings.register_profile("veridical", deadline=None)  # the first call of all pays for the checks
 settings.load_profile("veridical")
@@ -170,8 +172,8 @@ class FakeFinder:
     def name(self) -> str:
         return f"fake {self.boxes}"
 
-    def find(self, pixels: UInt8[ndarray, "height width 3"]) -> tuple[Face, ...]:
-        height, width = pixels.shape[:2]
+    def find(self, image: Image.Image) -> tuple[Face, ...]:
+        width, height = image.size
         boxes = self.boxes
         if boxes is None:
             boxes = ((0.2 * width, 0.2 * height, 0.6 * width, 0.6 * height),)
@@ -257,7 +259,7 @@ def tiny_backbone(tiny_export: Callable[[str], Any]) -> OnnxBackbone:
 
 def random_head(
     features: int, *, hidden: int = 16, samples: int = 50, seed: int = 0
-) -> BayesianHead:
+) -> DropoutHead:
     """Two layers with dropout 0.2, of random weights."""
     generator = np.random.default_rng(seed)
 
@@ -269,9 +271,9 @@ def random_head(
             dropout=0.2,
         )
 
-    return BayesianHead(
-        centre=generator.normal(0, 1, features).astype(np.float32),
-        spread=generator.uniform(0.5, 2, features).astype(np.float32),
+    return DropoutHead(
+        mean=generator.normal(0, 1, features).astype(np.float32),
+        scale=generator.uniform(0.5, 2, features).astype(np.float32),
         layers=(layer(hidden, features, True), layer(1, hidden, False)),
         samples=samples,
         seed=seed,
@@ -280,26 +282,26 @@ def random_head(
 
 @pytest.fixture(scope="session")
 def tiny_detector(tiny_backbone: OnnxBackbone) -> Detector:
-    """A detector of real parts, whose belief is random and whose finder sees one face, always.
+    """A detector of real parts, whose posterior is random and whose finder sees one face, always.
 
-    Swap parts with dataclasses.replace: `replace(tiny_detector, finder=fake_finder())`. Pictures
-    from `painter` are like what it "was trained on".
+    Swap parts with dataclasses.replace: `replace(tiny_detector, finder=fake_finder())`; for what
+    is in `parts` there is `with_parts`. Pictures from `painter` are like what it "was trained on".
     """
-    framing = Framing(size_px=tiny_backbone.spec.image_px)
+    crop = CropConfig(size_px=tiny_backbone.spec.image_px)
     frame = Box(left=0.0, top=0.0, width=64.0, height=64.0)
     face = (12.0, 12.0, 40.0, 40.0)
-    crops = [cut(paint_faces(64, 64, face, seed=seed), frame, framing) for seed in range(40)]
-    tokens = tiny_backbone.tokens(np.stack(crops))
+    painted = [Image.fromarray(paint_faces(64, 64, face, seed=seed)) for seed in range(40)]
+    tokens = tiny_backbone.tokens(np.stack([extract_crop(one, frame, crop) for one in painted]))
     features = np.stack([pool(one, ("cls", "mean")) for one in tokens])
     head = replace(
-        random_head(features.shape[1]), centre=features.mean(axis=0), spread=features.std(axis=0)
+        random_head(features.shape[1]), mean=features.mean(axis=0), scale=features.std(axis=0)
     )
-    x = (features - head.centre) / head.spread
+    x = (features - head.mean) / head.scale
     _, strength, basis = np.linalg.svd(x, full_matrices=False)
     inside = x @ basis[:8].T
-    gauge = OutlierGauge(
-        centre=head.centre,
-        spread=head.spread,
+    scorer = OodScorer(
+        mean=head.mean,
+        scale=head.scale,
         basis=basis[:8],
         variance=strength[:8] ** 2 / len(x),
         residual=float(((x**2).sum(axis=1) - (inside**2).sum(axis=1)).mean()),
@@ -308,22 +310,32 @@ def tiny_detector(tiny_backbone: OnnxBackbone) -> Detector:
     return Detector(
         finder=FakeFinder(),
         backbone=tiny_backbone,
-        framing=framing,
-        pooling=("cls", "mean"),
-        head=head,
-        calibration=Calibration(
-            slope=2.0,
-            intercept=-0.1,
-            coverage=0.9,
-            allowed_real=0.6,
-            allowed_ai=0.6,
-            real=20,
-            ai=20,
+        parts=Parts(
+            spec=tiny_backbone.spec,
+            crop=crop,
+            pooling=("cls", "mean"),
+            head=head,
+            calibration=Calibration(
+                slope=2.0,
+                intercept=-0.1,
+                coverage_of_reals=0.9,
+                coverage_of_ai=0.9,
+                threshold_real=0.6,
+                threshold_ai=0.6,
+                real=20,
+                ai=20,
+                typical_real=-0.5,
+            ),
+            ood=replace(scorer, limit=2 * max(scorer.raw(one) for one in features)),
+            min_face_px=16.0,
         ),
-        outlier=replace(gauge, limit=2 * max(gauge.raw(one) for one in features)),
-        min_face_px=16.0,
         model="0123456789ab",
     )
+
+
+def with_parts(detector: Detector, **parts: Any) -> Detector:
+    """Return the detector with other parts of its model: with_parts(detector, calibration=...)."""
+    return replace(detector, parts=replace(detector.parts, **parts))
 
 
 @pytest.fixture(scope="session")
@@ -334,17 +346,6 @@ def tiny_model(
 ) -> Path:
     """The parts of `tiny_detector` as a model folder, for `Detector.load`. Copy before changing."""
     path = tmp_path_factory.mktemp("model")
-    entry, tensors = head_to(tiny_detector.head)
-    gauge = tiny_detector.outlier
-    card = {
-        "backbone": asdict(tiny_detector.backbone.spec),
-        "head": entry,
-        "framing": asdict(tiny_detector.framing),
-        "pooling": list(tiny_detector.pooling),
-        "calibration": asdict(tiny_detector.calibration),
-        "outlier": {"residual": gauge.residual, "limit": gauge.limit},
-        "min_face_px": tiny_detector.min_face_px,
-    }
-    tensors |= {"outlier.basis": gauge.basis, "outlier.variance": gauge.variance}
-    write_model(path, card, tensors, tiny_export("vit").path)
+    card, tensors, explainer = disassemble(tiny_detector.parts)
+    write_model(path, card, tensors, tiny_export("vit").path, explainer)
     return path

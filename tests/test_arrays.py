@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from veridical.calibration import conformal_quantile
-from veridical.head import Layer, summarise
+from veridical.infer.calibration import conformal_quantile
+from veridical.infer.head import Layer, summarise
 from veridical.report import Box
 
 WITHOUT = """
@@ -15,7 +15,7 @@ import sys
 sys.modules["jaxtyping"] = None
 import numpy as np
 from veridical.detector import Detector
-from veridical.head import sigmoid
+from veridical.infer.head import sigmoid
 assert sigmoid(np.zeros((2, 2)))[0, 0] == 0.5
 assert sys.modules["jaxtyping"] is None
 """

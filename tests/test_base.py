@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from veridical.arrays import ndarray
-from veridical.render import records
+from veridical.present import records
 
 EXTRAS = (
     "torch",

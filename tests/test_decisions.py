@@ -8,12 +8,12 @@ import pytest
 from benchmarks.decisions import by, cell, steadiness, steps
 from benchmarks.generalisation import AS_DELIVERED
 
-from veridical.calibration import Calibration
-from veridical.intervals import wilson
-from veridical.samples import Label, Sample
+from veridical.infer.calibration import Calibration
+from veridical.io.samples import Label, Sample
+from veridical.stats.intervals import wilson
 
 CALIBRATION = Calibration(
-    slope=1.0, intercept=0.0, coverage=0.9, allowed_real=0.4, allowed_ai=0.4, real=9, ai=9
+    slope=1.0, intercept=0.0, coverage=0.9, threshold_real=0.4, threshold_ai=0.4, real=9, ai=9
 )
 
 
@@ -31,7 +31,7 @@ SAMPLES = [
 ]
 
 
-def told(**answers: tuple[float | None, str | None]) -> dict[str, Any]:
+def describe(**answers: tuple[float | None, str | None]) -> dict[str, Any]:
     return {name: {"p_ai": p, "decision": decision} for name, (p, decision) in answers.items()}
 
 
@@ -85,7 +85,7 @@ def test_steadiness_is_counted_over_photos_and_over_copies() -> None:
     assert found.flipped == wilson(2, 5)
     assert found.decided == wilson(7, 10)
     assert found.errors == wilson(5, 7)
-    assert found.spread == pytest.approx((0.35 + 0 + 0.35 + 0.2) / 4)
+    assert found.scale == pytest.approx((0.35 + 0 + 0.35 + 0.2) / 4)
     still = steadiness("still", SAMPLES, {AS_DELIVERED: ANSWERS[AS_DELIVERED]})
     assert (still.flipped.value, still.contradicted.value) == (0, 0)
-    assert isnan(still.spread)
+    assert isnan(still.scale)

@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.artifact import BACKBONE, CARD, TENSORS, read_model, write_model
-from veridical.backbone import Backbone, BackboneSpec
-from veridical.calibration import Calibration
 from veridical.detector import (
     Detector,
     Finder,
@@ -24,20 +21,23 @@ from veridical.detector import (
     head_from,
     head_to,
     resampled,
-    rule_to,
+    surrogate_to,
     together,
 )
 from veridical.engines import Threads
 from veridical.errors import ModelDamaged, ModelMissing
-from veridical.faces import Face, Framing, cut, surroundings
-from veridical.head import BayesianHead, GaussianHead, Layer
-from veridical.images import Limits, read_photo
-from veridical.outlier import OutlierGauge
-from veridical.report import Box, Decision, FaceReport, Reason, Verdict
-from veridical.saliency import CoverRule, faithfulness, mended, random_orders
+from veridical.explain.attribution import Surrogate, faithfulness, posterior_update, random_orders
+from veridical.infer.calibration import Calibration
+from veridical.infer.head import DropoutHead, GaussianHead, Layer
+from veridical.infer.ood import OodScorer
+from veridical.io.images import Limits, read_photo
+from veridical.io.model import BACKBONE, CARD, TENSORS, read_model, write_model
+from veridical.report import Box, Decision, FaceResult, Reason, Verdict
 from veridical.scan import scan
-from veridical.stability import COPIES
 from veridical.tokens import Tokens, pool
+from veridical.vision.backbone import Backbone, BackboneSpec
+from veridical.vision.faces import CropConfig, Face, crop_box, extract_crop
+from veridical.vision.perturb import PERTURBATIONS
 
 Finders = Callable[..., Finder]
 Painter = Callable[..., ndarray]
@@ -74,14 +74,14 @@ FLAT = np.zeros(3, np.float32), np.ones(3, np.float32)
 SLOPE = 8.0  # logits from no red to all red
 
 
-def plain_head(dropout: float = 0.0) -> BayesianHead:
+def plain_head(dropout: float = 0.0) -> DropoutHead:
     layer = Layer(
         weight=np.array([[SLOPE, 0, 0]], np.float32),
         bias=np.array([-SLOPE / 2], np.float32),
         relu=False,
         dropout=dropout,
     )
-    return BayesianHead(centre=FLAT[0], spread=FLAT[1], layers=(layer,), samples=64)
+    return DropoutHead(mean=FLAT[0], scale=FLAT[1], layers=(layer,), samples=64)
 
 
 def calibration(real: float, ai: float) -> Calibration:
@@ -89,8 +89,8 @@ def calibration(real: float, ai: float) -> Calibration:
         slope=1.0,
         intercept=0.0,
         coverage=0.8,
-        allowed_real=real,
-        allowed_ai=ai,
+        threshold_real=real,
+        threshold_ai=ai,
         real=20,
         ai=20,
     )
@@ -100,13 +100,13 @@ def see_through(finder: Finder) -> Detector:
     return Detector(
         finder=finder,
         backbone=Eye(),
-        framing=Framing(size_px=16, margin=1.0),
+        crop_config=CropConfig(size_px=16, margin=1.0),
         pooling=("mean",),
         head=plain_head(),
         calibration=calibration(0.2, 0.2),
-        outlier=OutlierGauge(
-            centre=FLAT[0],
-            spread=FLAT[1],
+        ood=OodScorer(
+            mean=FLAT[0],
+            scale=FLAT[1],
             basis=np.array([[0, 0, 1]], np.float32),
             variance=np.ones(1, np.float32),
             residual=1e6,
@@ -262,7 +262,7 @@ def test_we_stand_behind_one_answer_only_if_nothing_speaks_against_it(
         see_through(Always()),
         head=plain_head(dropout),
         calibration=calibration(*allowed),
-        framing=Framing(size_px=16, whole=True),
+        crop_config=CropConfig(size_px=16, whole=True),
         copies=(),
     )
     pixels = np.broadcast_to(np.rint(255 * np.array([red, 0, blue])), (16, 16, 3)).astype(np.uint8)
@@ -361,7 +361,7 @@ def test_a_verdict_that_rests_on_colour_stays(seed: int, colour: tuple[float, ..
     verdict = report.faces[0].verdict
     assert verdict is not None
     assert verdict.stability is not None
-    assert verdict.stability.copies == tuple(copy.name for copy in COPIES)
+    assert verdict.stability.copies == tuple(copy.name for copy in PERTURBATIONS)
     assert verdict.stability.low == pytest.approx(verdict.stability.high, abs=0.05)
 
 
@@ -373,7 +373,7 @@ def test_what_is_undecided_anyway_costs_no_second_look(loupe: Detector) -> None:
     assert torn.faces[0].verdict is not None
     assert torn.faces[0].verdict.stability is None
     loupe.inspect(grainy(1))
-    assert backbone.looks == 1 + 1 + len(COPIES)
+    assert backbone.looks == 1 + 1 + len(PERTURBATIONS)
 
 
 def test_copies_in_which_the_face_is_too_small_have_no_say(loupe: Detector) -> None:
@@ -386,7 +386,7 @@ def test_copies_in_which_the_face_is_too_small_have_no_say(loupe: Detector) -> N
     assert looked_at(8.0) == ("jpeg-60", "half-size-jpeg-75", "screenshot-0.8")
     assert looked_at(12.0) == ("jpeg-60", "screenshot-0.8")
     assert looked_at(16.0) == ("jpeg-60",)
-    only_half = replace(loupe, min_face_px=12.0, copies=COPIES[1:2]).inspect(grainy(1))
+    only_half = replace(loupe, min_face_px=12.0, copies=PERTURBATIONS[1:2]).inspect(grainy(1))
     assert only_half.decision is Decision.AI
     assert only_half.faces[0].verdict is not None
     assert only_half.faces[0].verdict.stability is None
@@ -403,7 +403,7 @@ def test_a_verdict_is_as_stable_alone_as_in_company(loupe: Detector, tmp_path: P
 
 
 def test_the_warning_about_the_frame_stays_with_a_verdict_taken_back(loupe: Detector) -> None:
-    frame = replace(loupe, framing=Framing(size_px=16, margin=1.0))
+    frame = replace(loupe, crop_config=CropConfig(size_px=16, margin=1.0))
     report = frame.inspect(grainy(3)[:16, :16], whole_image=True)
     assert report.reasons == (Reason.CHANGES_UNDER_RECOMPRESSION, Reason.WHOLE_IMAGE)
 
@@ -426,7 +426,7 @@ def test_a_copy_that_fits_the_other_label_alone_is_a_change_on_either_side_of_on
 # --- faces taken together -----------------------------------------------------------------------
 
 
-def face_of(decision: Decision | None, p_ai: float) -> FaceReport:
+def face_of(decision: Decision | None, p_ai: float) -> FaceResult:
     reasons = (Reason.FACE_TOO_SMALL if decision is None else Reason.WITHIN_COVERAGE,)
     if decision is None:
         return replace(face_of(Decision.REAL, p_ai), verdict=None, reasons=reasons)
@@ -442,7 +442,7 @@ def face_of(decision: Decision | None, p_ai: float) -> FaceReport:
         reasons=reasons,
     )
     box = Box(left=0.0, top=0.0, width=10.0, height=10.0)
-    return FaceReport(box=box, landmarks=(), detection=0.9, verdict=verdict, reasons=reasons)
+    return FaceResult(box=box, landmarks=(), confidence=0.9, verdict=verdict, reasons=reasons)
 
 
 faces_of = st.lists(
@@ -452,7 +452,7 @@ faces_of = st.lists(
 
 @settings(max_examples=50)
 @given(faces_of)
-def test_a_picture_is_called_real_only_if_every_judged_face_is(faces: list[FaceReport]) -> None:
+def test_a_picture_is_called_real_only_if_every_judged_face_is(faces: list[FaceResult]) -> None:
     decision, lead, reasons = together(faces)
     said = {face.verdict.decision for face in faces if face.verdict}
     ranks = [Decision.AI, Decision.UNDECIDED, Decision.REAL]
@@ -468,7 +468,7 @@ def test_a_picture_is_called_real_only_if_every_judged_face_is(faces: list[FaceR
 
 @settings(max_examples=50)
 @given(faces_of)
-def test_neither_the_order_of_faces_nor_a_bystander_matters(faces: list[FaceReport]) -> None:
+def test_neither_the_order_of_faces_nor_a_bystander_matters(faces: list[FaceResult]) -> None:
     told = together(faces)
     assert all(together(order) == told for order in permutations(faces))
     if told[1] is not None:
@@ -483,7 +483,7 @@ def test_the_whole_image_is_judged_as_asked_and_says_so(fake_finder: Finders) ->
     report = detector.inspect(pixels, whole_image=True)
     (face,) = report.faces
     assert face.box == Box(left=0.0, top=0.0, width=200.0, height=100.0)
-    assert (face.landmarks, face.detection) == ((), 0.0)
+    assert (face.landmarks, face.confidence) == ((), 0.0)
     assert report.reasons[-1] is Reason.WHOLE_IMAGE
     assert report.p_ai == pytest.approx(1 / (1 + np.exp(SLOPE / 2 - SLOPE * 0.18)), abs=0.01)
 
@@ -500,7 +500,9 @@ def test_a_frame_without_a_face_gets_numbers_and_no_verdict(fake_finder: Finders
 
 def test_a_model_of_whole_frames_needs_no_warning_and_no_finder(fake_finder: Finders) -> None:
     detector, pixels = answers(fake_finder, (LARGE, REAL))
-    trained = replace(detector, framing=Framing(size_px=16, whole=True), finder=fake_finder())
+    trained = replace(
+        detector, crop_config=CropConfig(size_px=16, whole=True), finder=fake_finder()
+    )
     report = trained.inspect(pixels)
     assert report.reasons == (Reason.WITHIN_COVERAGE,)
     assert report.faces[0].box.width == 200
@@ -573,7 +575,7 @@ def test_contributions_add_up_to_the_calibrated_mean_logit(
     tiny_detector: Detector, pictures: list[Path]
 ) -> None:
     for path in pictures[:2]:
-        report, (told,) = tiny_detector.explain(path, trust=False)
+        report, (told,) = tiny_detector.explain(path, faithfulness=False)
         assert report == tiny_detector.inspect(path)
         assert told.face == report.faces[0]
         (tokens,) = tiny_detector.backbone.tokens(told.crop[None])
@@ -585,21 +587,21 @@ def test_contributions_add_up_to_the_calibrated_mean_logit(
             assert parts.patches.shape == (4, 4)
             assert parts.patches.sum() + parts.prefix + parts.rest == pytest.approx(logit, abs=1e-4)
         assert told.channels.shape == features.shape
-        assert (told.trust, told.occlusion) == (None, None)
+        assert (told.faithfulness, told.occlusion) == (None, None)
 
 
 def test_without_a_rule_the_contributions_are_drawn(
     tiny_detector: Detector, pictures: list[Path]
 ) -> None:
-    _, (told,) = tiny_detector.explain(pictures[0], trust=False)
+    _, (told,) = tiny_detector.explain(pictures[0], faithfulness=False)
     assert told.evidence.method == "contributions"
     assert np.array_equal(told.evidence.patches, told.contributions.patches)
 
 
-def a_rule(detector: Detector) -> CoverRule:
+def a_rule(detector: Detector) -> Surrogate:
     draw = np.random.default_rng(0)
     spec = detector.backbone.spec
-    return CoverRule(
+    return Surrogate(
         share=0.5,
         weight=draw.normal(size=(len(spec.layers), spec.dim)).astype(np.float32),
         base=draw.normal(size=(spec.grid, spec.grid)),
@@ -612,7 +614,7 @@ def test_a_rule_is_read_in_calibrated_logits_and_scored(
     """The rule knows the head's own logit: calibrating anew scales its map, and no more."""
     rule = a_rule(tiny_detector)
     ruled = replace(tiny_detector, rule=rule)
-    report, (told,) = ruled.explain(pictures[0], trust=False)
+    report, (told,) = ruled.explain(pictures[0], faithfulness=False)
     assert report == tiny_detector.inspect(pictures[0])
     (tokens,) = ruled.backbone.tokens(told.crop[None])
     slope = ruled.calibration.slope
@@ -622,10 +624,10 @@ def test_a_rule_is_read_in_calibrated_logits_and_scored(
     _, (tested,) = ruled.explain(pictures[0])
     orders = random_orders(told.crop, 4, ruled.mean_logit)
     assert (tested.evidence.method, tested.evidence.looks) == ("covering", 54)
-    np.testing.assert_allclose(tested.evidence.patches, mended(wanted, orders))
-    assert tested.trust == faithfulness(tested.evidence.patches, ruled.mean_logit, orders)
+    np.testing.assert_allclose(tested.evidence.patches, posterior_update(wanted, orders))
+    assert tested.faithfulness == faithfulness(tested.evidence.patches, ruled.mean_logit, orders)
     other = replace(ruled, calibration=replace(ruled.calibration, slope=2 * slope, intercept=1.0))
-    _, (again,) = other.explain(pictures[0], trust=False)
+    _, (again,) = other.explain(pictures[0], faithfulness=False)
     np.testing.assert_allclose(again.evidence.patches, 2 * told.evidence.patches, rtol=1e-5)
 
 
@@ -641,16 +643,16 @@ def test_further_maps_are_scored_like_the_drawn_one(
             found[0, 0] = float(crop.mean())
             return found
 
-    _, (plain,) = tiny_detector.explain(pictures[0], trust=False)
+    _, (plain,) = tiny_detector.explain(pictures[0], faithfulness=False)
     assert plain.further == ()
     _, (told,) = tiny_detector.explain(pictures[0], further=[Corner()])
     (further,) = told.further
     assert further.name == "corner"
     assert further.patches[0, 0] == told.crop.mean()
     orders = random_orders(told.crop, 4, tiny_detector.mean_logit)
-    assert further.trust == faithfulness(further.patches, tiny_detector.mean_logit, orders)
-    _, (unscored,) = tiny_detector.explain(pictures[0], trust=False, further=[Corner()])
-    assert unscored.further[0].trust is None
+    assert further.faithfulness == faithfulness(further.patches, tiny_detector.mean_logit, orders)
+    _, (unscored,) = tiny_detector.explain(pictures[0], faithfulness=False, further=[Corner()])
+    assert unscored.further[0].faithfulness is None
 
 
 def test_a_rule_travels_with_its_model(
@@ -658,13 +660,13 @@ def test_a_rule_travels_with_its_model(
 ) -> None:
     folder, rule = read_model(tiny_model), a_rule(tiny_detector)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
-    write_model(tmp_path / "m", card, folder.tensors, folder.backbone, rule_to(rule))
+    write_model(tmp_path / "m", card, folder.tensors, folder.backbone, surrogate_to(rule))
     loaded = Detector.load(tmp_path / "m").rule
     assert loaded is not None
     assert loaded.share == rule.share
     assert np.array_equal(loaded.weight, rule.weight)
     assert np.array_equal(loaded.base, rule.base)
-    wrong = rule_to(replace(rule, base=np.zeros((3, 3))))
+    wrong = surrogate_to(replace(rule, base=np.zeros((3, 3))))
     write_model(tmp_path / "n", card, folder.tensors, folder.backbone, wrong)
     with pytest.raises(ModelDamaged, match="a rule of"):
         Detector.load(tmp_path / "n")
@@ -678,10 +680,10 @@ def test_an_explanation_shows_what_was_judged(
     assert [one.face for one in told] == list(report.faces[:2])
     photo = read_photo(pixels)
     for one in told:
-        area = surroundings(one.face.box, detector.framing, 200, 100)
+        area = crop_box(one.face.box, detector.crop_config, 200, 100)
         assert one.area == area
-        assert np.array_equal(one.crop, cut(photo.pixels, area, detector.framing))
-        assert one.trust is not None
+        assert np.array_equal(one.crop, extract_crop(photo.pixels, area, detector.crop_config))
+        assert one.faithfulness is not None
         assert one.occlusion is not None
         assert detector.p_ai(one.crop[None])[0] == one.face.verdict.p_ai  # type: ignore[union-attr]
     # Covering red lowers P(ai); covering black with black does nothing.
@@ -693,7 +695,7 @@ def test_an_explanation_shows_what_was_judged(
 def test_a_window_that_does_not_fit_is_refused(fake_finder: Finders) -> None:
     detector, pixels = answers(fake_finder, (LARGE, AI))
     with pytest.raises(ValueError, match="1 <= window <= 16 px"):
-        detector.explain(pixels, trust=False, occlude=(17, 1))
+        detector.explain(pixels, faithfulness=False, occlude=(17, 1))
 
 
 # --- models on disk -----------------------------------------------------------------------------
@@ -719,16 +721,16 @@ def test_the_number_of_samples_can_be_changed(tiny_model: Path) -> None:
 def test_a_head_taken_apart_and_put_together_is_the_same(tiny_detector: Detector) -> None:
     entry, tensors = head_to(tiny_detector.head)
     again = head_from(json.loads(json.dumps(entry)), tensors)
-    features = np.linspace(-1, 1, len(again.centre), dtype=np.float32)
+    features = np.linspace(-1, 1, len(again.mean), dtype=np.float32)
     assert np.array_equal(again.logits(features), tiny_detector.head.logits(features))
 
 
 def test_a_gaussian_taken_apart_and_put_together_is_the_same(tiny_detector: Detector) -> None:
-    width = len(tiny_detector.head.centre)
+    width = len(tiny_detector.head.mean)
     draw = np.random.default_rng(0)
     head = GaussianHead(
-        centre=tiny_detector.head.centre,
-        spread=tiny_detector.head.spread,
+        mean=tiny_detector.head.mean,
+        scale=tiny_detector.head.scale,
         mean=draw.normal(size=width).astype(np.float32),
         bias=1 / 3,
         axes=np.linalg.qr(draw.normal(size=(width + 1, 3)))[0].T.astype(np.float32),
@@ -774,8 +776,8 @@ HARM: dict[str, Callable[[dict[str, Any]], object]] = {
     "a slope that is none": lambda card: card["calibration"].update(slope=float("nan")),
     "a slope in words": lambda card: card["calibration"].update(slope="steep"),
     "coverage in per cent": lambda card: card["calibration"].update(coverage=90),
-    "a threshold in words": lambda card: card["calibration"].update(allowed_real="high"),
-    "a threshold that is no share": lambda card: card["calibration"].update(allowed_ai=7.0),
+    "a threshold in words": lambda card: card["calibration"].update(threshold_real="high"),
+    "a threshold that is no share": lambda card: card["calibration"].update(threshold_ai=7.0),
     "a class promised less": lambda card: card["calibration"].update(coverage_of_ai=0.5),
     "a recipe in words": lambda card: (
         card["calibration"].pop("coverage_of_reals"),

@@ -16,17 +16,24 @@ import pytest
 from PIL import Image
 
 import veridical
-from veridical import errors, faces, head, images, outlier, saliency, stability
-from veridical.calibration import conformal_rank
+from veridical import errors
 from veridical.cli import main as cli
 from veridical.cues import light, noise, spectrum, symmetry
 from veridical.detector import Detector
 from veridical.errors import VeridicalError
-from veridical.intervals import share_beyond
-from veridical.render import overlay, records, terminal
-from veridical.render.page import MOST_FACES
+from veridical.explain import attribution as saliency
+from veridical.infer import head
+from veridical.infer import ood as outlier
+from veridical.infer.calibration import conformal_rank
+from veridical.io import images
+from veridical.present import figure as overlay
+from veridical.present import records, terminal
+from veridical.present.page import MOST_FACES
 from veridical.report import Decision, Reason
+from veridical.stats.intervals import share_beyond
 from veridical.train import audit, audit_files, export, facts, fit, make, ratios, recipes
+from veridical.vision import faces
+from veridical.vision import perturb as stability
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -231,7 +238,7 @@ def numbers() -> dict[str, list[str]]:
             f"long side of {faces._FIRST_LOOK} px",
             f"a copy of {faces._SECOND_LOOK} px",
             f"at least {faces._ALONE} of",
-            f"{faces.Framing(size_px=8).margin} times",
+            f"{faces.CropConfig(size_px=8).margin} times",
         ],
         "numbers.md": [
             f"T is {recipes.DEFAULT.samples}. They are drawn",
@@ -242,9 +249,9 @@ def numbers() -> dict[str, list[str]]:
             f"pictures and {recipes.DEFAULT.coverage} for AI-generated ones",
             f'below {sure} nats the model is "sure", below {fairly}',
             f"below {not_very:.3f} ",
-            *(f"| `{copy.name}` |" for copy in stability.COPIES),
-            f"JPEG of quality {stability.COPIES[0].quality}, colours",
-            f"JPEG of quality {stability.COPIES[1].quality} (",
+            *(f"| `{copy.name}` |" for copy in stability.PERTURBATIONS),
+            f"JPEG of quality {stability.PERTURBATIONS[0].quality}, colours",
+            f"JPEG of quality {stability.PERTURBATIONS[1].quality} (",
         ],
         "explanations.md": [
             f"in {saliency._STEPS} steps",

@@ -11,8 +11,8 @@ from veridical.arrays import UInt8, ndarray
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector
 from veridical.forensics import Examination, ask, bytes_of, inspect
-from veridical.images import Limits, read_photo
-from veridical.report import Silence
+from veridical.io.images import Limits, read_photo
+from veridical.report import NotApplicable
 
 Pixels = UInt8[ndarray, "height width 3"]
 
@@ -56,14 +56,14 @@ def test_bytes_that_were_not_judged_are_not_looked_at(portrait: Path) -> None:
 def test_a_cue_that_breaks_is_silent_and_says_why(
     tiny_detector: Detector, portrait: Path, error: type[Exception]
 ) -> None:
-    def broken(_scene: object) -> Silence:
+    def broken(_scene: object) -> NotApplicable:
         raise error("as if")
 
     photo = read_photo(portrait)
     (face,) = tiny_detector.inspect(photo).faces
     cue = replace(DEFAULT_CUES[0], name="broken", measure=broken)
     first, middle, last = ask(photo, face, None, cues=(DEFAULT_CUES[0], cue, DEFAULT_CUES[1]))
-    assert isinstance(middle.answer, Silence)
+    assert isinstance(middle.answer, NotApplicable)
     assert middle.answer.cue == "broken"
     assert error.__name__ in middle.answer.why
     assert (first, last) == ask(photo, face, None, cues=DEFAULT_CUES[:2])

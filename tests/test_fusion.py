@@ -30,9 +30,10 @@ from benchmarks.fusion import (
 from benchmarks.generalisation import AS_DELIVERED, Held
 
 from veridical.arrays import Bool, Float, ndarray
-from veridical.intervals import Measured
-from veridical.metrics import auroc, tpr_at_fpr
-from veridical.samples import Label, Sample
+from veridical.io.samples import Label, Sample
+from veridical.report import Estimate
+
+from veridical.stats.metrics import auroc, tpr_at_fpr
 
 
 def crowd(count: int = 4000) -> tuple[Bool[ndarray, " n"], Float[ndarray, "n 2"]]:
@@ -166,10 +167,10 @@ def test_dependence_is_a_correlation() -> None:
     assert related(lines, 2) == 0
 
 
-def figure(change: float, sure: float = 0.01) -> tuple[Measured, Measured]:
+def figure(change: float, sure: float = 0.01) -> tuple[Estimate, Estimate]:
     return (
-        Measured(value=0.9, low=0.8, high=1.0),
-        Measured(value=change, low=change - sure, high=change + sure),
+        Estimate(value=0.9, low=0.8, high=1.0),
+        Estimate(value=change, low=change - sure, high=change + sure),
     )
 
 

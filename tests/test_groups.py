@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from benchmarks.groups import TONES, colour, lab, said, size, skin, tone, typology_angle
 
-from veridical.faces import Face
+from veridical.io.samples import Sample
 from veridical.report import Box
-from veridical.samples import Sample
+from veridical.vision.faces import Face
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from benchmarks.laundering import GRID, launder
 from PIL import Image
 
 from veridical.arrays import UInt8, ndarray
-from veridical.images import read_photo
+from veridical.io.images import read_photo
 
 
 @pytest.mark.parametrize("step", GRID)

@@ -41,8 +41,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.faces import Face, Framing
 from veridical.report import Box
+from veridical.vision.faces import CropConfig, Face
 
 GRID, EDGE = 4, 8
 WORTH = np.arange(16.0).reshape(GRID, GRID) - 5  # what each patch adds to the logit
@@ -70,7 +70,7 @@ def test_no_order_beats_that_of_the_truth() -> None:
     assert found.deletion[0] == found.deletion.min()
     assert found.insertion[0] == found.insertion.max()
     assert found.deletion[1] == found.deletion.max()
-    assert found.beaten(range(2, 32)).tolist()[:2] == [30, 0]
+    assert found.n_beaten(range(2, 32)).tolist()[:2] == [30, 0]
     gains = found.gains(range(2, 32))
     assert (gains[0] > 0).all()
     assert (gains[1] < 0).all()
@@ -87,10 +87,10 @@ def test_curves_are_read_at_quarters() -> None:
 
 def test_a_map_that_is_the_truth_is_perfectly_sensitive() -> None:
     masks = subsets(20, GRID, seed=0)
-    falls = (masks @ WORTH.ravel()).reshape(masks.shape[:2])
-    assert sensitivity(WORTH, masks, falls) == pytest.approx(1)
-    assert sensitivity(-WORTH, masks, falls) == pytest.approx(-1)
-    assert sensitivity(np.ones((GRID, GRID)), masks, falls) == 0
+    logit_drops = (masks @ WORTH.ravel()).reshape(masks.shape[:2])
+    assert sensitivity(WORTH, masks, logit_drops) == pytest.approx(1)
+    assert sensitivity(-WORTH, masks, logit_drops) == pytest.approx(-1)
+    assert sensitivity(np.ones((GRID, GRID)), masks, logit_drops) == 0
 
 
 @given(share=st.sampled_from([0.1, 0.3, 0.6]), grid=st.integers(3, 14), seed=st.integers(0, 99))
@@ -169,7 +169,7 @@ def part(seed: int, turn: float = 0.0, painter: Any = None) -> Part:
         score=0.9,
         landmarks=tuple((float(x), float(y)) for x, y in marks),
     )
-    return Part(pixels=pixels, face=face, framing=Framing(size_px=224))
+    return Part(pixels=pixels, face=face, crop_config=CropConfig(size_px=224))
 
 
 @given(
@@ -244,9 +244,9 @@ def test_a_mask_is_cut_like_its_crop(painter: Any) -> None:
 
 
 def test_the_table_of_faithfulness_says_what_was_kept() -> None:
-    def record(beaten: int, seconds: float, decision: str) -> dict[str, Any]:
-        scores = {"deletion": 0.5, "insertion": 1.5, "beaten": beaten, "sensitivity": 0.25}
-        nothing = {**scores, "beaten": 0, "sensitivity": 0.0}
+    def record(n_beaten: int, seconds: float, decision: str) -> dict[str, Any]:
+        scores = {"deletion": 0.5, "insertion": 1.5, "n_beaten": n_beaten, "sensitivity": 0.25}
+        nothing = {**scores, "n_beaten": 0, "sensitivity": 0.0}
         return {
             "decision": decision,
             "look": 0.1,
@@ -280,7 +280,7 @@ def test_composites_are_counted_by_kind_and_region() -> None:
     def one(kind: str, region: str, rank: int, pointed: bool, decision: str) -> dict[str, Any]:
         found = {"pointed": pointed, "iou": 0.5, "area": 0.1}
         maps = {"rule": found, "edges": {**found, "pointed": False}}
-        if rank == 0:  # not every map is mended
+        if rank == 0:  # not every map is posterior_update
             maps["drawn"] = found
         logit = 0.5 if kind == "generated in real" else 0.2
         return {

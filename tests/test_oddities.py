@@ -14,7 +14,7 @@ from benchmarks.oddities import (
 )
 
 from veridical.arrays import UInt8, ndarray
-from veridical.metrics import auroc
+from veridical.stats.metrics import auroc
 
 
 def test_every_pattern_is_drawn_the_same_every_time() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.report import Box, Decision, FaceReport, Reason, Report, Stability, Verdict
+from veridical.report import Box, Decision, FaceResult, Reason, Report, Stability, Verdict
 
 VERDICT = Verdict(
     decision=Decision.AI,
@@ -88,7 +88,7 @@ def test_every_reason_has_its_own_sentence() -> None:
 
 def test_a_face_without_a_verdict_is_undecided() -> None:
     small = (Reason.FACE_TOO_SMALL,)
-    face = FaceReport(box=BOX, landmarks=(), detection=0.9, verdict=None, reasons=small)
+    face = FaceResult(box=BOX, landmarks=(), confidence=0.9, verdict=None, reasons=small)
     assert face.decision is Decision.UNDECIDED
     assert replace(face, verdict=VERDICT).decision is Decision.AI
 

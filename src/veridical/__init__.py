@@ -17,12 +17,12 @@ from veridical._version import VERSION as __version__
 if TYPE_CHECKING:
     from veridical.detector import Detector
     from veridical.errors import VeridicalError
-    from veridical.report import Decision, FaceReport, Failure, Reason, Report, Verdict
+    from veridical.report import Decision, FaceResult, Failure, Reason, Report, Verdict
 
 __all__ = [
     "Decision",
     "Detector",
-    "FaceReport",
+    "FaceResult",
     "Failure",
     "Reason",
     "Report",
@@ -34,7 +34,7 @@ __all__ = [
 _HOME = {
     "Detector": "detector",
     "VeridicalError": "errors",
-    **dict.fromkeys(("Decision", "FaceReport", "Failure", "Reason", "Report", "Verdict"), "report"),
+    **dict.fromkeys(("Decision", "FaceResult", "Failure", "Reason", "Report", "Verdict"), "report"),
 }
 
 

@@ -1,5 +1,5 @@
 """`python -m veridical`."""
 
-from veridical.cli import main
+from veridical.cli.main import main
 
 main()

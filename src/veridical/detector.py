@@ -1,52 +1,48 @@
-"""One picture in, one Report out: the only place that knows all the instruments and their order."""
+"""One picture in, one Report out: the only place that knows all the instruments and their order.
 
-from collections.abc import Iterable, Mapping, Sequence
+File ─ photo ─ faces ─ crops ─ tokens ─ logits ─ verdicts ─ readings, explanations ─ Report
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.resources import files
+from functools import cached_property, partial
+from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol, get_args, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from PIL import Image
 
 from veridical._version import VERSION
 from veridical.arrays import Float, Float32, UInt8, ndarray
-from veridical.artifact import read_model
-from veridical.backbone import Backbone, BackboneSpec, OnnxBackbone
-from veridical.calibration import Calibration
-from veridical.errors import ModelDamaged, ModelError
-from veridical.faces import Face, FaceFinder, Framing, cut, surroundings
-from veridical.head import (
-    BayesianHead,
-    Forward,
-    GaussianHead,
-    Layer,
-    SampledHead,
-    summarise,
+from veridical.assembly import Parts, assemble, default_model, with_samples
+from veridical.box import Box
+from veridical.cues import DEFAULT_CUES, examine_all
+from veridical.cues.protocol import Cue
+from veridical.engines import cores, engine_of, outcome, outcomes
+from veridical.explain.face import ExplainConfig, FaceTokens, Model, explain_face
+from veridical.infer.decision import Judged, combine, judge, recheck
+from veridical.infer.head import Forward, summarise
+from veridical.infer.priors import assumed, at_prior, checked, predictive_values
+from veridical.io.formats import Limits
+from veridical.io.model import read_model
+from veridical.io.source import File, Source, open_source
+from veridical.report import (
+    AtPrior,
+    Decision,
+    FaceResult,
+    Failure,
+    Reason,
+    Report,
+    Stability,
 )
-from veridical.images import Limits, Photo, Source, read_photo
-from veridical.outlier import OutlierGauge
-from veridical.prior import presumed
-from veridical.report import Box, Decision, FaceReport, Reason, Report, Stability, Verdict
-from veridical.saliency import (
-    CoverRule,
-    Evidence,
-    Explainer,
-    Faithfulness,
-    Fill,
-    FurtherMap,
-    RandomOrders,
-    TokenMap,
-    channel_importance,
-    faithfulness,
-    mended,
-    occlusion,
-    random_orders,
-    relative_map,
-    token_map,
-)
-from veridical.stability import COPIES, Copy, remade
-from veridical.tokens import Pooling, Tokens, pool
+from veridical.tokens import Tokens, pool
+from veridical.vision.backbone import Backbone, OnnxBackbone
+from veridical.vision.crop import crop_box, extract_crop
+from veridical.vision.faces import Face, FaceFinder
+from veridical.vision.perturb import PERTURBATIONS, Perturbation, apply
+from veridical.vision.runtime import CPU, one_blas_thread
 
 
 @runtime_checkable
@@ -58,107 +54,52 @@ class Finder(Protocol):
         """Tells one way of finding faces from another."""
         ...
 
-    def find(self, pixels: UInt8[ndarray, "height width 3"]) -> tuple[Face, ...]:
+    def find(self, image: Image.Image) -> tuple[Face, ...]:
         """Return the faces."""
         ...
 
 
-@runtime_checkable
-class Posterior(Protocol):
-    """A belief about weights: features in, samples of the logit out. The same for all pictures."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a model is loaded; see `Detector.load`. With it a detector pickles."""
 
-    @property
-    def centre(self) -> Float32[ndarray, " features"]:
-        """Of the training features."""
-        ...
-
-    @property
-    def spread(self) -> Float32[ndarray, " features"]:
-        """Of the training features; positive."""
-        ...
-
-    @property
-    def samples(self) -> int:
-        """T, the number of samples."""
-        ...
-
-    def forward(self, features: Float32[ndarray, " features"]) -> Forward:
-        """Return T samples of the logit, and what `gradient` needs of the way there."""
-        ...
-
-    def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
-        """Return T samples of the logit."""
-        ...
-
-    def gradient(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
-        """Return the gradient of the mean logit, and the rest that belongs to no feature."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Explanation:
-    """What in one face spoke for its verdict.
-
-    Attributes:
-        face: The face and its verdict.
-        area: The part of the photo that the crop shows, px of the photo.
-        crop: What the backbone looked at.
-        evidence: The map that is drawn.
-        contributions: Every patch's part of the logit, relative to an average training picture.
-        gradient_x_token: The same without a baseline.
-        channels: |d logit / d feature| for each channel of the pooled features.
-        trust: How the map that is drawn did against random ones; None if it was not scored.
-        occlusion: Fall of P(ai) when a place is covered; None unless asked for.
-        further: Other maps that were asked for.
-    """
-
-    face: FaceReport
-    area: Box
-    crop: UInt8[ndarray, "size size 3"]
-    evidence: Evidence
-    contributions: TokenMap
-    gradient_x_token: TokenMap
-    channels: Float32[ndarray, " features"]
-    trust: Faithfulness | None
-    occlusion: Float[ndarray, "size size"] | None
-    further: tuple[FurtherMap, ...] = ()
+    model: Path
+    samples: int | None = None
+    threads: int = 0
+    providers: tuple[str, ...] = CPU
+    limits: Limits = Limits()
+    recheck: bool = True
+    prior: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detector:
-    """The parts of a model, put together. Make one with `Detector.load`; it is safe to share.
+    """A model, ready to judge pictures. Make one with `Detector.load`; it is safe to share.
+
+    It pickles: as the model's folder and the options, where it was loaded from one.
 
     Attributes:
         finder: Finds faces.
-        backbone: Looks at them.
-        framing: How they are cut out.
-        pooling: How tokens become features.
-        head: From features to samples of the logit.
-        calibration: From the head's logits to probabilities and prediction sets.
-        outlier: How far the features are from the training features.
-        min_face_px: Longer side of the smallest face that is judged, px.
+        backbone: Turns crops into tokens.
+        parts: The rest of the model: crop, head, calibration, out-of-distribution score.
         model: First 12 hex digits of the SHA-256 of the model's card.
         level: Mass of the credible interval.
         limits: On what is decoded.
-        copies: What a verdict has to outlive; a face that is undecided anyway costs none of them.
-        rule: By which the drawn map is read; None draws the contributions.
-        card: The model card, for those who want to know more.
+        perturbations: Copies in which a verdict `ai` has to stay; none, and it is not tested.
+        prior: Share of AI-generated pictures that reports answer for, too; None for none.
+        card: The model card.
     """
 
     finder: Finder
     backbone: Backbone
-    framing: Framing
-    pooling: tuple[Pooling, ...]
-    head: Posterior
-    calibration: Calibration
-    outlier: OutlierGauge
-    min_face_px: float
+    parts: Parts
     model: str
     level: float = 0.9
     limits: Limits = Limits()
-    copies: tuple[Copy, ...] = COPIES
-    rule: CoverRule | None = None
+    perturbations: tuple[Perturbation, ...] = PERTURBATIONS
+    prior: float | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
+    _options: Options | None = field(default=None, init=False, repr=False)
 
     @classmethod
     def load(
@@ -167,109 +108,120 @@ class Detector:
         *,
         samples: int | None = None,
         threads: int = 0,
+        providers: Sequence[str] = CPU,
         limits: Limits = Limits(),
-        stability: bool = True,
+        recheck: bool = True,
+        prior: float | None = None,
     ) -> "Detector":
         """Load a model folder; the one in the package if none is named.
 
         Args:
             model: Folder that `veridical train` wrote.
             samples: Posterior samples, if other than the card's.
-            threads: Threads for one picture; 0 lets ONNX Runtime choose. For many pictures at a
-                time on an engine, 1.
+            threads: Threads for one picture; 0 takes every core. For many pictures at a time, 1.
+            providers: Execution providers of ONNX Runtime, the preferred one first.
             limits: On what is decoded.
-            stability: Look again at copies of a face that would get a verdict, saved again and
-                made smaller: three more looks at it.
+            recheck: Before a face is called `ai`, judge three perturbed copies of it; if the
+                verdict changes, it is withdrawn.
+            prior: Share of AI-generated pictures where the pictures come from, in (0, 1): reports
+                then also say what P(ai) is there. Decisions stay.
 
         Raises:
             ModelMissing: If the folder or a file of it is absent.
             ModelDamaged: If a file is not what the card describes.
+            DeviceMissing: If a provider is not there.
+            ValueError: If `prior` is not between 0 and 1.
         """
         path = Path(model) if model is not None else default_model()
-        folder = read_model(path)
-        card, tensors = folder.card, folder.tensors
-        try:
-            spec = spec_from(card)
-            head = head_from(card["head"], tensors)
-            parts: dict[str, Any] = {
-                "framing": Framing(**card["framing"]),
-                "pooling": tuple(card["pooling"]),
-                "head": head if samples is None else resampled(head, samples),
-                "calibration": calibration_from(card),
-                "outlier": OutlierGauge(
-                    centre=head.centre,
-                    spread=head.spread,
-                    basis=tensors["outlier.basis"],
-                    variance=tensors["outlier.variance"],
-                    **card["outlier"],
-                ),
-                "min_face_px": float(card["min_face_px"]),
-            }
-            _refuse_misfits(spec, **parts)
-            rule = rule_from(folder.explainer, spec) if folder.explainer else None
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as foreign:
-            raise ModelDamaged(
-                f"The model in {path} does not fit together ({foreign!r}).",
-                hint="Copy the whole folder again, or train the model again.",
-            ) from foreign
-        return cls(
-            finder=FaceFinder(threads),
-            backbone=OnnxBackbone(folder.backbone, spec, threads),
-            model=folder.identity[:12],
-            limits=limits,
-            copies=COPIES if stability else (),
-            rule=rule,
-            card=card,
-            **parts,
+        return _load(
+            Options(
+                model=path,
+                samples=samples,
+                threads=threads,
+                providers=tuple(providers),
+                limits=limits,
+                recheck=recheck,
+                prior=None if prior is None else checked(prior),
+            )
         )
 
-    def inspect(self, source: Source | Photo, *, whole_image: bool = False) -> Report:
+    def __reduce__(self) -> Any:
+        # `replace` drops the options: a changed detector is not what its folder says.
+        return (_load, (self._options,)) if self._options else super().__reduce__()
+
+    def inspect(
+        self,
+        source: Source | File,
+        *,
+        whole_image: bool = False,
+        cues: bool | Sequence[Cue] = False,
+        explain: bool | ExplainConfig = False,
+    ) -> Report:
         """Judge one picture.
 
         Args:
             source: A path, the bytes of a file, a binary file, a PIL image, an array
-                (height, width, 3) of uint8, or a `Photo` that was read before.
+                (height, width, 3) of uint8, or a `File`.
             whole_image: Judge the frame as if it were a face, instead of the faces in it.
+            cues: Also ask the forensic cues, or these, about every face that was judged.
+            explain: Also explain every face that was judged, perhaps in this way.
 
         Raises:
             PhotoError: If the picture cannot be read.
+            ValueError: If the window of an occlusion does not fit the crop.
         """
-        return self._examine(self._read(source), whole_image)[0]
+        with one_blas_thread():
+            prepared = self._prepare(open_source(source, self.limits), whole_image)
+            tokens = self._tokens(prepared.crops)
+            return self._finish(prepared, tokens, _chosen(cues), _config(explain))
 
-    def explain(
+    def inspect_many(
         self,
-        source: Source | Photo,
+        sources: Iterable[Source | File | Failure],
         *,
+        jobs: int | None = None,
         whole_image: bool = False,
-        trust: bool = True,
-        occlude: tuple[int, int] | None = None,
-        fill: Fill = "mean",
-        further: Sequence[Explainer] = (),
-    ) -> tuple[Report, tuple[Explanation, ...]]:
-        """Judge one picture and say why: one explanation for each face that was judged.
+        cues: bool | Sequence[Cue] = False,
+        explain: bool | ExplainConfig = False,
+    ) -> Iterator[Report | Failure]:
+        """Judge many pictures: one outcome per picture, lazily, in order, in flat memory.
+
+        On a CPU every job judges one picture at a time; load the detector with `threads=1` for
+        several jobs. On other devices the faces of several pictures make one batch.
 
         Args:
-            source: As for `inspect`.
+            sources: As for `inspect`. A `Failure` is passed on.
+            jobs: Pictures at a time; None for one per core.
             whole_image: As for `inspect`.
-            trust: Score the maps against random ones (55 more passes per face, and 6 per map); what
-                these looks find corrects the map that is drawn.
-            occlude: Window and stride in px of the crop for an occlusion map; None for none.
-            fill: What covers the windows.
-            further: Who makes other maps of each face.
-
-        Raises:
-            PhotoError: If the picture cannot be read.
-            ValueError: If window and stride do not fit the crop.
+            cues: As for `inspect`.
+            explain: As for `inspect`.
         """
-        report, seen = self._examine(self._read(source), whole_image)
-        return report, tuple(self._explain(one, trust, occlude, fill, further) for one in seen)
+        engine = engine_of(jobs or cores())
+        if self.backbone.batch == 1:
+            work = partial(self.inspect, whole_image=whole_image, cues=cues, explain=explain)
+            yield from outcomes(work, sources, engine)
+            return
+        with one_blas_thread():
+            prepare = partial(self._opened, whole_image=whole_image)
+            finish = partial(self._finish, cues=_chosen(cues), explain=_config(explain))
+            prepared = outcomes(prepare, sources, engine)
+            while group := tuple(islice(prepared, self.backbone.batch)):
+                ready = [one for one in group if not isinstance(one, Failure) and one.rows]
+                every = [crop for one in ready for crop in one.crops]
+                tokens = iter(self._tokens(np.stack(every)) if every else ())
+                for one in group:
+                    if isinstance(one, Failure):
+                        yield one
+                        continue
+                    own = tuple(islice(tokens, len(one.rows)))
+                    yield outcome(partial(finish, one), own, path=one.file.path)
 
     def logits(
-        self, source: Source | Photo, *, whole_image: bool = False
+        self, source: Source | File, *, whole_image: bool = False
     ) -> Float[ndarray, "faces samples"]:
         """Return the head's own logits of each face that is large enough, before any calibration.
 
-        What a calibration is fitted on; see `veridical.recalibrate`.
+        What a calibration is fitted on; see `veridical.train.recalibrate`.
 
         Args:
             source: As for `inspect`.
@@ -278,408 +230,252 @@ class Detector:
         Raises:
             PhotoError: If the picture cannot be read.
         """
-        _, seen = self._examine(self._read(source), whole_image)
-        found = [one.forward.logits.astype(np.float64) for one in seen]
-        return np.stack(found) if found else np.zeros((0, self.head.samples))
+        with one_blas_thread():
+            prepared = self._prepare(open_source(source, self.limits), whole_image)
+            found = [self._forward(one).logits for one in self._tokens(prepared.crops)]
+            return np.array(found, np.float64).reshape(len(found), self.parts.head.samples)
 
     def p_ai(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
-        """Return the calibrated predictive P(ai) of crops that are already cut out."""
+        """Return the calibrated predictive P(ai) of crops."""
         return np.array([summarise(logits).p_ai for logits in self._calibrated(crops)])
 
     def mean_logit(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
-        """Return the mean calibrated logit of crops that are already cut out: what maps are of."""
+        """Return the mean calibrated logit of crops: what maps are of."""
         return np.array([float(logits.mean()) for logits in self._calibrated(crops)])
 
     def linear(
         self, features: Float32[ndarray, " features"]
     ) -> tuple[Float32[ndarray, " features"], float]:
         """Return the gradient of the mean calibrated logit at `features`, and the logit's rest."""
-        return self._linear(self.head.forward(features))
+        return self._linear(self.parts.head.forward(features))
+
+    # --- the steps -----------------------------------------------------------------------------
+
+    def _opened(self, source: Source | File, whole_image: bool) -> "_Prepared":
+        return self._prepare(open_source(source, self.limits), whole_image)
+
+    def _prepare(self, file: File, whole_image: bool) -> "_Prepared":
+        """Decode a picture, find its faces and crop those that are large enough."""
+        image, crop = file.photo.image, self.parts.crop
+        frame = Box(left=0.0, top=0.0, width=float(image.width), height=float(image.height))
+        faceless = False
+        found: list[tuple[Box, Box, Face | None]]
+        if whole_image or crop.whole:
+            # A frame without a face gets its numbers, and never a verdict: the model knows faces.
+            faceless = not crop.whole and not self.finder.find(image)
+            found = [(frame, frame, None)]
+        else:
+            found = [
+                (face.box, crop_box(face.box, crop, image.width, image.height), face)
+                for face in self.finder.find(image)
+            ]
+        rows = tuple(
+            at for at, (box, _, _) in enumerate(found) if box.size_px >= self.parts.min_face_px
+        )
+        crops = [extract_crop(image, found[at][1], crop) for at in rows]
+        side = crop.size_px
+        return _Prepared(
+            file=file,
+            faces=tuple(found),
+            rows=rows,
+            crops=np.stack(crops) if crops else np.zeros((0, side, side, 3), np.uint8),
+            faceless=faceless,
+        )
+
+    def _finish(
+        self,
+        prepared: "_Prepared",
+        tokens: Sequence[Tokens],
+        cues: Sequence[Cue],
+        explain: ExplainConfig | None,
+    ) -> Report:
+        own = {
+            at: (crop, one)
+            for at, crop, one in zip(prepared.rows, prepared.crops, tokens, strict=True)
+        }
+        faces = tuple(
+            self._face(prepared, at, *own[at], cues, explain)
+            if at in own
+            else _result(box, face, Reason.FACE_TOO_SMALL)
+            for at, (box, _, face) in enumerate(prepared.faces)
+        )
+        decision, lead, reasons = combine(faces)
+        verdict = None if lead is None else faces[lead].verdict
+        calibration, file = self.parts.calibration, prepared.file
+        p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
+        return Report(
+            path=file.path,
+            sha256=file.sha256,
+            decision=decision,
+            p_ai=p_ai,
+            interval=interval,
+            reasons=reasons,
+            lead_index=lead,
+            faces=faces,
+            coverage=calibration.coverage,
+            coverage_of_reals=calibration.coverage_of_reals,
+            coverage_of_ai=calibration.coverage_of_ai,
+            level=self.level,
+            prior=self._assumed,
+            at_prior=self._at_prior(p_ai, interval),
+            width=file.photo.width,
+            height=file.photo.height,
+            steps=file.photo.steps,
+            model=self.model,
+            version=VERSION,
+        )
+
+    def _face(
+        self,
+        prepared: "_Prepared",
+        at: int,
+        crop: UInt8[ndarray, "size size 3"],
+        tokens: Tokens,
+        cues: Sequence[Cue],
+        explain: ExplainConfig | None,
+    ) -> FaceResult:
+        """Judge one face, or the whole frame."""
+        box, area, face = prepared.faces[at]
+        forward = self._forward(tokens)
+        judged = judge(
+            summarise(self.parts.calibration.logits(forward.logits), self.level),
+            self.parts.ood.distance(forward.features),
+            self.parts.calibration,
+            whole_image=face is None and not self.parts.crop.whole,
+            faceless=prepared.faceless,
+        )
+        if judged[0].decision is Decision.AI:
+            judged = self._rechecked(judged, prepared.file.photo.image, box, area)
+        verdict, reasons = judged
+        result = replace(_result(box, face, *reasons), decision=verdict.decision, verdict=verdict)
+        if cues:
+            readings = examine_all(prepared.file, box, result.landmarks, cues=cues)
+            result = replace(result, readings=readings)
+        if explain:
+            gradient, rest = self._linear(forward)
+            seen = FaceTokens(area=area, crop=crop, tokens=tokens, gradient=gradient, rest=rest)
+            result = replace(result, explanation=explain_face(seen, self._explained, explain))
+        return result
+
+    def _rechecked(self, judged: Judged, image: Image.Image, box: Box, area: Box) -> Judged:
+        """Withdraw the verdict `ai` if it changes in perturbed copies.
+
+        A copy in which the face is smaller than what we judge is left out: it would be a test of
+        its size.
+        """
+        tried = [
+            one for one in self.perturbations if box.size_px * one.scale >= self.parts.min_face_px
+        ]
+        if not tried:
+            return judged
+        crops = (extract_crop(*apply(image, area, one), self.parts.crop) for one in tried)
+        stability = Stability(
+            perturbations=tuple(one.name for one in tried),
+            # One at a time: each gets all the threads, and no second session has to be opened.
+            p_ai=tuple(float(self.p_ai(crop[None])[0]) for crop in crops),
+        )
+        return recheck(judged, stability, self.parts.calibration)
+
+    def _tokens(self, crops: UInt8[ndarray, "_ size size 3"]) -> Sequence[Tokens]:
+        """Return the tokens of crops: in one run, or where that is not faster, one by one."""
+        if self.backbone.batch > 1 and len(crops):
+            return self.backbone.tokens(crops)
+        return [self.backbone.tokens(crop[None])[0] for crop in crops]
+
+    def _forward(self, tokens: Tokens) -> Forward:
+        return self.parts.head.forward(pool(tokens, self.parts.pooling))
 
     def _linear(self, at: Forward) -> tuple[Float32[ndarray, " features"], float]:
-        gradient, rest = self.head.gradient(at)
-        slope = self.calibration.slope
-        return gradient * np.float32(slope), rest * slope + self.calibration.intercept
+        gradient, rest = self.parts.head.gradient(at)
+        calibration = self.parts.calibration
+        scaled: ndarray = gradient * np.float32(calibration.slope)
+        return scaled, rest * calibration.slope + calibration.intercept
 
     def _calibrated(
         self, crops: UInt8[ndarray, "batch size size 3"]
     ) -> Iterable[Float[ndarray, " samples"]]:
         for tokens in self.backbone.tokens(crops):
-            yield self.calibration.logits(self.head.logits(pool(tokens, self.pooling)))
+            yield self.parts.calibration.logits(self._forward(tokens).logits)
 
-    def _read(self, source: Source | Photo) -> Photo:
-        return source if isinstance(source, Photo) else read_photo(source, self.limits)
-
-    def _examine(self, photo: Photo, whole_image: bool) -> tuple[Report, list["_Seen"]]:
-        height, width = photo.pixels.shape[:2]
-        if whole_image or self.framing.whole:
-            frame = Box(left=0.0, top=0.0, width=float(width), height=float(height))
-            # A frame without a face gets its numbers, and never a verdict: the model knows faces.
-            faceless = not self.framing.whole and not self.finder.find(photo.pixels)
-            looks = [self._look(photo, frame, frame, None, faceless=faceless)]
-        else:
-            looks = [
-                self._look(
-                    photo, face.box, surroundings(face.box, self.framing, width, height), face
-                )
-                for face in self.finder.find(photo.pixels)
-            ]
-        faces = tuple(face for face, _ in looks)
-        decision, lead, reasons = together(faces)
-        return (
-            Report(
-                path=photo.path,
-                sha256=photo.sha256,
-                width=width,
-                height=height,
-                steps=photo.steps,
-                faces=faces,
-                decision=decision,
-                p_ai=lead.p_ai if lead else None,
-                interval=lead.interval if lead else None,
-                reasons=reasons,
-                coverage=self.calibration.coverage,
-                level=self.level,
-                model=self.model,
-                version=VERSION,
-                prior=presumed(self.card),
-                coverage_of_reals=self.calibration.coverage_of_reals,
-                coverage_of_ai=self.calibration.coverage_of_ai,
-            ),
-            [seen for _, seen in looks if seen],
+    @cached_property
+    def _explained(self) -> Model:
+        return Model(
+            mean_logit=self.mean_logit,
+            p_ai=self.p_ai,
+            pooling=self.parts.pooling,
+            baseline=self.parts.head.mean,
+            slope=self.parts.calibration.slope,
+            surrogate=self.parts.surrogate,
         )
 
-    def _look(
-        self, photo: Photo, box: Box, area: Box, face: Face | None, *, faceless: bool = False
-    ) -> tuple[FaceReport, "_Seen | None"]:
-        """Judge one face, or the whole frame where `face` is None."""
-        if max(box.width, box.height) < self.min_face_px:
-            small = (Reason.FACE_TOO_SMALL,)
-            return _face_report(box, face, None, small), None
-        crop = cut(photo.pixels, area, self.framing)
-        tokens = self.backbone.tokens(crop[None])[0]
-        forward = self.head.forward(pool(tokens, self.pooling))
-        off_label = face is None and not self.framing.whole
-        verdict = self._verdict(forward, off_label=off_label, faceless=faceless)
-        if verdict.decision is not Decision.UNDECIDED:
-            verdict = self._looked_again(verdict, photo, box, area)
-        report = _face_report(box, face, verdict, verdict.reasons)
-        return report, _Seen(report=report, area=area, crop=crop, tokens=tokens, forward=forward)
+    @cached_property
+    def _assumed(self) -> float:
+        return assumed(self.card)
 
-    def _verdict(self, forward: Forward, *, off_label: bool, faceless: bool) -> Verdict:
-        belief = summarise(self.calibration.logits(forward.logits), self.level)
-        distance = self.outlier.distance(forward.features)
-        plausible = self.calibration.prediction_set(belief.p_ai)
-        low, high = belief.interval
-        doubts = [Reason.NO_FACE] if faceless else []
-        if distance > 1:
-            doubts.append(Reason.UNLIKE_TRAINING)
-        if len(plausible) == 2:
-            doubts.append(Reason.BOTH_PLAUSIBLE)
-        if not plausible:
-            doubts.append(Reason.NEITHER_PLAUSIBLE)
-        if low < 0.5 < high:
-            doubts.append(Reason.INTERVAL_TOO_WIDE)
-        reasons = doubts or [Reason.WITHIN_COVERAGE]
-        return Verdict(
-            decision=Decision.UNDECIDED if doubts else plausible[0],
-            p_ai=belief.p_ai,
-            interval=belief.interval,
-            std=belief.std,
-            total=belief.total,
-            aleatoric=belief.aleatoric,
-            epistemic=belief.epistemic,
-            distance=distance,
-            reasons=(*reasons, *([Reason.WHOLE_IMAGE] if off_label else [])),
-        )
-
-    def _looked_again(self, verdict: Verdict, photo: Photo, box: Box, area: Box) -> Verdict:
-        """Keep a decision only if it is the same for copies of the face.
-
-        The numbers stay those of the picture as delivered. A copy in which the face is smaller
-        than what we judge is left out: it would speak of its size.
-        """
-        side = max(box.width, box.height)
-        copies = [copy for copy in self.copies if side * copy.scale >= self.min_face_px]
-        if not copies:
-            return verdict
-        crops = (cut(*remade(photo.pixels, area, copy), self.framing) for copy in copies)
-        stability = Stability(
-            copies=tuple(copy.name for copy in copies),
-            # One at a time: each gets all the threads, and no second network has to be opened.
-            p_ai=tuple(float(self.p_ai(crop[None])[0]) for crop in crops),
-        )
-        if not any(self._changes(verdict, p) for p in stability.p_ai):
-            return replace(verdict, stability=stability)
-        kept = (reason for reason in verdict.reasons if reason is not Reason.WITHIN_COVERAGE)
-        return replace(
-            verdict,
-            decision=Decision.UNDECIDED,
-            reasons=(Reason.CHANGES_UNDER_RECOMPRESSION, *kept),
-            stability=stability,
-        )
-
-    def _changes(self, verdict: Verdict, p_ai: float) -> bool:
-        """Return whether a copy's P(ai) is on the other side of 1/2, or fits the other label only.
-
-        The second matters where both thresholds of a calibration lie on one side of 1/2.
-        """
-        crosses = (p_ai - 0.5) * (verdict.p_ai - 0.5) < 0
-        plausible = self.calibration.prediction_set(p_ai)
-        return crosses or (len(plausible) == 1 and plausible[0] is not verdict.decision)
-
-    def _explain(
-        self,
-        seen: "_Seen",
-        trust: bool,
-        occlude: tuple[int, int] | None,
-        fill: Fill,
-        further: Sequence[Explainer],
-    ) -> Explanation:
-        grid = self.backbone.spec.grid
-        orders = random_orders(seen.crop, grid, self.mean_logit) if trust else None
-
-        def scored(patches: Float[ndarray, "grid grid"]) -> Faithfulness | None:
-            return faithfulness(patches, self.mean_logit, orders) if orders else None
-
-        gradient, rest = self._linear(seen.forward)
-        plain = token_map(seen.tokens, self.pooling, gradient, rest)
-        relative = relative_map(plain, seen.tokens, self.pooling, gradient, self.head.centre)
-        evidence = self._evidence(seen.tokens, plain, relative, orders)
-        return Explanation(
-            face=seen.report,
-            area=seen.area,
-            crop=seen.crop,
-            evidence=evidence,
-            contributions=relative,
-            gradient_x_token=plain,
-            channels=channel_importance(gradient),
-            trust=scored(evidence.patches),
-            occlusion=occlusion(
-                seen.crop, self.p_ai, window=occlude[0], stride=occlude[1], fill=fill
-            )
-            if occlude
-            else None,
-            further=tuple(
-                FurtherMap(name=one.name, patches=patches, trust=scored(patches))
-                for one in further
-                for patches in [one.read(seen.crop)]
-            ),
-        )
-
-    def _evidence(
-        self, tokens: Tokens, plain: TokenMap, relative: TokenMap, orders: RandomOrders | None
-    ) -> Evidence:
-        if self.rule is None:
-            return Evidence(patches=relative.patches, method="contributions", looks=0)
-        slope = self.calibration.slope  # the rule knows the head's own logit
-        patches = slope * self.rule.read(tokens, plain.patches / slope)
-        if orders is None:
-            return Evidence(patches=patches, method="covering", looks=0)
-        return Evidence(patches=mended(patches, orders), method="covering", looks=len(orders.falls))
+    def _at_prior(self, p_ai: float | None, interval: tuple[float, float] | None) -> AtPrior | None:
+        if self.prior is None or p_ai is None or interval is None:
+            return None
+        values = predictive_values(self.card, self.prior)
+        return at_prior(p_ai, interval, self.prior, self._assumed, values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Seen:
-    """What was computed on the way to a face's verdict, kept for its explanation."""
+class _Prepared:
+    """A picture before the backbone.
 
-    report: FaceReport
-    area: Box
-    crop: UInt8[ndarray, "size size 3"]
-    tokens: Tokens
-    forward: Forward
-
-
-def together(
-    faces: Sequence[FaceReport],
-) -> tuple[Decision, Verdict | None, tuple[Reason, ...]]:
-    """Return a picture's decision, the verdict it rests on, and why; see `Report`.
-
-    Faces too small to judge have no say beside one that was judged: a bystander's head of twenty
-    pixels must not silence the verdict on a portrait.
+    Attributes:
+        file: The picture.
+        faces: Of each face its box, the area of its crop, and what the finder said; None for the
+            whole frame.
+        rows: Places in `faces` of those that are large enough.
+        crops: Of these.
+        faceless: Whether a whole frame shows no face.
     """
-    judged = [face.verdict for face in faces if face.verdict]
-    if not faces:
-        return Decision.UNDECIDED, None, (Reason.NO_FACE,)
-    if not judged:
-        return Decision.UNDECIDED, None, (Reason.FACE_TOO_SMALL,)
-    decisions = {verdict.decision for verdict in judged}
-    for decision in (Decision.AI, Decision.UNDECIDED, Decision.REAL):
-        if decision in decisions:
-            break
-    lead = max((v for v in judged if v.decision is decision), key=lambda verdict: verdict.p_ai)
-    disagree = (Reason.FACES_DISAGREE,) if len(decisions) > 1 else ()
-    return decision, lead, (*lead.reasons, *disagree)
+
+    file: File
+    faces: tuple[tuple[Box, Box, Face | None], ...]
+    rows: tuple[int, ...]
+    crops: UInt8[ndarray, "_ size size 3"]
+    faceless: bool
 
 
-def default_model() -> Path:
-    """Return the folder of the model that comes with the package."""
-    return Path(str(files("veridical").joinpath("models", "default")))
-
-
-def spec_from(card: Mapping[str, Any]) -> BackboneSpec:
-    """Return what a model card says of its backbone."""
-    return BackboneSpec(**_tuples(card["backbone"]))
-
-
-def calibration_from(card: Mapping[str, Any]) -> Calibration:
-    """Return the calibration of a model card, with what it promises each class if that is known.
-
-    Older cards have one coverage in their calibration, the smaller one. What they were made with,
-    which they also say, tells the two apart.
-    """
-    entry = card["calibration"]
-    if "coverage_of_reals" in entry:
-        return Calibration(**entry)
-    calibration = Calibration(**entry)
-    if made := card.get("recalibrated"):
-        # What `allowed_ai` was fitted for is not noted after that, but was never less than this.
-        reals, ai = 1 - made["fpr"]["asked"], calibration.coverage
-    else:
-        recipe = card.get("recipe", {})
-        reals, ai = recipe.get("coverage_of_reals"), recipe.get("coverage")
-    if None in (reals, ai) or min(reals, ai) != calibration.coverage:
-        return calibration
-    return replace(calibration, coverage_of_reals=reals, coverage_of_ai=ai)
-
-
-def _refuse_misfits(
-    spec: BackboneSpec,
-    *,
-    framing: Framing,
-    pooling: tuple[Pooling, ...],
-    head: Posterior,
-    outlier: OutlierGauge,
-    **_others: object,
-) -> None:
-    """Refuse parts that would fail, or mean something else, at the first picture."""
-    if unknown := set(pooling) - {*get_args(Pooling)}:
-        raise ValueError(f"unknown pooling {sorted(unknown)}")
-    if "cls" in pooling and not spec.has_cls:
-        raise ValueError("pooling by a class token that the backbone has not")
-    if framing.size_px != spec.image_px:
-        raise ValueError(f"crops of {framing.size_px} px for {spec.image_px} px")
-    features = spec.dim * len(spec.layers) * len(pooling)
-    wanted = {len(head.centre), len(head.spread), outlier.basis.shape[1]}
-    if wanted != {features} or len(outlier.basis) != len(outlier.variance):
-        raise ValueError(f"{features} features for parts of {sorted(wanted)}")
-
-
-def head_from(card: Mapping[str, Any], tensors: Mapping[str, ndarray]) -> Posterior:
-    """Put a head together from its card entry and tensors; the inverse of `head_to`."""
-    centre, spread = tensors["head.centre"], tensors["head.spread"]
-    kind = card.get("posterior", "dropout")  # what it was before there were others
-    if kind == "samples":
-        return SampledHead(
-            centre=centre,
-            spread=spread,
-            directions=tensors["head.directions"],
-            weight=tensors["head.weight"],
-            bias=tensors["head.bias"],
-        )
-    if kind == "gaussian":
-        return GaussianHead(
-            centre=centre,
-            spread=spread,
-            mean=tensors["head.mean"],
-            axes=tensors["head.axes"].astype(np.float32),
-            variance=tensors["head.variance"],
-            bias=card["bias"],
-            remainder=card["remainder"],
-            samples=card["samples"],
-        )
-    if kind != "dropout":
-        raise ValueError(f"unknown posterior {kind!r}")
-    return BayesianHead(
-        centre=centre,
-        spread=spread,
-        layers=tuple(
-            Layer(weight=tensors[f"head.{i}.weight"], bias=tensors[f"head.{i}.bias"], **layer)
-            for i, layer in enumerate(card["layers"])
-        ),
-        samples=card["samples"],
-        seed=card["seed"],
+def _load(options: Options) -> Detector:
+    folder = read_model(options.model)
+    parts = assemble(folder)
+    if options.samples is not None:
+        parts = replace(parts, head=with_samples(parts.head, options.samples))
+    detector = Detector(
+        finder=FaceFinder(options.threads, options.providers),
+        backbone=OnnxBackbone(folder.backbone, parts.spec, options.threads, options.providers),
+        parts=parts,
+        model=folder.identity[:12],
+        limits=options.limits,
+        perturbations=PERTURBATIONS if options.recheck else (),
+        prior=options.prior,
+        card=folder.card,
     )
+    object.__setattr__(detector, "_options", options)
+    return detector
 
 
-def rule_from(tensors: Mapping[str, ndarray], spec: BackboneSpec) -> CoverRule:
-    """Put a rule together from its tensors; the inverse of `rule_to`.
-
-    Raises:
-        KeyError: If one is absent.
-        ValueError: If they do not fit the backbone.
-    """
-    rule = CoverRule(share=float(tensors["share"]), weight=tensors["weight"], base=tensors["base"])
-    wanted = (len(spec.layers), spec.dim), (spec.grid, spec.grid)
-    if (rule.weight.shape, rule.base.shape) != wanted:
-        raise ValueError(f"a rule of {rule.weight.shape}, {rule.base.shape} for {wanted}")
-    return rule
-
-
-def rule_to(rule: CoverRule) -> dict[str, ndarray]:
-    """Take a rule apart into tensors."""
-    return {"share": np.array(rule.share), "weight": rule.weight, "base": rule.base}
-
-
-def head_to(head: Posterior) -> tuple[dict[str, Any], dict[str, ndarray]]:
-    """Take a head apart into a card entry and tensors."""
-    tensors: dict[str, ndarray] = {"head.centre": head.centre, "head.spread": head.spread}
-    if isinstance(head, SampledHead):
-        tensors |= {
-            "head.directions": head.directions,
-            "head.weight": head.weight,
-            "head.bias": head.bias,
-        }
-        return {"posterior": "samples", "samples": head.samples}, tensors
-    if isinstance(head, GaussianHead):
-        tensors |= {
-            "head.mean": head.mean,
-            "head.axes": head.axes,
-            "head.variance": head.variance,
-        }
-        numbers = {"bias": head.bias, "remainder": head.remainder, "samples": head.samples}
-        return {"posterior": "gaussian", **numbers}, tensors
-    assert isinstance(head, BayesianHead)
-    card = {
-        "posterior": "dropout",
-        "samples": head.samples,
-        "seed": head.seed,
-        "layers": [{"relu": layer.relu, "dropout": layer.dropout} for layer in head.layers],
-    }
-    for i, layer in enumerate(head.layers):
-        tensors[f"head.{i}.weight"], tensors[f"head.{i}.bias"] = layer.weight, layer.bias
-    return card, tensors
-
-
-def resampled(head: Posterior, samples: int) -> Posterior:
-    """Return the same posterior with `samples` samples.
-
-    Raises:
-        ModelError: If its samples were drawn when it was fitted, and there are not as many.
-    """
-    if isinstance(head, BayesianHead | GaussianHead):
-        return replace(head, samples=samples)
-    assert isinstance(head, SampledHead)
-    if samples > head.samples:
-        raise ModelError(
-            f"{samples} posterior samples were asked for; this model holds {head.samples}.",
-            hint=f"Ask for at most {head.samples}.",
-        )
-    return replace(head, weight=head.weight[:samples], bias=head.bias[:samples])
-
-
-def _face_report(
-    box: Box, face: Face | None, verdict: Verdict | None, reasons: tuple[Reason, ...]
-) -> FaceReport:
-    return FaceReport(
+def _result(box: Box, face: Face | None, *reasons: Reason) -> FaceResult:
+    return FaceResult(
         box=box,
         landmarks=face.landmarks if face else (),
-        detection=face.score if face else 0.0,
-        verdict=verdict,
+        confidence=face.score if face else 0.0,
+        decision=Decision.UNDECIDED,
         reasons=reasons,
+        verdict=None,
     )
 
 
-def _tuples(entries: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON has lists where the card's owner has tuples."""
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in entries.items()}
+def _chosen(cues: bool | Sequence[Cue]) -> Sequence[Cue]:
+    if isinstance(cues, bool):
+        return DEFAULT_CUES if cues else ()
+    return tuple(cues)
+
+
+def _config(explain: bool | ExplainConfig) -> ExplainConfig | None:
+    if isinstance(explain, bool):
+        return ExplainConfig() if explain else None
+    return explain

@@ -1,4 +1,4 @@
-"""How many pictures at a time: an engine maps one function over many items, in order.
+"""How many items at a time: an engine maps one function over many items, in order.
 
 Scale is an argument (docs/architecture.md, decision 9): what is done to one picture never knows
 how many others there are. An engine keeps the order of its input and holds only a few items in
@@ -10,7 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from traceback import format_exc
 from typing import Protocol, TypeVar, runtime_checkable
+
+from veridical.errors import VeridicalError
+from veridical.report import Failure
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -71,3 +76,43 @@ def cores() -> int:
     """Return how many cores this process may use."""
     usable = getattr(os, "sched_getaffinity", None)
     return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def engine_of(jobs: int) -> Engine:
+    """Return the engine that works on so many items at a time."""
+    return Serial() if jobs == 1 else Threads(jobs)
+
+
+def outcomes(
+    work: Callable[[A], B], items: Iterable[A | Failure], engine: Engine
+) -> Iterator[B | Failure]:
+    """Yield one outcome per item, in order: what `work` returns, or why there is nothing.
+
+    What failed before it could be worked on keeps its place among the others.
+    """
+    return engine.map(partial(outcome, work), items)
+
+
+def outcome(work: Callable[[A], B], item: A | Failure, *, path: str | None = None) -> B | Failure:
+    """Work on one item; what goes wrong with it becomes a `Failure` that names it.
+
+    Args:
+        work: What to do.
+        item: With what. A `Failure` is returned as it is.
+        path: Of the picture; None to take the item's own, if it is a path.
+    """
+    if isinstance(item, Failure):
+        return item
+    if path is None and isinstance(item, str | os.PathLike):
+        path = os.fsdecode(item)
+    try:
+        return work(item)
+    except VeridicalError as error:  # raised on purpose: the file's fault
+        return Failure(path=path, error=error.message, hint=error.hint)
+    except Exception as error:  # our fault, and the one broad catch: it costs this item, says so
+        return Failure(
+            path=path,
+            error=f"internal error ({type(error).__name__})",
+            hint="This is a fault of veridical; please report it with the traceback.",
+            bug=format_exc(),
+        )

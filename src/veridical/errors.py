@@ -21,7 +21,8 @@
     │   ├── ModelDamaged           a hash or a shape is not what the card says
     │   ├── NotAViT                a backbone without a grid of patch tokens
     │   └── OtherBackbone          not the backbone that the model looks with
-    └── MissingExtra               an optional package is needed and absent
+    ├── MissingExtra               an optional package is needed and absent
+    └── DeviceMissing              ONNX Runtime cannot use the device that was asked for
 
 Every message says what came and what was wanted; every hint says what to do. Foreign errors are
 translated where they cross into the package.
@@ -132,3 +133,7 @@ class OtherBackbone(ModelError):
 
 class MissingExtra(VeridicalError):
     """An optional package is needed and absent."""
+
+
+class DeviceMissing(VeridicalError):
+    """ONNX Runtime cannot use the device that was asked for."""

@@ -1,8 +1,27 @@
-"""The nouns that leave the program: small frozen values. Equal fields, equal answers."""
+"""The nouns that leave the program: small frozen values. Equal fields, equal answers.
 
-from dataclasses import dataclass
+    Report › FaceResult › Verdict, readings, explanation
+
+JSON, its schema and docs/json.md are generated from these types and their docstrings
+(`present/records.py`).
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from importlib import import_module
 from math import isfinite
+from typing import Any, Literal
+
+from veridical.box import Box
+from veridical.encode import plain
+from veridical.explanation import Drawing, Explanation, Point
+
+Kind = Literal["veridical.report/2", "veridical.failure/1"]
+REPORT: Kind = "veridical.report/2"
+FAILURE: Kind = "veridical.failure/1"
 
 
 class Decision(StrEnum):
@@ -27,93 +46,24 @@ class Reason(StrEnum):
     WHOLE_IMAGE = "whole_image"
     FACES_DISAGREE = "faces_disagree"
 
-    @property
-    def says(self) -> str:
-        """The reason as a sentence for people."""
-        return _SAYS[self]
-
-    @property
-    def plainly(self) -> str:
-        """The reason for somebody who has never read about statistics."""
-        return _PLAINLY[self]
-
-
-_SAYS = {
-    Reason.WITHIN_COVERAGE: "one answer alone fits at the stated coverage",
-    Reason.BOTH_PLAUSIBLE: "both answers fit at the stated coverage",
-    Reason.NEITHER_PLAUSIBLE: "neither answer fits at the stated coverage",
-    Reason.INTERVAL_TOO_WIDE: "the credible interval is too wide to stand behind",
-    Reason.UNLIKE_TRAINING: "unlike anything the model was trained on",
-    Reason.CHANGES_UNDER_RECOMPRESSION: (
-        "the verdict changes when the picture is saved again or made smaller"
-    ),
-    Reason.FACE_TOO_SMALL: "too few pixels of the face to judge",
-    Reason.NO_FACE: "no face found",
-    Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
-    Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
-}
-
-# WITHIN_COVERAGE means nothing without the decision and the coverage; see `render.terminal`.
-_PLAINLY = {
-    Reason.WITHIN_COVERAGE: "in our tests, few pictures of the other kind looked like this",
-    Reason.BOTH_PLAUSIBLE: (
-        "in our tests, real and AI-generated pictures both looked like this to the model"
-    ),
-    Reason.NEITHER_PLAUSIBLE: (
-        "in our tests, few pictures of either kind looked like this to the model"
-    ),
-    Reason.INTERVAL_TOO_WIDE: "the model's own estimate leaves both answers open",
-    Reason.UNLIKE_TRAINING: "too unlike the pictures that the model learnt from",
-    Reason.CHANGES_UNDER_RECOMPRESSION: (
-        "the verdict changes when the picture is saved again or made smaller"
-    ),
-    Reason.FACE_TOO_SMALL: "the face has too few pixels to be judged",
-    Reason.NO_FACE: "no face was found, and only faces are judged",
-    Reason.WHOLE_IMAGE: (
-        "the whole frame was judged as asked, and how often that goes wrong was not measured"
-    ),
-    Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Box:
-    """An upright rectangle in the pixels of the photo after EXIF orientation.
-
-    Attributes:
-        left: Distance of the left edge from the photo's left edge, px.
-        top: Distance of the upper edge from the photo's upper edge, px.
-        width: px.
-        height: px.
-    """
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-    def __post_init__(self) -> None:
-        if not (self.width > 0 and self.height > 0):
-            raise ValueError(f"A box needs a positive size; got {self.width} x {self.height} px.")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stability:
-    """What was said of one face when its picture was saved again or made smaller.
+    """What one face got when its picture was saved again or made smaller.
 
     Attributes:
-        copies: Names of the copies.
+        perturbations: Names of the copies.
         p_ai: Calibrated P(ai) of each of them.
     """
 
-    copies: tuple[str, ...]
+    perturbations: tuple[str, ...]
     p_ai: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        if len(self.copies) != len(self.p_ai) or not self.copies:
+        if len(self.perturbations) != len(self.p_ai) or not self.perturbations:
             raise ValueError(
-                "A stability needs one P(ai) for each copy, and a copy; "
-                f"got {len(self.p_ai)} for {len(self.copies)}."
+                "A stability needs one P(ai) for each perturbation, and a perturbation; "
+                f"got {len(self.p_ai)} for {len(self.perturbations)}."
             )
         if not all(0 <= p <= 1 for p in self.p_ai):
             raise ValueError(f"P(ai) of a copy is in [0, 1]; got {self.p_ai}.")
@@ -131,20 +81,20 @@ class Stability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the detector believes about one face.
+    """The answer about one face.
 
     Attributes:
-        decision: The claim we stand behind at the report's coverage; may be UNDECIDED.
-        p_ai: Calibrated posterior predictive P(ai).
+        decision: What we stand behind at the report's coverage; may be `undecided`.
+        p_ai: Calibrated posterior predictive P(ai), in [0, 1].
         interval: Central credible interval of P(ai), low then high.
         std: Posterior standard deviation of P(ai).
         total: Entropy of the predictive, nats.
         aleatoric: Expected entropy under the posterior, nats.
         epistemic: Mutual information of label and weights, nats; total = aleatoric + epistemic.
-        distance: Distance from the training features; 1 is the limit beyond which we abstain.
-        reasons: Why the decision is what it is, most telling first.
-        stability: What copies of the picture got; None where none were looked at, as where the
-            original is undecided already. All numbers above are of the picture as delivered.
+        distance: Out-of-distribution score: distance from the training features; above 1 the
+            answer is `undecided`.
+        stability: P(ai) of perturbed copies. Null where none were tried: they are tried only
+            before a face is called `ai`. All other numbers are of the picture as delivered.
     """
 
     decision: Decision
@@ -155,7 +105,6 @@ class Verdict:
     aleatoric: float
     epistemic: float
     distance: float
-    reasons: tuple[Reason, ...]
     stability: Stability | None = None
 
     def __post_init__(self) -> None:
@@ -173,29 +122,32 @@ class Reading:
 
     Attributes:
         cue: Its name.
-        statistics: What was measured, as (name, value), in the cue's order; what could not be
-            measured on this face is left out. Units are told by the cue.
-        llr: Log-likelihood ratio of `ai` against `real`, nats; positive speaks for `ai`. None where
-            the cue has no measured worth: then it informs, and weighs nothing.
+        statistics: What was measured, by name; docs/cues.md gives the units. What could not be
+            measured on this face is left out.
+        llr: Log-likelihood ratio of `ai` against `real`, nats; positive supports `ai`. Null where
+            the cue has no measured worth: then it informs only.
         plain: One sentence for anybody.
         technical: One sentence for an expert, with numbers and units.
+        drawing: For `present.cue_panels`; not part of JSON.
     """
 
     cue: str
-    statistics: tuple[tuple[str, float], ...]
+    statistics: Mapping[str, float]
     llr: float | None
     plain: str
     technical: str
+    drawing: Drawing | None = field(
+        default=None, compare=False, repr=False, metadata={"json": False}
+    )
 
     def __post_init__(self) -> None:
-        values = [value for _, value in self.statistics]
-        if not all(map(isfinite, [*values, self.llr or 0.0])):
+        if not all(map(isfinite, [*self.statistics.values(), self.llr or 0.0])):
             raise ValueError(f"A reading needs finite numbers; got {self.statistics}, {self.llr}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
-    """A forensic cue that has nothing to say about one face. Silence is no evidence.
+class NotApplicable:
+    """A forensic cue that could not be measured on one face. This is no evidence.
 
     Attributes:
         cue: Its name.
@@ -207,79 +159,177 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaceReport:
-    """One face and what is believed about it.
+class FaceResult:
+    """One face and what is known about it.
 
     Attributes:
-        box: Where the detector saw the face; the whole frame under `whole_image`.
+        box: Where the face is; the whole frame under `whole_image`.
         landmarks: Eyes, nose tip and mouth corners as (x, y) px, the person's right eye first;
             empty under `whole_image`.
-        detection: The face detector's confidence in [0, 1].
-        verdict: The belief, or None where there is nothing to judge (a face too small).
-        reasons: The verdict's reasons, or why there is none.
+        confidence: The face detector's confidence in [0, 1]; 0 under `whole_image`.
+        decision: The verdict's decision; `undecided` where there is no verdict.
+        reasons: Why, most important first.
+        verdict: Null where there is nothing to judge (a face too small).
+        readings: One answer per forensic cue, in the order asked; null where none was asked.
+        explanation: Null unless asked for.
     """
 
     box: Box
-    landmarks: tuple[tuple[float, float], ...]
-    detection: float
-    verdict: Verdict | None
+    landmarks: tuple[Point, ...]
+    confidence: float
+    decision: Decision
     reasons: tuple[Reason, ...]
+    verdict: Verdict | None
+    readings: tuple[Reading | NotApplicable, ...] | None = None
+    explanation: Explanation | None = field(default=None, compare=False, repr=False)
 
-    @property
-    def decision(self) -> Decision:
-        """The verdict's decision; UNDECIDED where there is none."""
-        return self.verdict.decision if self.verdict else Decision.UNDECIDED
+    def __post_init__(self) -> None:
+        if self.decision is not (self.verdict.decision if self.verdict else Decision.UNDECIDED):
+            raise ValueError(f"A face's decision is its verdict's; got {self.decision}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number and how far to trust it.
+
+    Attributes:
+        value: Of the pictures as they are.
+        low: Lower end of the 95 % interval; never above `value`.
+        high: Upper end of the 95 % interval; never below `value`.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.value <= self.high:
+            raise ValueError(
+                "An estimate lies within its interval; "
+                f"got {self.value} and [{self.low}, {self.high}]."
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictiveValues:
+    """How often the decisions `ai` and `real` are right at a share of AI-generated pictures.
+
+    Intervals combine the worst and the best ends of the error rates' 95 % intervals, so they are
+    wider than 95 % intervals of their own. A value is null where the error that would lower it was
+    never seen: the lower end of its interval then says how much is known.
+
+    Attributes:
+        split: Name of the pictures that the error rates were measured on.
+        called_ai: Share of all pictures that are called `ai`.
+        rightly_ai: Share of all pictures that are called `ai` and are.
+        ppv: Positive predictive value: share of AI-generated pictures among those called `ai`.
+        ppv_interval: Low, then high.
+        npv: Negative predictive value: share of real pictures among those called `real`.
+        npv_interval: Low, then high.
+    """
+
+    split: str
+    called_ai: Estimate
+    rightly_ai: Estimate
+    ppv: float | None
+    ppv_interval: tuple[float, float]
+    npv: float | None
+    npv_interval: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtPrior:
+    """What the picture's P(ai) becomes at another share of AI-generated pictures.
+
+    The decision stays: coverage is promised within each class, whatever the classes' shares.
+
+    Attributes:
+        prior: Share of AI-generated pictures where this one came from, in (0, 1).
+        p_ai: Posterior P(ai) at `prior`, by Bayes' rule.
+        interval: The credible interval at `prior`, low then high.
+        evidence: Logarithm of the likelihood ratio, nats: above 0 supports AI-generated. Does not
+            depend on `prior`; null in JSON where it is infinite.
+        evidence_interval: The same of the ends of the credible interval.
+        predictive: What the model's decisions are worth at `prior`; null where its card has no
+            measured error rates.
+    """
+
+    prior: float
+    p_ai: float
+    interval: tuple[float, float]
+    evidence: float
+    evidence_interval: tuple[float, float]
+    predictive: PredictiveValues | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The answer about one picture.
 
-    The picture's decision is that of its faces taken together: `ai` if any face is `ai`, else
-    `undecided` if any face is (or there is none), else `real`. `p_ai` and `interval` are those of
-    the face that the decision rests on: among the faces with that decision, the one with the
-    highest P(ai). Faces too small to judge have no say beside one that was judged.
+    The picture's decision is that of its faces together: `ai` if any face is `ai`, else
+    `undecided` if any face is (or there is none), else `real`. Faces too small to judge do not
+    count beside one that was judged.
 
     Attributes:
-        path: The path as it was given; None for pictures that came as bytes or arrays.
+        path: The path as it was given; null for pictures that came as bytes or arrays.
         sha256: Of the bytes before decoding (of the raw pixels where no bytes came).
+        decision: See above.
+        p_ai: P(ai) of the lead face; null where nothing could be judged.
+        interval: Credible interval of `p_ai`, low then high; null where nothing could be judged.
+        reasons: Why, most important first.
+        lead_index: Place in `faces` of the face that the decision rests on: of the faces with that
+            decision, the one with the highest P(ai). Null where nothing could be judged.
+        faces: Largest first.
+        claims: What the file says about its own origin. Always empty in this version.
+        coverage: Promised share of prediction sets that hold the truth, within each class: the
+            smaller of the two below.
+        coverage_of_reals: The same for real pictures: at most 1 minus this share of them are
+            called `ai`.
+        coverage_of_ai: The same for AI-generated pictures, called `real`.
+        level: Mass of the credible intervals.
+        prior: Share of AI-generated pictures that every P(ai) here assumes.
+        at_prior: The answer at another share; null unless asked for, and where nothing could be
+            judged.
         width: px, after EXIF orientation.
         height: px, after EXIF orientation.
         steps: What was done to the picture on the way in ("EXIF orientation 6 applied", ...).
-        faces: Largest first.
-        decision: See above.
-        p_ai: None where nothing could be judged.
-        interval: None where nothing could be judged.
-        reasons: Why, most telling first.
-        coverage: Share of prediction sets promised to hold the truth, within each class: the
-            smaller of `coverage_of_reals` and `coverage_of_ai`.
-        level: Mass of the credible intervals.
-        model: First 12 hex digits of the SHA-256 of the model that spoke.
+        model: First 12 hex digits of the SHA-256 of the model that was used.
         version: Of this program.
-        prior: Share of AI-generated pictures that every P(ai) here presumes: one half where the
-            classes weighed alike in calibration. `veridical.prior.at_prior` answers for another.
-        coverage_of_reals: Share of the prediction sets of real pictures promised to hold `real`.
-            None where the model does not say; then `coverage` is what is promised.
-        coverage_of_ai: Share of those of AI-generated pictures promised to hold `ai`, likewise.
     """
 
     path: str | None
     sha256: str
-    width: int
-    height: int
-    steps: tuple[str, ...]
-    faces: tuple[FaceReport, ...]
     decision: Decision
     p_ai: float | None
     interval: tuple[float, float] | None
     reasons: tuple[Reason, ...]
+    lead_index: int | None
+    faces: tuple[FaceResult, ...]
+    claims: tuple[()] = ()
     coverage: float
+    coverage_of_reals: float
+    coverage_of_ai: float
     level: float
+    prior: float
+    at_prior: AtPrior | None = None
+    width: int
+    height: int
+    steps: tuple[str, ...]
     model: str
     version: str
-    prior: float = 0.5
-    coverage_of_reals: float | None = None
-    coverage_of_ai: float | None = None
+
+    def __post_init__(self) -> None:
+        lead = self.lead
+        verdict = lead.verdict if lead else None
+        if (verdict and (verdict.decision, verdict.p_ai, verdict.interval)) != (
+            None if self.p_ai is None else (self.decision, self.p_ai, self.interval)
+        ):
+            raise ValueError("A report's decision and P(ai) are those of its lead face.")
+
+    @property
+    def lead(self) -> FaceResult | None:
+        """The face that the decision rests on; None where nothing could be judged."""
+        return None if self.lead_index is None else self.faces[self.lead_index]
 
     def promise(self, decision: Decision) -> float:
         """Return the coverage within the class about which a decision would be a mistake.
@@ -288,8 +338,20 @@ class Report:
         at most 1 - `coverage_of_reals` of them; `real` likewise. For `undecided`, `coverage`.
         """
         own = {Decision.AI: self.coverage_of_reals, Decision.REAL: self.coverage_of_ai}
-        known = own.get(decision)
-        return self.coverage if known is None else known
+        return own.get(decision, self.coverage)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, of the published shape (`veridical schema`)."""
+        return _to_dict(REPORT, self)
+
+    def to_json(self) -> str:
+        """Return the report as one line of ASCII JSON, at full precision."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+    def _repr_html_(self) -> str:
+        """Return a card for notebooks."""
+        # The one look upwards: a notebook asks the value, and the words are in `present`.
+        return str(import_module("veridical.present.html").card(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,13 +359,41 @@ class Failure:
     """A picture that could not be judged. In a batch a failure is a result like any other.
 
     Attributes:
-        path: The path as it was given; None for pictures that came as bytes or arrays.
+        path: The path as it was given; null for pictures that came as bytes or arrays.
         error: What came and what was wanted.
         hint: What to do.
-        bug: A traceback if the fault is ours, else None.
+        bug: A traceback if the fault is ours, else null.
     """
 
     path: str | None
     error: str
     hint: str
     bug: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the failure as plain values, of the published shape (`veridical schema`)."""
+        return _to_dict(FAILURE, self)
+
+    def to_json(self) -> str:
+        """Return the failure as one line of ASCII JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
+
+
+def _to_dict(schema: Kind, value: Report | Failure) -> dict[str, Any]:
+    """Return plain values; `path_bytes` holds a name that is no Unicode, to the byte, in hex."""
+    found = plain(value)
+    assert isinstance(found, dict)
+    if value.path is not None and found["path"] != value.path:
+        try:
+            found["path_bytes"] = os.fsencode(value.path).hex()
+        except UnicodeEncodeError:  # no file of this system can have that name
+            pass
+    return {"schema": schema, **found}
+
+
+def path_of(entry: dict[str, Any]) -> str | None:
+    """Return the path that a JSON record was made for, to the byte; None if there was none."""
+    if "path_bytes" in entry:
+        return os.fsdecode(bytes.fromhex(entry["path_bytes"]))
+    path: str | None = entry["path"]
+    return path

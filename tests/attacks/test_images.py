@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
 from veridical.errors import PhotoDamaged, PhotoError, PhotoTooLarge, PhotoTooSlow, PhotoUnreadable
-from veridical.images import Limits, read_photo
+from veridical.io.images import Limits, read_photo
 
 
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
@@ -229,7 +229,7 @@ def test_our_limits_rule_and_not_the_one_of_pillow(
 def test_a_slow_file_is_stopped_in_the_middle(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = saved(noise(400), kind)
     ticks = itertools.count()
-    monkeypatch.setattr("veridical.images.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr("veridical.io.images.time", SimpleNamespace(monotonic=lambda: next(ticks)))
     with pytest.raises(PhotoTooLarge):
         read_photo(data, Limits(max_side=1, max_seconds=1e4))
     header = float(next(ticks))  # as many reads as the header takes, and one: a tick is a second
@@ -255,6 +255,6 @@ def test_a_file_that_grows_while_it_is_read_is_cut_off(
     def understate(number: int) -> SimpleNamespace:
         return SimpleNamespace(st_mode=honest(number).st_mode, st_size=1)
 
-    monkeypatch.setattr("veridical.images.os.fstat", understate)
+    monkeypatch.setattr("veridical.io.images.os.fstat", understate)
     with pytest.raises(PhotoTooLarge, match="101 bytes or more came; the limit is 100"):
         read_photo(path, Limits(max_bytes=100))

@@ -7,8 +7,8 @@ from PIL import Image
 
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.cues.pixels import local_mean
-from veridical.cues.shape import Measurement, Scene
-from veridical.report import Box, Silence
+from veridical.cues.protocol import CueInput, Measurement
+from veridical.report import Box, NotApplicable
 
 EYES = ((0.32, 0.4), (0.68, 0.4), (0.5, 0.58), (0.38, 0.78), (0.62, 0.78))
 
@@ -17,11 +17,11 @@ def scene(
     pixels: UInt8[ndarray, "height width 3"],
     box: tuple[float, float, float, float] | None = None,
     data: bytes | None = None,
-) -> Scene:
+) -> CueInput:
     """A face that fills the picture, or a box of it, with landmarks where faces have them."""
     height, width = pixels.shape[:2]
     left, top, across, down = box or (0.0, 0.0, float(width), float(height))
-    return Scene(
+    return CueInput(
         pixels=pixels,
         data=data,
         box=Box(left=left, top=top, width=across, height=down),
@@ -29,7 +29,7 @@ def scene(
     )
 
 
-def read(found: Measurement | Silence) -> dict[str, float]:
+def read(found: Measurement | NotApplicable) -> dict[str, float]:
     """What was measured; fails if the cue is silent."""
     assert isinstance(found, Measurement), found
     return dict(found.known())

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cues.made import EYES, camera, grey, jpeg, scene
+from tests.cues.made import EYES, camera, grey, jpeg, scene
 from veridical.cues import DEFAULT_CUES, examine, examine_all
-from veridical.cues.shape import Cue, Examined, Map, Measurement, Scene
+from veridical.cues.protocol import Cue, CueInput, Examined, Map, Measurement
 from veridical.cues.weights import LIMIT, Weights, fitted, read_weights
-from veridical.images import Photo, fingerprint, read_photo
-from veridical.report import Box, FaceReport, Reading, Silence
+from veridical.io.images import Photo, fingerprint, read_photo
+from veridical.report import Box, FaceResult, NotApplicable, Reading
 
 EVERY = pytest.mark.parametrize("cue", DEFAULT_CUES, ids=lambda cue: cue.name)
 
@@ -24,8 +24,8 @@ def weights(**changes: object) -> Weights:
     plain = Weights(
         cue="made",
         statistics=("a", "b"),
-        centre=(1.0, 0.0),
-        spread=(2.0, 1.0),
+        mean=(1.0, 0.0),
+        scale=(2.0, 1.0),
         usual=((0.0, 4.0), (-1.0, 1.0)),
         coefficients=(1.0, -0.5),
         intercept=0.2,
@@ -40,7 +40,7 @@ def weights(**changes: object) -> Weights:
 def made(evidence: bool = True, **values: float | None) -> Cue:
     """A cue that always says the same."""
 
-    def measure(_: Scene) -> Measurement:
+    def measure(_: CueInput) -> Measurement:
         return Measurement(
             statistics=dict(values), plain="Something was seen", technical="a.", drawing=None
         )
@@ -48,12 +48,12 @@ def made(evidence: bool = True, **values: float | None) -> Cue:
     return Cue(name="made", statistics=("a", "b"), measure=measure, evidence=evidence)
 
 
-def portrait() -> tuple[Photo, FaceReport, bytes]:
+def portrait() -> tuple[Photo, FaceResult, bytes]:
     data = jpeg(grey(camera(256, 3)), 90)
-    face = FaceReport(
+    face = FaceResult(
         box=Box(left=20.0, top=10.0, width=200.0, height=230.0),
         landmarks=tuple((20 + 200 * x, 10 + 230 * y) for x, y in EYES),
-        detection=0.9,
+        confidence=0.9,
         verdict=None,
         reasons=(),
     )
@@ -80,7 +80,7 @@ def test_extremes_end_in_silence_or_in_finite_numbers(
         "checks": (np.indices(size).sum(axis=0) % 2 * 255).astype(np.uint8),
     }[fill][..., None].repeat(3, axis=2)
     answer = examine(scene(pixels, data=jpeg(pixels, 80)), cue, fitted()[cue.name]).answer
-    assert isinstance(answer, Reading | Silence)  # a reading is finite, or cannot be made
+    assert isinstance(answer, Reading | NotApplicable)  # a reading is finite, or cannot be made
     assert answer.cue == cue.name
 
 
@@ -161,7 +161,7 @@ def test_every_cue_is_asked_once_and_in_order() -> None:
 def test_a_whole_frame_without_landmarks_is_no_obstacle() -> None:
     photo, face, data = portrait()
     answers = examine_all(photo, replace(face, landmarks=()), data)
-    assert {type(one.answer) for one in answers} == {Reading, Silence}
+    assert {type(one.answer) for one in answers} == {Reading, NotApplicable}
 
 
 # --- what they are worth -----------------------------------------------------------------------
@@ -235,4 +235,4 @@ def test_weights_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match=r"veridical\.cues/1"):
         read_weights({"schema": "other"})
     with pytest.raises(ValueError, match="one centre"):
-        weights(centre=(1.0,))
+        weights(mean=(1.0,))

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cues.made import camera, decoded, grey, jpeg, read, scene
+from tests.cues.made import camera, decoded, grey, jpeg, read, scene
 from veridical.cues.jpeg import DOUBLE, GRID, block_grid, estimated_quality, measure
 from veridical.cues.pixels import luma
-from veridical.cues.shape import Measurement
-from veridical.images import read_header
-from veridical.report import Silence
+from veridical.cues.protocol import Measurement
+from veridical.io.images import read_header
+from veridical.report import NotApplicable
 
 module = import_module("veridical.cues.jpeg")
 
@@ -68,7 +68,7 @@ def test_a_crop_carries_its_old_grid_at_its_place(x: int, y: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_what_was_never_a_jpeg_has_no_grid_and_is_met_with_silence(seed: int) -> None:
     answer = measure(scene(grey(camera(256, seed))))
-    assert isinstance(answer, Silence)
+    assert isinstance(answer, NotApplicable)
     assert "no file" in answer.why
     assert "no grid" in answer.why
 
@@ -78,10 +78,10 @@ def test_a_png_is_named_and_broken_bytes_are_not_trusted() -> None:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG")
     named = measure(scene(pixels, data=stream.getvalue()))
-    assert isinstance(named, Silence)
+    assert isinstance(named, NotApplicable)
     assert "PNG" in named.why
     for data in (b"", b"\xff\xd8\xff", b"nothing", jpeg(pixels, 80)[:150]):
-        assert isinstance(measure(scene(pixels, data=data)), Silence)
+        assert isinstance(measure(scene(pixels, data=data)), NotApplicable)
 
 
 def test_a_file_that_breaks_off_behind_its_header_is_still_described() -> None:

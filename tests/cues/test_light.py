@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cues.made import grey, head, read, scene
+from tests.cues.made import grey, head, read, scene
 from veridical.cues.light import measure
-from veridical.cues.shape import Marked, Measurement
-from veridical.report import Silence
+from veridical.cues.protocol import Marked, Measurement
+from veridical.report import NotApplicable
 
 LIGHTS = [(0.8, -0.3), (-0.7, 0.0), (0.3, -0.9), (0.0, -0.6)]
 
@@ -68,14 +68,14 @@ def test_a_neck_out_of_sight_is_not_compared() -> None:
 )
 def test_clipped_and_flat_faces_are_met_with_silence(values: float, why: str) -> None:
     found = measure(scene(grey(np.full((256, 256), values))))
-    assert isinstance(found, Silence)
+    assert isinstance(found, NotApplicable)
     assert why in found.why
 
 
 def test_small_faces_and_unknown_landmarks_are_met_with_silence() -> None:
     small = measure(scene(head((0.5, 0.0), side=48)))
     unknown = measure(replace(scene(head((0.5, 0.0))), landmarks=()))
-    assert isinstance(small, Silence)
+    assert isinstance(small, NotApplicable)
     assert "px apart" in small.why
-    assert isinstance(unknown, Silence)
+    assert isinstance(unknown, NotApplicable)
     assert "not known" in unknown.why

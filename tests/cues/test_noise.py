@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from cues.made import camera, clouds, grey, mosaicked, read, scene
+from tests.cues.made import camera, clouds, grey, mosaicked, read, scene
 from veridical.cues import noise
 from veridical.cues.noise import measure
 from veridical.cues.pixels import local_mean, residual
-from veridical.report import Silence
+from veridical.report import NotApplicable
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -71,11 +71,11 @@ def test_a_local_mean_is_the_mean_of_the_neighbours() -> None:
 )
 def test_flat_faces_are_met_with_silence(level: int, why: str) -> None:
     found = measure(scene(np.full((128, 128, 3), level, np.uint8)))
-    assert isinstance(found, Silence)
+    assert isinstance(found, NotApplicable)
     assert why in found.why
 
 
 def test_a_small_face_is_met_with_silence() -> None:
     found = measure(scene(grey(camera(noise.LEAST_PX - 1, 0))))
-    assert isinstance(found, Silence)
+    assert isinstance(found, NotApplicable)
     assert f"{noise.LEAST_PX} px" in found.why

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cues.made import camera, clouds, grey, read, scene, transposed, upsampled
+from tests.cues.made import camera, clouds, grey, read, scene, transposed, upsampled
 from veridical.cues import spectrum
 from veridical.cues.pixels import local_mean
 from veridical.cues.spectrum import azimuthal, measure
-from veridical.report import Silence
+from veridical.report import NotApplicable
 
 GRIDS = ("grid_2", "grid_4", "grid_8")
 
@@ -75,7 +75,7 @@ def test_white_noise_through_the_tiles_keeps_its_power() -> None:
 def test_a_small_or_flat_face_is_met_with_silence() -> None:
     small = measure(scene(grey(camera(spectrum.LEAST_PX - 1, 0))))
     flat = measure(scene(np.full((128, 128, 3), 77, np.uint8)))
-    assert isinstance(small, Silence)
+    assert isinstance(small, NotApplicable)
     assert f"fewer than {spectrum.LEAST_PX} px" in small.why
-    assert isinstance(flat, Silence)
+    assert isinstance(flat, NotApplicable)
     assert "flat" in flat.why

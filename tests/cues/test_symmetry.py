@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from cues.made import clouds, grey, read, scene
+from tests.cues.made import clouds, grey, read, scene
 from veridical.arrays import UInt8, ndarray
 from veridical.cues import symmetry
 from veridical.cues.pixels import level, luma
-from veridical.cues.shape import Scene
+from veridical.cues.protocol import CueInput
 from veridical.cues.symmetry import compare_eyes, measure
-from veridical.report import Silence
+from veridical.report import NotApplicable
 
 
 def mirrored(side: int = 256, seed: int = 5) -> UInt8[ndarray, "side side 3"]:
@@ -38,7 +38,7 @@ def eye(
     return np.asarray(image.resize((48, 48), Image.Resampling.BOX))
 
 
-def turned(made: Scene, degrees: float) -> Scene:
+def turned(made: CueInput, degrees: float) -> CueInput:
     """The same face, rolled."""
     height, width = made.pixels.shape[:2]
     image = Image.fromarray(made.pixels).rotate(degrees, Image.Resampling.BICUBIC)
@@ -157,16 +157,16 @@ def test_a_turned_face_is_met_with_silence() -> None:
     made = scene(mirrored())
     nose = made.landmarks[2][0] + 30, made.landmarks[2][1]
     found = measure(replace(made, landmarks=(*made.landmarks[:2], nose, *made.landmarks[3:])))
-    assert isinstance(found, Silence)
+    assert isinstance(found, NotApplicable)
     assert "turned" in found.why
 
 
 def test_eyes_too_close_and_unknown_landmarks_are_met_with_silence() -> None:
     small = measure(scene(mirrored(96)))
     unknown = measure(replace(scene(mirrored()), landmarks=()))
-    assert isinstance(small, Silence)
+    assert isinstance(small, NotApplicable)
     assert f"{symmetry.LEAST_PX} px are needed" in small.why
-    assert isinstance(unknown, Silence)
+    assert isinstance(unknown, NotApplicable)
     assert "not known" in unknown.why
 
 

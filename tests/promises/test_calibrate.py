@@ -8,24 +8,24 @@ import numpy as np
 import pytest
 
 from veridical.arrays import ndarray
-from veridical.calibration import Calibration
-from veridical.head import sigmoid
-from veridical.recalibrate import Pictures, Recalibration, recalibrated
+from veridical.infer.calibration import Calibration
+from veridical.infer.head import sigmoid
+from veridical.train.recalibrate import Pictures, Recalibration, recalibrated
 
 ROUNDS, FRESH, SAMPLES = 300, 4000, 4
 OLD = Calibration(
     slope=0.4,
     intercept=-0.3,
     coverage=0.9,
-    allowed_real=0.5,
-    allowed_ai=0.5,
+    threshold_real=0.5,
+    threshold_ai=0.5,
     real=500,
     ai=500,
     typical_real=-2.0,
 )
 
 
-def logits(generator: np.random.Generator, centre: float, count: int) -> ndarray:
+def logits(generator: np.random.Generator, mean: float, count: int) -> ndarray:
     """Skewed and heavy-tailed, far from what the old calibration was fitted on."""
     own = centre + 2 * generator.standard_t(4, count) + generator.exponential(1.5, count)
     doubt = generator.uniform(0.1, 1.5, (count, 1))
@@ -57,7 +57,7 @@ def simulated(count: int, fpr: float, *, ai: int = 0, digits: int | None = None)
 
 def beyond(made: Recalibration, fresh: ndarray) -> float:
     p = sigmoid(made.calibration.logits(fresh)).mean(axis=1)
-    return float((p > made.calibration.allowed_real).mean())
+    return float((p > made.calibration.threshold_real).mean())
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from veridical.arrays import ndarray
-from veridical.calibration import Calibration, conformal_quantile
-from veridical.head import sigmoid
+from veridical.infer.calibration import Calibration, conformal_quantile
+from veridical.infer.head import sigmoid
 from veridical.report import Decision
 
 ROUNDS = 1500
@@ -35,8 +35,8 @@ def covered(
             slope=1.0,
             intercept=0.0,
             coverage=coverage,
-            allowed_real=conformal_quantile(real(generator, count), coverage),
-            allowed_ai=conformal_quantile(1 - ai(generator, count), coverage),
+            threshold_real=conformal_quantile(real(generator, count), coverage),
+            threshold_ai=conformal_quantile(1 - ai(generator, count), coverage),
             real=count,
             ai=count,
         )
@@ -72,8 +72,8 @@ def test_a_mistake_is_as_rare_as_its_own_class_was_promised() -> None:
             coverage=0.9,
             coverage_of_reals=0.97,
             coverage_of_ai=0.9,
-            allowed_real=conformal_quantile(REAL(generator, count), 0.97),
-            allowed_ai=conformal_quantile(1 - AI(generator, count), 0.9),
+            threshold_real=conformal_quantile(REAL(generator, count), 0.97),
+            threshold_ai=conformal_quantile(1 - AI(generator, count), 0.9),
             real=count,
             ai=count,
         )

@@ -8,10 +8,10 @@ import pytest
 
 from veridical.detector import Detector, default_model
 from veridical.engines import Threads
-from veridical.folders import read_samples
-from veridical.metrics import auroc
+from veridical.io.dataset import read_samples
 from veridical.report import Report
 from veridical.scan import scan
+from veridical.stats.metrics import auroc
 
 DATA = os.environ.get("VERIDICAL_DATA", "")
 EACH = 24  # pictures of a class

@@ -11,9 +11,8 @@ from PIL import Image
 from veridical.arrays import UInt8, ndarray
 from veridical.engines import Serial, Threads
 from veridical.errors import Confounded
-from veridical.faces import Face, Framing
+from veridical.io.samples import Label, Sample
 from veridical.report import Box
-from veridical.samples import Label, Sample
 from veridical.train.audit import (
     FEWEST,
     REFUSE,
@@ -29,11 +28,12 @@ from veridical.train.audit import (
 )
 from veridical.train.audit_files import AUDIT, markdown, record
 from veridical.train.facts import PROBES, STAGES, Probe, Sighting, Stage
+from veridical.vision.faces import CropConfig, Face
 
 pytest.importorskip("sklearn")
 pytest.importorskip("imagehash")
 
-FRAMING = Framing(size_px=64)
+FRAMING = CropConfig(size_px=64)
 COUNT = 40  # pictures per class
 Painter = Callable[..., ndarray]
 Place = Callable[[np.random.Generator, Label], tuple[float, float, float, float]]
@@ -121,7 +121,7 @@ def at(found: Audit, stage: Stage, probe: Probe) -> Finding:
 def test_classes_that_differ_in_nothing_are_not_told_apart(album: Album) -> None:
     found = audited(album(count=100))
     assert len(found.findings) == len(STAGES) * len(PROBES)
-    assert not found.silences
+    assert not found.not_applicable
     assert not found.refusals
     assert sum(f.warns for f in found.findings) <= 1  # nine questions, asked at 95 %
     values = [finding.auroc.value for finding in found.findings]
@@ -177,8 +177,8 @@ def test_a_studio_of_one_class_is_caught_and_named(album: Album) -> None:
     found = audited(album(brighter=150))
     guilty = at(found, "raw", "background")
     assert guilty.refuses
-    assert all("surroundings" in sentence(f) or "brightness" in sentence(f) for f in guilty.facts)
-    assert "add pictures with the surroundings of the other class" in markdown(found)
+    assert all("crop_box" in sentence(f) or "brightness" in sentence(f) for f in guilty.facts)
+    assert "add pictures with the crop_box of the other class" in markdown(found)
     assert not at(found, "raw", "framing").warns
 
 
@@ -264,9 +264,9 @@ def test_a_perfect_confound_in_the_smallest_set_does_stop_it() -> None:
 def test_too_few_pictures_are_not_audited_and_stop_nothing(album: Album) -> None:
     found = audited(album(count=FEWEST - 1, kinds=("jpg", "png")))
     assert not found.findings
-    assert len(found.silences) == len(STAGES) * len(PROBES)
-    assert all(one.because.startswith("too few to audit") for one in found.silences)
-    assert f"{FEWEST - 1} real and {FEWEST - 1} AI-generated" in found.silences[0].because
+    assert len(found.not_applicable) == len(STAGES) * len(PROBES)
+    assert all(one.because.startswith("too few to audit") for one in found.not_applicable)
+    assert f"{FEWEST - 1} real and {FEWEST - 1} AI-generated" in found.not_applicable[0].because
     refuse_confounded(found)
     assert "too few to audit" in markdown(found)
     assert "nothing is known" in markdown(found)
@@ -277,8 +277,8 @@ def test_without_background_only_that_probe_is_silent(album: Album) -> None:
         return (4.0, 4.0, 120.0, 120.0)
 
     found = audited(album(place=filling))
-    assert [(one.stage, one.probe) for one in found.silences][:1] == [("raw", "background")]
-    assert "with enough background" in found.silences[0].because
+    assert [(one.stage, one.probe) for one in found.not_applicable][:1] == [("raw", "background")]
+    assert "with enough background" in found.not_applicable[0].because
     assert ("raw", "file") in {(one.stage, one.probe) for one in found.findings}
     assert "not asked" in markdown(found)
 
@@ -303,7 +303,7 @@ def test_the_reference_s_recipe_sees_frames_without_a_face_too(album: Album) -> 
     samples = album(kinds=("jpg", "png"))
     for sample in samples[::20]:
         Image.new("RGB", (64, 64), "white").save(sample.path)
-    found = audited(samples, framing=Framing(size_px=64, through_px=48, whole=True), views=1)
+    found = audited(samples, crop_config=CropConfig(size_px=64, through_px=48, whole=True), views=1)
     assert (found.faceless, found.real, found.ai) == (0, COUNT, COUNT)
     assert {one.stage for one in found.findings} == {"raw", "cut"}
     assert at(found, "raw", "file").refuses
@@ -324,7 +324,7 @@ def test_the_record_has_the_published_shape(album: Album) -> None:
     told = json.loads(json.dumps(record(found), allow_nan=False))
     assert told["schema"] == AUDIT
     assert list(told) == [
-        "schema", "seed", "given", "real", "ai", "faceless", "unreadable", "findings", "silences",
+        "schema", "seed", "given", "real", "ai", "faceless", "unreadable", "findings", "not_applicable",
     ]  # fmt: skip
     for entry, finding in zip(told["findings"], found.findings, strict=True):
         assert (entry["probe"], entry["stage"]) == (finding.probe, finding.stage)
@@ -337,7 +337,7 @@ def test_the_record_has_the_published_shape(album: Album) -> None:
     assert shape["ai"] == {"value": "PNG", "share": 1.0}
     assert "re-encode" in shape["says"]
     few = json.loads(json.dumps(record(audited(album(count=2, seed=9)))))
-    assert few["silences"][0].keys() == {"probe", "stage", "because"}
+    assert few["not_applicable"][0].keys() == {"probe", "stage", "because"}
 
 
 @pytest.mark.parametrize(

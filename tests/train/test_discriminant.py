@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from veridical.arrays import ndarray
-from veridical.head import SampledHead
-from veridical.metrics import auroc
+from veridical.infer.head import SampledHead
+from veridical.stats.metrics import auroc
 from veridical.train.discriminant import (
     Cell,
     discriminant,

@@ -28,17 +28,18 @@ from benchmarks.posteriors import SHIPPED
 from PIL import Image
 
 from veridical.arrays import UInt8, ndarray
-from veridical.calibration import Calibration
 from veridical.detector import Detector
-from veridical.intervals import Measured, wilson
-from veridical.samples import Label, Sample
+from veridical.infer.calibration import Calibration
+from veridical.io.samples import Label, Sample
+from veridical.report import Estimate
+from veridical.stats.intervals import wilson
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 pytest.importorskip("imagehash")
 
 CALIBRATION = Calibration(
-    slope=1.0, intercept=0.0, coverage=0.9, allowed_real=0.4, allowed_ai=0.4, real=9, ai=9
+    slope=1.0, intercept=0.0, coverage=0.9, threshold_real=0.4, threshold_ai=0.4, real=9, ai=9
 )
 
 
@@ -238,15 +239,15 @@ def test_fairness_counts_alarms_by_group_and_claims_nothing_on_few() -> None:
 
 
 def test_the_best_posterior_is_marked_column_by_column_and_by_the_stated_criterion() -> None:
-    def row(value: float) -> dict[str, Measured | None]:
-        one = Measured(value, value - 0.01, value + 0.01)
+    def row(value: float) -> dict[str, Estimate | None]:
+        one = Estimate(value, value - 0.01, value + 0.01)
         return {column[1]: one for column in doubt_columns()} | {"nll": None}
 
     rows = {
         SHIPPED: {"delivered": row(0.2)},
         "L": {"delivered": row(0.1)},
     }
-    ahead = {"L": {"delivered": Measured(-0.1, -0.2, 0.01)}}
+    ahead = {"L": {"delivered": Estimate(-0.1, -0.2, 0.01)}}
     odd = {name: {"hard": {"total": 0.5, "epistemic": 0.6}} for name in rows}
     page = posteriors_page(rows, ahead, odd, {"delivered": (3, 9)})
     best = cells(page, "L")

@@ -12,19 +12,19 @@ from veridical.arrays import Float, UInt8, ndarray
 from veridical.detector import Detector, resampled
 from veridical.engines import Serial, Threads
 from veridical.errors import TooFewPhotos
-from veridical.images import read_photo
-from veridical.saliency import cover, swapped
-from veridical.samples import Label, Sample
+from veridical.explain.attribution import cover, swapped
+from veridical.io.images import read_photo
+from veridical.io.samples import Label, Sample
 from veridical.tokens import Tokens
 from veridical.train import explainer
 from veridical.train.explainer import (
     FEWEST,
     PENALTIES,
-    Falls,
+    LogitDrops,
     covering,
-    falls_of,
     fingerprint,
-    fit_rule,
+    fit_surrogate,
+    logit_drops_of,
     measure,
 )
 
@@ -43,8 +43,8 @@ def crowd(
     pictures: int = 40,
     sets: int = 12,
     noise: float = 0.0,
-) -> tuple[dict[Sample, Falls], list[tuple[Tokens, ndarray, ndarray]]]:
-    """Make falls that are sums of `worth` of tokens and contributions; also what they came of."""
+) -> tuple[dict[Sample, LogitDrops], list[tuple[Tokens, ndarray, ndarray]]]:
+    """Make logit_drops that are sums of `worth` of tokens and contributions; also what they came of."""
     draw = np.random.default_rng(0)
     seen, truth = {}, []
     for number in range(pictures):
@@ -53,9 +53,9 @@ def crowd(
         each = worth(flat, added)
         chosen = draw.random((sets, GRID * GRID)) < draw.uniform(0.1, 0.8, (sets, 1))
         chosen[:, 0] = True  # never empty
-        seen[sample(number)] = Falls(
+        seen[sample(number)] = LogitDrops(
             sets=chosen,
-            falls=chosen @ each + noise * draw.normal(size=sets),
+            logit_drops=chosen @ each + noise * draw.normal(size=sets),
             sums=(chosen @ flat).astype(np.float32),
             contributions=added,
             tokens=flat[:8].astype(np.float32),
@@ -70,7 +70,7 @@ def test_a_linear_truth_is_found() -> None:
     draw = np.random.default_rng(1)
     slope, places = draw.normal(size=LAYERS * DIM), draw.normal(size=GRID * GRID)
     seen, truth = crowd(lambda flat, added: flat @ slope + 2 * added + places)
-    fitted = fit_rule(seen, LAYERS)
+    fitted = fit_surrogate(seen, LAYERS)
     for tokens, added, each in truth[:5]:
         np.testing.assert_allclose(fitted.rule.read(tokens, added), each, atol=0.1)
     assert fitted.rule.share == pytest.approx(2, abs=0.02)
@@ -82,7 +82,7 @@ def test_a_linear_truth_is_found() -> None:
 
 def test_contributions_that_tell_all_are_left_alone() -> None:
     seen, truth = crowd(lambda _, added: added)
-    rule = fit_rule(seen, LAYERS).rule
+    rule = fit_surrogate(seen, LAYERS).rule
     tokens, added, each = truth[0]
     np.testing.assert_allclose(rule.read(tokens, added), each, atol=0.02)
     assert rule.share == pytest.approx(1, abs=0.01)
@@ -90,7 +90,7 @@ def test_contributions_that_tell_all_are_left_alone() -> None:
 
 def test_where_there_is_nothing_to_learn_the_rule_says_little() -> None:
     seen, truth = crowd(lambda _, added: 0 * added, noise=1.0)
-    fitted = fit_rule(seen, LAYERS)
+    fitted = fit_surrogate(seen, LAYERS)
     assert abs(fitted.correlation) < 0.2
     tokens, added, _ = truth[0]
     assert np.abs(fitted.rule.read(tokens, added)).max() < 0.5
@@ -101,9 +101,9 @@ def test_classes_count_alike_where_the_usual_is_taken() -> None:
     seen, _ = crowd(lambda _, added: added, pictures=20)
     shifted = {
         replace(one, label="ai" if n < 2 else "real"): replace(
-            falls, contributions=np.full(GRID * GRID, 10.0 if n < 2 else 0.0)
+            logit_drops, contributions=np.full(GRID * GRID, 10.0 if n < 2 else 0.0)
         )
-        for n, (one, falls) in enumerate(seen.items())
+        for n, (one, logit_drops) in enumerate(seen.items())
     }
     columns = explainer._Columns.of(shifted)
     np.testing.assert_allclose(columns.usual, 5.0)
@@ -112,7 +112,7 @@ def test_classes_count_alike_where_the_usual_is_taken() -> None:
 def test_a_rule_of_a_few_pictures_is_refused() -> None:
     seen, _ = crowd(lambda _, added: added, pictures=FEWEST - 1)
     with pytest.raises(TooFewPhotos, match=f"at least {FEWEST} pictures with a face; there are 9"):
-        fit_rule(seen, LAYERS)
+        fit_surrogate(seen, LAYERS)
 
 
 @pytest.mark.parametrize("shape", [(30, 12), (12, 30)])
@@ -147,23 +147,23 @@ def test_falls_are_what_the_head_says_of_covered_crops(
 ) -> None:
     detector = replace(tiny_detector, copies=())
     photo = read_photo(pictures[0])
-    falls = falls_of(detector, photo, 6)
-    assert falls is not None
-    _, (told,) = detector.explain(photo, trust=False)
+    logit_drops = logit_drops_of(detector, photo, 6)
+    assert logit_drops is not None
+    _, (told,) = detector.explain(photo, faithfulness=False)
     # Even places in each four are blurred; the third is of the mean colour.
     for number, fill in ((0, "blur"), (1, "blur"), (2, "mean"), (4, "blur")):
-        covered = swapped(told.crop, cover(told.crop, fill), falls.sets[number])  # type: ignore[arg-type]
+        covered = swapped(told.crop, cover(told.crop, fill), logit_drops.sets[number])  # type: ignore[arg-type]
         whole, rest = detector.mean_logit(np.stack([told.crop, covered]))
         fall = (whole - rest) / detector.calibration.slope
-        assert falls.falls[number] == pytest.approx(fall, abs=1e-5)
+        assert logit_drops.logit_drops[number] == pytest.approx(fall, abs=1e-5)
     (tokens,) = detector.backbone.tokens(told.crop[None])
-    for chosen, total in zip(falls.sets, falls.sums, strict=True):
+    for chosen, total in zip(logit_drops.sets, logit_drops.sums, strict=True):
         assert 1 <= chosen.sum() <= 14
         wanted = tokens.patches[:, chosen].sum(axis=1).ravel()
         np.testing.assert_allclose(total, wanted, rtol=1e-4, atol=1e-4)
     slope = detector.calibration.slope
     plain = told.gradient_x_token.patches.ravel()
-    np.testing.assert_allclose(slope * falls.contributions, plain, rtol=1e-6)
+    np.testing.assert_allclose(slope * logit_drops.contributions, plain, rtol=1e-6)
 
 
 def test_shuffled_patches_are_the_pictures_own() -> None:
@@ -184,20 +184,20 @@ def test_an_interrupted_measurement_goes_on(
     tiny_detector: Detector, album: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
-    whole = falls_of
+    whole = logit_drops_of
 
-    def counted(detector: Detector, photo: object, sets: int) -> Falls | None:
+    def counted(detector: Detector, photo: object, sets: int) -> LogitDrops | None:
         looked.append(photo.sha256)  # type: ignore[attr-defined]
         return whole(detector, photo, sets)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(explainer, "falls_of", counted)
+    monkeypatch.setattr(explainer, "logit_drops_of", counted)
     few = {"sets": 3, "engine": Serial(), "cache": tmp_path}
     first = measure(tiny_detector, album[:2], **few)  # type: ignore[arg-type]
     again = measure(tiny_detector, album[:3], **few | {"engine": Threads(2)})  # type: ignore[arg-type]
     assert len(looked) == 3
     assert list(again) == album[:3]
     for one in album[:2]:
-        assert np.array_equal(first[one].falls, again[one].falls)
+        assert np.array_equal(first[one].logit_drops, again[one].logit_drops)
         assert np.array_equal(first[one].sums, again[one].sums)
 
 

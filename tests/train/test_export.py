@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from veridical.arrays import ndarray
-from veridical.backbone import Backbone, OnnxBackbone
 from veridical.errors import ModelMissing, NotAViT
 from veridical.train import export as exporting
 from veridical.train.export import PARITY, Export, TorchBackbone, export, parity
+from veridical.vision.backbone import Backbone, OnnxBackbone
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -10,8 +10,7 @@ from PIL import Image
 
 from veridical.arrays import ndarray
 from veridical.detector import Finder
-from veridical.faces import Framing
-from veridical.images import read_header
+from veridical.io.images import read_header
 from veridical.report import Box
 from veridical.train.facts import (
     KNOWN,
@@ -27,12 +26,13 @@ from veridical.train.facts import (
     traces,
 )
 from veridical.train.views import Window, view, window
+from veridical.vision.faces import CropConfig
 
 pytest.importorskip("imagehash")
 
 Painter = Callable[..., ndarray]
 Finding = Callable[..., Finder]
-FRAMING = Framing(size_px=64)
+FRAMING = CropConfig(size_px=64)
 FACE = (60.0, 30.0, 40.0, 50.0)
 
 
@@ -105,7 +105,7 @@ def test_a_box_is_found_again_in_every_view(whole: bool) -> None:
     photo = np.zeros((150, 240, 3), np.uint8)
     photo[30:70, 20:50] = (255, 0, 0)  # off the face's centre, so that a mirror shows
     marked, face = box(20.0, 30.0, 30.0, 40.0), box(15.0, 20.0, 60.0, 80.0)
-    framing = Framing(size_px=64, whole=whole)
+    framing = CropConfig(size_px=64, whole=whole)
     seen = set()
     for number in range(8):
         crop = view(photo, face, framing, "ab", number)
@@ -124,7 +124,7 @@ def test_a_face_outside_the_crop_is_not_counted() -> None:
     assert _through([box(0.0, 0.0, 20.0, 20.0)], shown, 64) == []
 
 
-# --- the surroundings ---------------------------------------------------------------------------
+# --- the crop_box ---------------------------------------------------------------------------
 
 
 @given(
@@ -167,7 +167,7 @@ def test_every_fact_is_of_one_kind_and_can_be_put_into_words(
     kinds: dict[str, type] = {}
     for finder in (fake_finder(FACE), fake_finder()):
         for data in (saved(pixels, "PNG"), saved(pixels, "JPEG"), saved(pixels[..., 0], "JPEG")):
-            for framing in (FRAMING, Framing(size_px=64, through_px=48, whole=True)):
+            for framing in (FRAMING, CropConfig(size_px=64, through_px=48, whole=True)):
                 found = examine(data, finder, framing, views=2)
                 if found is None:
                     assert not framing.whole

@@ -10,16 +10,16 @@ import pytest
 from PIL import Image
 
 from veridical.arrays import UInt8, ndarray
-from veridical.backbone import Backbone, BackboneSpec
 from veridical.detector import Detector, Finder
 from veridical.engines import Serial, Threads
-from veridical.faces import Framing, cut, surroundings
+from veridical.io.samples import Label, Sample
+from veridical.io.splits import near_duplicates
 from veridical.report import Box
-from veridical.samples import Label, Sample
-from veridical.splits import near_duplicates
 from veridical.tokens import Tokens, pool
-from veridical.train.features import Looker, Looks
+from veridical.train.features import FeatureExtractor, FeatureSet
 from veridical.train.views import view
+from veridical.vision.backbone import Backbone, BackboneSpec
+from veridical.vision.faces import CropConfig, crop_box, extract_crop
 
 pytest.importorskip("imagehash")
 
@@ -52,12 +52,14 @@ def counting(tiny_detector: Detector) -> Counting:
 
 
 @pytest.fixture
-def looker(counting: Counting, fake_finder: Callable[..., Finder], tmp_path: Path) -> Looker:
-    return Looker(
+def extractor(
+    counting: Counting, fake_finder: Callable[..., Finder], tmp_path: Path
+) -> FeatureExtractor:
+    return FeatureExtractor(
         finder=fake_finder(FACE),
         backbone=counting,
         backbone_hash="0" * 64,
-        framing=Framing(size_px=counting.spec.image_px),
+        crop_config=CropConfig(size_px=counting.spec.image_px),
         pooling=("mean",),
         views=3,
         min_face_px=40.0,
@@ -79,7 +81,7 @@ def samples(painter: Painter, tmp_path: Path) -> list[Sample]:
     return found
 
 
-def same(one: Looks, other: Looks) -> bool:
+def same(one: FeatureSet, other: FeatureSet) -> bool:
     return np.array_equal(one.features, other.features) and one.hashes == other.hashes
 
 
@@ -87,58 +89,67 @@ def same(one: Looks, other: Looks) -> bool:
 
 
 def test_the_first_view_is_what_inspection_sees(
-    looker: Looker, samples: list[Sample], tiny_detector: Detector
+    extractor: FeatureExtractor, samples: list[Sample], tiny_detector: Detector
 ) -> None:
-    looks = looker.look(samples, Serial())
+    looks = extractor.look(samples, Serial())
     assert looks.samples == tuple(samples)
     assert looks.features.shape == (5, 3, 64)
     detector = replace(
-        tiny_detector, finder=looker.finder, framing=looker.framing, pooling=looker.pooling
+        tiny_detector,
+        finder=extractor.finder,
+        crop_config=extractor.crop_config,
+        pooling=extractor.pooling,
     )
     for number, one in enumerate(samples):
         pixels = np.asarray(Image.open(one.path))
-        area = surroundings(looker.finder.find(pixels)[0].box, looker.framing, 60, 64)
-        (tokens,) = detector.backbone.tokens(cut(pixels, area, looker.framing)[None])
+        area = crop_box(extractor.finder.find(pixels)[0].box, extractor.crop_config, 60, 64)
+        (tokens,) = detector.backbone.tokens(
+            extract_crop(pixels, area, extractor.crop_config)[None]
+        )
         # One pass holds all views: a batch may move the last bits.
         assert looks.features[number, 0] == pytest.approx(pool(tokens, ("mean",)), abs=1e-5)
 
 
-def test_many_at_a_time_see_what_one_at_a_time_sees(looker: Looker, samples: list[Sample]) -> None:
-    one = looker.look(samples, Serial())
-    many = replace(looker, cache=looker.cache / "other").look(samples, Threads(3))
+def test_many_at_a_time_see_what_one_at_a_time_sees(
+    extractor: FeatureExtractor, samples: list[Sample]
+) -> None:
+    one = extractor.look(samples, Serial())
+    many = replace(extractor, cache=extractor.cache / "other").look(samples, Threads(3))
     assert same(one, many)
 
 
 def test_the_same_bytes_look_the_same_whatever_they_are_called_and_labelled(
-    looker: Looker, samples: list[Sample], tmp_path: Path
+    extractor: FeatureExtractor, samples: list[Sample], tmp_path: Path
 ) -> None:
     (tmp_path / "fake").mkdir()
     twin = tmp_path / "fake" / "twin.png"
     copyfile(samples[0].path, twin)
     real, ai = sample(samples[0].path, "real"), sample(twin, "ai")
-    both = looker.look([real, ai], Serial())
+    both = extractor.look([real, ai], Serial())
     assert np.array_equal(both.features[0], both.features[1])
     assert both.hashes[0] == both.hashes[1]
-    turned = replace(looker, cache=tmp_path / "turned").look(
+    turned = replace(extractor, cache=tmp_path / "turned").look(
         [replace(ai, label="real"), replace(real, label="ai")], Serial()
     )
     assert np.array_equal(turned.features, both.features)
 
 
 def test_a_model_of_whole_frames_finds_no_faces(
-    looker: Looker, samples: list[Sample], fake_finder: Callable[..., Finder]
+    extractor: FeatureExtractor, samples: list[Sample], fake_finder: Callable[..., Finder]
 ) -> None:
-    blind = replace(looker, finder=fake_finder(), framing=replace(looker.framing, whole=True))
+    blind = replace(
+        extractor, finder=fake_finder(), crop_config=replace(extractor.crop_config, whole=True)
+    )
     assert len(blind.look(samples, Serial()).samples) == 5
 
 
 def test_pictures_that_nearly_coincide_have_close_hashes(
-    looker: Looker, samples: list[Sample], tmp_path: Path
+    extractor: FeatureExtractor, samples: list[Sample], tmp_path: Path
 ) -> None:
     again = tmp_path / "again.jpg"
     with Image.open(samples[0].path) as image:
         image.resize((120, 128)).save(again, quality=80)
-    looks = looker.look([*samples, sample(again)], Serial())
+    looks = extractor.look([*samples, sample(again)], Serial())
     assert near_duplicates(looks.hashes, distance=3) == [(0, 5)]
 
 
@@ -146,12 +157,12 @@ def test_pictures_that_nearly_coincide_have_close_hashes(
 
 
 def test_what_cannot_be_used_is_named_and_costs_no_other_picture(
-    looker: Looker, counting: Counting, samples: list[Sample], tmp_path: Path
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample], tmp_path: Path
 ) -> None:
     broken, empty, absent = (sample(tmp_path / f"{name}.png") for name in ("broken", "no", "gone"))
     broken.path.write_bytes(samples[0].path.read_bytes()[:300])
     empty.path.touch()
-    looks = looker.look([broken, *samples, empty, absent], Threads(2))
+    looks = extractor.look([broken, *samples, empty, absent], Threads(2))
     assert looks.samples == tuple(samples)
     assert [one for one, _ in looks.unreadable] == [broken, empty, absent]
     for (_, why), says in zip(
@@ -161,11 +172,11 @@ def test_what_cannot_be_used_is_named_and_costs_no_other_picture(
     assert counting.passes == 5
     # Broken pictures are not remembered: somebody may mend them.
     copyfile(samples[0].path, broken.path)
-    assert looker.look([broken], Serial()).samples == (broken,)
+    assert extractor.look([broken], Serial()).samples == (broken,)
 
 
 def test_a_picture_without_a_face_is_named_and_remembered(
-    looker: Looker,
+    extractor: FeatureExtractor,
     counting: Counting,
     samples: list[Sample],
     fake_finder: Callable[..., Finder],
@@ -180,7 +191,7 @@ def test_a_picture_without_a_face_is_named_and_remembered(
             return fake_finder().find(pixels)
 
     finder = Once()
-    blind = replace(looker, finder=finder)
+    blind = replace(extractor, finder=finder)
     for _ in range(2):
         looks = blind.look(samples, Serial())
         assert looks.faceless == tuple(samples)
@@ -190,26 +201,30 @@ def test_a_picture_without_a_face_is_named_and_remembered(
 
 
 def test_a_face_that_is_too_small_to_judge_is_named_and_not_learnt_from(
-    looker: Looker, counting: Counting, samples: list[Sample]
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample]
 ) -> None:
-    all_of_them = looker.look(samples, Serial())
-    strict = replace(looker, min_face_px=40.5)  # FACE is of 40 px
+    all_of_them = extractor.look(samples, Serial())
+    strict = replace(extractor, min_face_px=40.5)  # FACE is of 40 px
     for looks in (strict.look(samples, Serial()), strict.look(samples, Serial())):
         assert looks.too_small == tuple(samples)
         assert (looks.samples, looks.faceless, looks.unreadable) == ((), (), ())
         assert looks.features.shape == (0, 3, 0)
     assert counting.passes == 5
-    assert strict.fingerprint == looker.fingerprint
+    assert strict.fingerprint == extractor.fingerprint
     assert all_of_them.too_small == ()
-    assert same(looker.look(samples, Serial()), all_of_them)
+    assert same(extractor.look(samples, Serial()), all_of_them)
 
 
 def test_a_small_face_costs_the_others_nothing(
-    looker: Looker, samples: list[Sample], painter: Painter, tmp_path: Path, tiny_detector: Detector
+    extractor: FeatureExtractor,
+    samples: list[Sample],
+    painter: Painter,
+    tmp_path: Path,
+    tiny_detector: Detector,
 ) -> None:
     path = tmp_path / "small.png"
     Image.fromarray(painter(50, 60)).save(path)
-    sized = replace(looker, finder=tiny_detector.finder, min_face_px=37.0)  # three fifths: 36 px
+    sized = replace(extractor, finder=tiny_detector.finder, min_face_px=37.0)  # three fifths: 36 px
     looks = sized.look([samples[0], sample(path), *samples[1:]], Serial())
     assert looks.too_small == (sample(path),)
     assert looks.samples == tuple(samples)
@@ -218,14 +233,14 @@ def test_a_small_face_costs_the_others_nothing(
 
 
 def test_a_cache_that_does_not_know_the_size_of_faces_is_still_good(
-    looker: Looker, counting: Counting, samples: list[Sample]
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample]
 ) -> None:
-    first = looker.look(samples, Serial())
-    store = sqlite3.connect(looker.cache / f"features-{looker.fingerprint}.sqlite")
+    first = extractor.look(samples, Serial())
+    store = sqlite3.connect(extractor.cache / f"features-{extractor.fingerprint}.sqlite")
     store.execute("DROP TABLE faces")
     store.commit()
     store.close()
-    looks = replace(looker, min_face_px=100.0).look(samples, Serial())
+    looks = replace(extractor, min_face_px=100.0).look(samples, Serial())
     assert counting.passes == 5
     assert same(looks, first)
 
@@ -234,52 +249,54 @@ def test_a_cache_that_does_not_know_the_size_of_faces_is_still_good(
 
 
 def test_a_second_run_asks_the_backbone_nothing(
-    looker: Looker, counting: Counting, samples: list[Sample]
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample]
 ) -> None:
-    first = looker.look(samples, Serial())
+    first = extractor.look(samples, Serial())
     assert counting.passes == 5
     counting.stop = 0
-    assert same(looker.look(samples, Serial()), first)
-    backwards = looker.look(samples[::-1], Threads(2))
+    assert same(extractor.look(samples, Serial()), first)
+    backwards = extractor.look(samples[::-1], Threads(2))
     assert np.array_equal(backwards.features, first.features[::-1])
 
 
 def test_an_interrupted_run_goes_on_where_it_was(
-    looker: Looker, counting: Counting, samples: list[Sample], tmp_path: Path
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample], tmp_path: Path
 ) -> None:
     counting.stop = 3
     with pytest.raises(KeyboardInterrupt):
-        looker.look(samples, Serial())
+        extractor.look(samples, Serial())
     assert counting.passes == 3
     counting.stop = float("inf")
-    looks = looker.look(samples, Serial())
+    looks = extractor.look(samples, Serial())
     assert counting.passes == 5
-    assert same(looks, replace(looker, cache=tmp_path / "fresh").look(samples, Serial()))
+    assert same(looks, replace(extractor, cache=tmp_path / "fresh").look(samples, Serial()))
 
 
 def test_a_renamed_picture_costs_nothing(
-    looker: Looker, counting: Counting, samples: list[Sample], tmp_path: Path
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample], tmp_path: Path
 ) -> None:
-    first = looker.look(samples, Serial())
+    first = extractor.look(samples, Serial())
     moved = [sample(one.path.rename(tmp_path / f"new-{one.path.name}"), "ai") for one in samples]
-    looks = looker.look(moved, Serial())
+    looks = extractor.look(moved, Serial())
     assert counting.passes == 5
     assert same(looks, first)
     assert looks.samples == tuple(moved)
 
 
 def test_a_changed_picture_is_looked_at_again(
-    looker: Looker, counting: Counting, samples: list[Sample], painter: Painter
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample], painter: Painter
 ) -> None:
-    first = looker.look(samples, Serial())
+    first = extractor.look(samples, Serial())
     Image.fromarray(painter(64, 60, FACE, seed=99)).save(samples[0].path)
-    second = looker.look(samples, Serial())
+    second = extractor.look(samples, Serial())
     assert counting.passes == 6
     assert not np.array_equal(second.features[0], first.features[0])
     assert np.array_equal(second.features[1:], first.features[1:])
 
 
-def test_progress_is_shown_for_every_picture(looker: Looker, samples: list[Sample]) -> None:
+def test_progress_is_shown_for_every_picture(
+    extractor: FeatureExtractor, samples: list[Sample]
+) -> None:
     told: list[tuple[str, int, int]] = []
 
     def track(items: Any, what: str, total: int) -> Iterator[Sample]:
@@ -287,18 +304,18 @@ def test_progress_is_shown_for_every_picture(looker: Looker, samples: list[Sampl
             told.append((what, number, total))
             yield item
 
-    looker.look(samples, Serial(), track)
+    extractor.look(samples, Serial(), track)
     assert told == [("Looking at pictures", number, 5) for number in range(1, 6)]
 
 
 # --- another way of looking is another cache ----------------------------------------------------
 
 
-OTHER: dict[str, Callable[[Looker], Looker]] = {
+OTHER: dict[str, Callable[[FeatureExtractor], FeatureExtractor]] = {
     "graph": lambda one: replace(one, backbone_hash="1" * 64),
-    "margin": lambda one: replace(one, framing=replace(one.framing, margin=1.5)),
-    "whole": lambda one: replace(one, framing=replace(one.framing, whole=True)),
-    "shrunk first": lambda one: replace(one, framing=replace(one.framing, through_px=16)),
+    "margin": lambda one: replace(one, crop_config=replace(one.crop_config, margin=1.5)),
+    "whole": lambda one: replace(one, crop_config=replace(one.crop_config, whole=True)),
+    "shrunk first": lambda one: replace(one, crop_config=replace(one.crop_config, through_px=16)),
     "pooling": lambda one: replace(one, pooling=("cls", "mean")),
     "order of pooling": lambda one: replace(one, pooling=("mean", "cls")),
     "views": lambda one: replace(one, views=2),
@@ -326,25 +343,25 @@ class Blind:
         raise AssertionError
 
 
-def test_another_way_of_looking_has_another_name(looker: Looker) -> None:
-    names = [looker.fingerprint, *(change(looker).fingerprint for change in OTHER.values())]
+def test_another_way_of_looking_has_another_name(extractor: FeatureExtractor) -> None:
+    names = [extractor.fingerprint, *(change(extractor).fingerprint for change in OTHER.values())]
     assert len(set(names)) == len(names)
-    assert replace(looker, cache=Path("elsewhere")).fingerprint == looker.fingerprint
+    assert replace(extractor, cache=Path("elsewhere")).fingerprint == extractor.fingerprint
     assert all(len(name) == 12 for name in names)
 
 
 def test_two_ways_of_looking_share_a_folder_and_nothing_else(
-    looker: Looker, counting: Counting, samples: list[Sample]
+    extractor: FeatureExtractor, counting: Counting, samples: list[Sample]
 ) -> None:
-    first = looker.look(samples, Serial())
-    wider = replace(looker, framing=replace(looker.framing, margin=1.6))
+    first = extractor.look(samples, Serial())
+    wider = replace(extractor, crop_config=replace(extractor.crop_config, margin=1.6))
     other = wider.look(samples, Serial())
     assert counting.passes == 10
     assert not np.array_equal(first.features, other.features)
-    files = sorted(path.name for path in looker.cache.glob("*.sqlite"))
-    assert files == sorted(f"features-{one.fingerprint}.sqlite" for one in (looker, wider))
+    files = sorted(path.name for path in extractor.cache.glob("*.sqlite"))
+    assert files == sorted(f"features-{one.fingerprint}.sqlite" for one in (extractor, wider))
     for file in files:
-        store = sqlite3.connect(looker.cache / file)
+        store = sqlite3.connect(extractor.cache / file)
         assert store.execute("SELECT count(*) FROM looks").fetchone() == (5,)
         store.close()
 
@@ -353,10 +370,10 @@ def test_two_ways_of_looking_share_a_folder_and_nothing_else(
 
 
 BOX = Box(left=10.0, top=10.0, width=40.0, height=40.0)
-FRAMING = Framing(size_px=32)
+FRAMING = CropConfig(size_px=32)
 
 
-def views(pixels: ndarray, picture: str, framing: Framing = FRAMING) -> list[ndarray]:
+def views(pixels: ndarray, picture: str, crop_config: CropConfig = FRAMING) -> list[ndarray]:
     return [view(pixels, BOX, framing, picture, number) for number in range(6)]
 
 
@@ -375,8 +392,8 @@ def test_the_same_picture_has_the_same_views_and_another_has_others(
 def test_the_view_as_delivered_is_cut_as_at_inspection(painter: Painter) -> None:
     pixels = painter(64, 60, FACE)
     for framing in (FRAMING, replace(FRAMING, through_px=12), replace(FRAMING, whole=True)):
-        area = surroundings(BOX, framing, 60, 64)
-        assert np.array_equal(views(pixels, "aa", framing)[0], cut(pixels, area, framing))
+        area = crop_box(BOX, framing, 60, 64)
+        assert np.array_equal(views(pixels, "aa", framing)[0], extract_crop(pixels, area, framing))
 
 
 def test_a_view_stays_close_to_what_it_is_a_view_of(painter: Painter) -> None:

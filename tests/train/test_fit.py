@@ -10,13 +10,13 @@ import pytest
 from veridical.arrays import ndarray
 from veridical.detector import Posterior, head_to
 from veridical.errors import OneClassOnly, TooFewPhotos
-from veridical.head import BayesianHead, SampledHead, sigmoid, summarise
-from veridical.metrics import auroc
-from veridical.samples import Label, Sample
-from veridical.splits import clusters
+from veridical.infer.head import DropoutHead, SampledHead, sigmoid, summarise
+from veridical.io.samples import Label, Sample
+from veridical.io.splits import clusters
+from veridical.stats.metrics import auroc
 from veridical.train import fit as fitting
 from veridical.train.discriminant import Cell, CellStatistics, discriminant, statistics
-from veridical.train.features import Looks
+from veridical.train.features import FeatureSet
 from veridical.train.fit import Fitted, fit, fit_head
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
 
@@ -39,7 +39,7 @@ def made(
     width: int = WIDTH,
     views: int = 2,
     group: Callable[[int], int] = lambda i: i,
-) -> Looks:
+) -> FeatureSet:
     """Gaussian features, apart by `shift` along every fourth axis; real and AI in turn."""
     generator = np.random.default_rng(seed)
     labels: list[Label] = ["ai" if i % 2 else "real" for i in range(count)]
@@ -58,7 +58,7 @@ def made(
     )
     features[1::2, :, ::4] += shift
     hashes = generator.integers(0, 2**64, count, dtype=np.uint64)
-    return Looks(
+    return FeatureSet(
         samples=samples,
         features=(3 * features + 5).astype(np.float32),
         hashes=tuple(int(value) for value in hashes),
@@ -69,16 +69,16 @@ def made(
 
 
 @pytest.fixture(scope="module")
-def looks() -> Looks:
+def looks() -> FeatureSet:
     return made()
 
 
 @pytest.fixture(scope="module")
-def fitted(looks: Looks) -> Fitted:
+def fitted(looks: FeatureSet) -> Fitted:
     return fit(looks, QUICK, seed=0)
 
 
-def p_ai(fitted: Fitted, looks: Looks) -> ndarray:
+def p_ai(fitted: Fitted, looks: FeatureSet) -> ndarray:
     return np.array(
         [
             summarise(fitted.calibration.logits(fitted.head.logits(views[0]))).p_ai
@@ -87,7 +87,7 @@ def p_ai(fitted: Fitted, looks: Looks) -> ndarray:
     )
 
 
-def is_ai(looks: Looks) -> ndarray:
+def is_ai(looks: FeatureSet) -> ndarray:
     return np.array([sample.label == "ai" for sample in looks.samples])
 
 
@@ -98,8 +98,8 @@ def alike(one: Posterior, other: Posterior) -> bool:
     )
 
 
-def without_dropout(head: Posterior) -> BayesianHead:
-    assert isinstance(head, BayesianHead)
+def without_dropout(head: Posterior) -> DropoutHead:
+    assert isinstance(head, DropoutHead)
     layers = tuple(replace(layer, dropout=0.0) for layer in head.layers)
     return replace(head, layers=layers, samples=2)
 
@@ -132,13 +132,13 @@ def test_the_promised_coverage_is_about_kept_on_fresh_pictures() -> None:
     fitted, fresh = fit(made(640), QUICK, seed=0), made(400, seed=11)
     p, truth = p_ai(fitted, fresh), is_ai(fresh)
     for label, kept in (
-        ("real", p[~truth] <= fitted.calibration.allowed_real),
-        ("ai", 1 - p[truth] <= fitted.calibration.allowed_ai),
+        ("real", p[~truth] <= fitted.calibration.threshold_real),
+        ("ai", 1 - p[truth] <= fitted.calibration.threshold_ai),
     ):
         assert kept.mean() > 0.8, label  # 0.9 promised; 320 pictures a class to learn it from
 
 
-def test_both_classes_are_needed(looks: Looks) -> None:
+def test_both_classes_are_needed(looks: FeatureSet) -> None:
     for label in ("real", "ai"):
         kept = [i for i, sample in enumerate(looks.samples) if sample.label == label]
         half = replace(
@@ -163,18 +163,18 @@ def test_the_reference_is_built_as_the_reference_is() -> None:
     looks = made(60, width=384, views=1)
     fitted = fit(looks, replace(REFERENCE, epochs=2), seed=0)
     head = fitted.head
-    assert isinstance(head, BayesianHead)
+    assert isinstance(head, DropoutHead)
     assert [layer.weight.shape for layer in head.layers] == [(128, 384), (64, 128), (1, 64)]
     assert [layer.relu for layer in head.layers] == [True, False, False]
     assert [layer.dropout for layer in head.layers] == [0.3, 0.3, 0.0]
-    assert (head.centre == 0).all()
-    assert (head.spread == 1).all()
+    assert (head.mean == 0).all()
+    assert (head.scale == 1).all()
     assert (fitted.calibration.slope, fitted.calibration.intercept) == (1.0, 0.0)
     assert fitted.counts == {"fit": 48, "validation": 0, "calibration": 12}
     assert len(fitted.history) == 2
 
 
-def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: Looks) -> None:
+def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: FeatureSet) -> None:
     head = fitted.head
     assert isinstance(head, SampledHead)
     assert head.weight.shape == (DEFAULT.samples, 8)  # four sources of each class
@@ -188,13 +188,13 @@ def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: Looks) -> No
     assert fitted.calibration.coverage_of_ai == DEFAULT.coverage
 
 
-def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: Looks) -> None:
+def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: FeatureSet) -> None:
     parts = fitting._parts(looks, DESCENT, 3)
     few = replace(DESCENT, epochs=1, out_of_source=False)
     head = fit(looks, few, seed=3).head
     seen = looks.features[parts["fit"]].reshape(-1, WIDTH)
-    np.testing.assert_allclose(head.centre, seen.mean(axis=0), rtol=1e-4)
-    np.testing.assert_allclose(head.spread, seen.std(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(head.mean, seen.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(head.scale, seen.std(axis=0), rtol=1e-4)
 
 
 @pytest.mark.parametrize("width", [2, 384])
@@ -224,7 +224,7 @@ def test_the_frozen_head_is_the_network(recipe: Recipe, width: int) -> None:
 # --- chance and order ---------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_model_and_another_seed_another(looks: Looks) -> None:
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(looks: FeatureSet) -> None:
     brief = replace(DESCENT, epochs=3)
     torch.manual_seed(99)
     one = fit(looks, brief, seed=1)
@@ -265,7 +265,7 @@ def test_without_patience_every_epoch_is_run_and_the_last_is_kept() -> None:
 # --- who may see what ---------------------------------------------------------------------------
 
 
-def tangled(seed: int) -> Looks:
+def tangled(seed: int) -> FeatureSet:
     """Groups of three across sources, and near-duplicates across groups."""
     looks = made(120, seed=seed, group=lambda i: i // 6 * 2 + i % 2 if i < 60 else i)
     hashes = list(looks.hashes)
@@ -274,7 +274,7 @@ def tangled(seed: int) -> Looks:
     return replace(looks, hashes=tuple(hashes))
 
 
-def kin(looks: Looks) -> list[set[int]]:
+def kin(looks: FeatureSet) -> list[set[int]]:
     """Who hangs together, by comparing everybody with everybody."""
     sets = [{i} for i in range(len(looks.samples))]
     for i, one in enumerate(looks.samples):
@@ -386,7 +386,7 @@ def test_pseudo_fakes_help_to_fit_and_never_calibrate() -> None:
 
 
 @pytest.mark.parametrize("recipe", [QUICK, replace(DESCENT, epochs=2)], ids=["sums", "descent"])
-def test_a_refit_without_some_is_a_fit_to_the_rest(looks: Looks, recipe: Recipe) -> None:
+def test_a_refit_without_some_is_a_fit_to_the_rest(looks: FeatureSet, recipe: Recipe) -> None:
     out = np.arange(len(looks.samples)) % 3 == 0
     out |= np.array([sample.source == "real-1" for sample in looks.samples])  # and one cell whole
     rest = fitting.subset(looks, ~out)
@@ -403,7 +403,7 @@ def test_what_calibrates_is_the_same_whether_cells_are_summed_once_or_anew(
     once = fit(looks, QUICK, seed=0).calibration
     left: list[Counter[Cell]] = []
 
-    def anew(looks: Looks, recipe: Recipe, *, seed: int) -> Callable[[ndarray], SampledHead]:
+    def anew(looks: FeatureSet, recipe: Recipe, *, seed: int) -> Callable[[ndarray], SampledHead]:
         def fit_without(out: ndarray) -> SampledHead:
             cells = [fitting._cell(s) for s, o in zip(looks.samples, out, strict=True) if not o]
             left.append(Counter(cells))
@@ -419,7 +419,7 @@ def test_what_calibrates_is_the_same_whether_cells_are_summed_once_or_anew(
 
 
 def test_cells_that_are_left_whole_are_summed_up_once(
-    looks: Looks, monkeypatch: pytest.MonkeyPatch
+    looks: FeatureSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summed: list[int] = []
 

@@ -19,9 +19,9 @@ from benchmarks.generalisation import (
 
 from veridical.arrays import ndarray
 from veridical.detector import Detector, Posterior
+from veridical.io.samples import Sample
 from veridical.report import Decision, Reason
-from veridical.samples import Sample
-from veridical.train.features import Looks
+from veridical.train.features import FeatureSet
 from veridical.train.fit import refits
 from veridical.train.recipes import DEFAULT, Recipe
 
@@ -34,7 +34,7 @@ CAMERAS = ("kaggle140k-zoya2244", "faceshq-roeishc", "studio", "street")
 EACH = 24
 
 
-def looks(trace: float, place: float, seed: int = 0) -> Looks:
+def looks(trace: float, place: float, seed: int = 0) -> FeatureSet:
     """Features with a trace shared by all generators, and one direction for each source."""
     draw = np.random.default_rng(seed)
     samples, rows, hashes = [], [], []
@@ -58,7 +58,7 @@ def looks(trace: float, place: float, seed: int = 0) -> Looks:
             row[1 + number] += place
             rows.append(row)
             hashes.append(int(draw.integers(2**62)))
-    return Looks(
+    return FeatureSet(
         samples=tuple(samples),
         features=np.array(rows, dtype=np.float32)[:, None],
         hashes=tuple(hashes),
@@ -71,7 +71,7 @@ def looks(trace: float, place: float, seed: int = 0) -> Looks:
 def test_families_and_relatives_stay_out(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[set[Sample]] = []
 
-    def spy(looks: Looks, recipe: Recipe, *, seed: int) -> Callable[[ndarray], Posterior]:
+    def spy(looks: FeatureSet, recipe: Recipe, *, seed: int) -> Callable[[ndarray], Posterior]:
         fit_without = refits(looks, recipe, seed=seed)
 
         def fit(out: ndarray) -> Posterior:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from veridical.arrays import Float32, UInt8, ndarray
-from veridical.backbone import OnnxBackbone
 from veridical.detector import Detector
 from veridical.errors import ModelMissing, OtherBackbone
-from veridical.saliency import cover
+from veridical.explain.attribution import cover
 from veridical.tokens import pool
 from veridical.train.gradients import METHODS, Network, integrated_gradients
+from veridical.vision.backbone import OnnxBackbone
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -66,7 +66,7 @@ def test_other_networks_and_poolings_do_the_same(
         return  # it has no class token
     made = tiny_export(kind)
     head = tiny_detector.head
-    half = {"centre": head.centre[:64], "spread": head.spread[:64]}
+    half = {"centre": head.mean[:64], "spread": head.scale[:64]}
     first = replace(head.layers[0], weight=head.layers[0].weight[:, :64])  # type: ignore[attr-defined]
     detector = replace(
         tiny_detector,
@@ -186,7 +186,7 @@ def test_rollout_follows_the_rule(network: Network, crop: ndarray) -> None:
     logit = (features * torch.from_numpy(gradient)).sum() + rest
     sign = 1.0 if float(logit.detach()) >= 0 else -1.0
     slopes = torch.autograd.grad(sign * logit, out.attentions[:2])
-    centre = network.centre.reshape(2, 2, -1)
+    centre = network.mean.reshape(2, 2, -1)
     relevance = np.eye(17)
     total = np.zeros(17)
     for block in range(2):

@@ -10,8 +10,6 @@ import pytest
 from PIL import Image
 
 from veridical.arrays import ndarray
-from veridical.artifact import BACKBONE, CARD, EXPLAINER, TENSORS, read_model
-from veridical.backbone import OnnxBackbone
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.errors import (
@@ -22,16 +20,18 @@ from veridical.errors import (
     OneClassOnly,
     TooFewPhotos,
 )
-from veridical.metrics import auroc
+from veridical.io.model import BACKBONE, CARD, EXPLAINER, TENSORS, read_model
+from veridical.io.samples import Label, Sample
 from veridical.report import Decision, Report
-from veridical.samples import Label, Sample
 from veridical.scan import scan
+from veridical.stats.metrics import auroc
 from veridical.train import make
 from veridical.train.audit_files import record
 from veridical.train.explainer import SETS
 from veridical.train.fit import FOLDS
 from veridical.train.make import Trained, train
 from veridical.train.recipes import DEFAULT, REFERENCE
+from veridical.vision.backbone import OnnxBackbone
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
@@ -178,7 +178,7 @@ def test_a_trained_model_has_a_rule_for_its_maps(trained: Trained) -> None:
     assert -1 <= entry["correlation"] <= 1
     detector = Detector.load(trained.folder.path)
     path = trained.looks.samples[0].path
-    _, (told,) = detector.explain(path, whole_image=True, trust=False)
+    _, (told,) = detector.explain(path, whole_image=True, faithfulness=False)
     assert told.evidence.method == "covering"
     assert np.isfinite(told.evidence.patches).all()
 
@@ -259,7 +259,7 @@ def test_an_interrupted_write_leaves_the_old_model_or_none(
         if at == "Path.rename":
             patch.setattr(Path, "rename", stop)
         else:
-            patch.setattr(f"veridical.artifact.{at}", stop)
+            patch.setattr(f"veridical.io.model.{at}", stop)
         with pytest.raises(KeyboardInterrupt):
             make_model(out, seed=5, recipe=BRIEF)
     if before:

@@ -26,10 +26,11 @@ from benchmarks.posteriors import (
 )
 
 from veridical.arrays import ndarray
-from veridical.intervals import Measured
-from veridical.metrics import auroc
-from veridical.samples import Label, Sample
-from veridical.train.features import Looks
+from veridical.io.samples import Label, Sample
+from veridical.report import Estimate
+
+from veridical.stats.metrics import auroc
+from veridical.train.features import FeatureSet
 from veridical.train.fit import left_out, subset
 from veridical.train.recipes import DEFAULT
 
@@ -40,7 +41,7 @@ RECIPE = replace(DEFAULT, epochs=8, learning_rate=5e-3)
 WIDTH = 16
 
 
-def looks(sources: int = 4, each: int = 14, seed: int = 0) -> Looks:
+def looks(sources: int = 4, each: int = 14, seed: int = 0) -> FeatureSet:
     """A trace along the first feature, and a place of its own for every source."""
     draw = np.random.default_rng(seed)
     samples, rows = [], []
@@ -64,7 +65,7 @@ def looks(sources: int = 4, each: int = 14, seed: int = 0) -> Looks:
                 )
             )
             rows.append(at + draw.normal(size=(2, WIDTH)))
-    return Looks(
+    return FeatureSet(
         samples=tuple(samples),
         features=np.array(rows, dtype=np.float32),
         hashes=tuple(int(h) for h in draw.integers(2**62, size=len(samples))),
@@ -80,11 +81,11 @@ def few_waves(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def seen() -> Looks:
+def seen() -> FeatureSet:
     return looks()
 
 
-def fresh() -> Looks:
+def fresh() -> FeatureSet:
     """The same world with other sources; no pseudo-fakes."""
     other = looks(seed=7)
     keep = np.array([s.generator != "taef2" for s in other.samples])
@@ -92,7 +93,7 @@ def fresh() -> Looks:
 
 
 @pytest.mark.parametrize("fit", POSTERIORS.values(), ids=POSTERIORS)
-def test_every_way_learns_and_does_it_the_same_again(seen: Looks, fit: Fit) -> None:
+def test_every_way_learns_and_does_it_the_same_again(seen: FeatureSet, fit: Fit) -> None:
     head, again = fit(seen, RECIPE, 0), fit(seen, RECIPE, 0)
     other = fresh()
     means = np.array([float(head.logits(one).mean()) for one in other.features[:, 0]])
@@ -103,14 +104,14 @@ def test_every_way_learns_and_does_it_the_same_again(seen: Looks, fit: Fit) -> N
 
 
 @pytest.mark.parametrize("fit", [gaussian, ensemble, over_sources])
-def test_doubt_grows_with_distance_for_heads_that_say_so(seen: Looks, fit: Fit) -> None:
+def test_doubt_grows_with_distance_for_heads_that_say_so(seen: FeatureSet, fit: Fit) -> None:
     head = fit(seen, RECIPE, 0)
     ray = np.random.default_rng(1).normal(size=WIDTH).astype(np.float32)
     spreads = [float(head.logits(step * ray).std()) for step in (np.float32(1), 10, 100)]
     assert spreads == sorted(spreads)
 
 
-def test_the_process_forgets_far_from_what_it_saw(seen: Looks) -> None:
+def test_the_process_forgets_far_from_what_it_saw(seen: FeatureSet) -> None:
     """Its mean goes back to the bias, as a Gaussian process's does and a linear head's never."""
     head = process(seen, RECIPE, 0)
     ray = np.random.default_rng(1).normal(size=WIDTH).astype(np.float32)
@@ -131,7 +132,7 @@ def test_random_waves_stand_for_the_gaussian_kernel() -> None:
     np.testing.assert_allclose(made @ made.T, np.exp(-squares / (2 * length**2)), atol=0.03)
 
 
-def test_pseudo_fakes_weigh_little_and_classes_alike(seen: Looks) -> None:
+def test_pseudo_fakes_weigh_little_and_classes_alike(seen: FeatureSet) -> None:
     weights, truth = worth(seen.samples, RECIPE), is_ai(seen.samples)
     assert weights[truth].sum() == pytest.approx(weights[~truth].sum())
     assert weights.mean() == pytest.approx(1)
@@ -141,7 +142,7 @@ def test_pseudo_fakes_weigh_little_and_classes_alike(seen: Looks) -> None:
     )
 
 
-def test_folds_leave_relatives_out_and_pseudo_fakes_unjudged(seen: Looks) -> None:
+def test_folds_leave_relatives_out_and_pseudo_fakes_unjudged(seen: FeatureSet) -> None:
     folds = left_out(seen, RECIPE, seed=0)
     assert len(folds) > 1
     for fold, rest in folds:
@@ -154,11 +155,11 @@ def test_folds_leave_relatives_out_and_pseudo_fakes_unjudged(seen: Looks) -> Non
     assert left_out(looks(sources=2), RECIPE, seed=0) == []
 
 
-def test_a_posterior_is_calibrated_on_sources_that_it_did_not_see(seen: Looks) -> None:
+def test_a_posterior_is_calibrated_on_sources_that_it_did_not_see(seen: FeatureSet) -> None:
     """A head that knows its own pictures by heart is told that it knows nothing of others."""
 
     class Parrot:
-        def __init__(self, known: Looks) -> None:
+        def __init__(self, known: FeatureSet) -> None:
             self.known = {
                 row.tobytes(): s.label == "ai"
                 for s, views in zip(known.samples, known.features, strict=True)
@@ -216,8 +217,8 @@ def test_unlike_ranks_odd_pictures_above_clean_ones() -> None:
 
 
 def test_the_winner_has_the_least_mean_area() -> None:
-    def cell(value: float) -> dict[str, Measured | None]:
-        return {"aurc": Measured(value, value, value)}
+    def cell(value: float) -> dict[str, Estimate | None]:
+        return {"aurc": Estimate(value, value, value)}
 
     rows = {
         "even": {"one": cell(0.2), "two": cell(0.2)},

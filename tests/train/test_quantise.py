@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from veridical.arrays import ndarray
-from veridical.backbone import _open as open_graph
 from veridical.train.quantise import to_int8
+from veridical.vision.backbone import _open as open_graph
 
 pytest.importorskip("onnx")
 WEIGHT = np.random.default_rng(0).normal(size=(16, 5)).astype(np.float32)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from veridical.arrays import Bool, Float, ndarray
-from veridical.intervals import Measured
+from veridical.report import Estimate
+
 from veridical.train import ratios
 from veridical.train.ratios import (
     MOST,
@@ -154,7 +155,7 @@ def test_a_generator_is_measured_against_all_real_pictures() -> None:
 def test_a_cue_weighs_only_if_every_hurdle_is_taken() -> None:
     good = measured(table(1.5, 800), table(1.5, 800, seed=1))
     chance = measured(table(1.5, 800), table(0.0, 800, seed=1))
-    dear = replace(good, cllr=Measured(1.01, 0.9, 1.1))
+    dear = replace(good, cllr=Estimate(1.01, 0.9, 1.1))
     assert judged(good, {"a copy": good}, evidence=True)[0]
     assert not judged(good, {"a copy": good}, evidence=False)[0]
     assert not judged(None, {}, evidence=True)[0]

@@ -1,8 +1,8 @@
 """Forensic cues: what can be measured on a face without the network, and what that is worth.
 
-    answers = examine_all(photo, face_report, data)
+    readings = examine_all(file, box, landmarks)
 
-A cue looks at native pixels, or at the file, and answers with a `Reading` or a `Silence`. Its
+A cue measures native pixels, or the file, and answers with a `Reading` or a `NotApplicable`. Its
 log-likelihood ratio was fitted on labelled pictures and measured on others; where nothing was left
 of it there, the reading has none (docs/cues.md).
 """
@@ -10,61 +10,69 @@ of it there, the reading has none (docs/cues.md).
 from collections.abc import Mapping, Sequence
 from math import exp
 
+from veridical.box import Box
 from veridical.cues.jpeg import JPEG
 from veridical.cues.light import LIGHT
 from veridical.cues.noise import NOISE
-from veridical.cues.shape import Cue, Examined, Scene
+from veridical.cues.protocol import Cue, CueInput
 from veridical.cues.spectrum import SPECTRUM
 from veridical.cues.symmetry import SYMMETRY
 from veridical.cues.weights import Weights, fitted
-from veridical.images import Photo
-from veridical.report import FaceReport, Reading, Silence
+from veridical.explanation import Point
+from veridical.io.source import File
+from veridical.report import NotApplicable, Reading
 
 DEFAULT_CUES: tuple[Cue, ...] = (SPECTRUM, NOISE, SYMMETRY, LIGHT, JPEG)
 _FAINT = 0.1  # nats; below it a ratio is between 0.9 and 1.1, and there is no use in naming it
 
 
 def examine_all(
-    photo: Photo,
-    face: FaceReport,
-    data: bytes | None = None,
+    file: File,
+    box: Box,
+    landmarks: tuple[Point, ...] = (),
     *,
     cues: Sequence[Cue] = DEFAULT_CUES,
     weights: Mapping[str, Weights] | None = None,
-) -> tuple[Examined, ...]:
+) -> tuple[Reading | NotApplicable, ...]:
     """Ask every cue about one face. One answer per cue, in the order asked.
 
     The cues look at the same pixels and partly at the same traces: their ratios must not simply be
-    added up.
+    added up. A fault in a cue costs that cue's answer and nothing else.
 
     Args:
-        photo: The picture.
-        face: One of its faces.
-        data: The file's bytes, which `Photo` does not keep; None where there are none.
+        file: The picture.
+        box: Of the face, px of the photo.
+        landmarks: Of the face, if they are known.
         cues: Whom to ask.
         weights: What the cues are worth; those of the package if None. A cue without weights
             informs only.
     """
-    scene = Scene(pixels=photo.pixels, data=data, box=face.box, landmarks=face.landmarks)
+    given = CueInput(pixels=file.photo.pixels, file=file, box=box, landmarks=landmarks)
     known = fitted() if weights is None else weights
-    return tuple(examine(scene, cue, known.get(cue.name)) for cue in cues)
+    return tuple(_examine_safely(given, cue, known.get(cue.name)) for cue in cues)
 
 
-def examine(scene: Scene, cue: Cue, weights: Weights | None) -> Examined:
+def _examine_safely(given: CueInput, cue: Cue, weights: Weights | None) -> Reading | NotApplicable:
+    try:
+        return examine(given, cue, weights)
+    except Exception as error:  # our fault: it costs this cue, says so, and the verdict stays
+        why = f"internal error ({type(error).__name__}), a fault of veridical; please report it."
+        return NotApplicable(cue=cue.name, why=why)
+
+
+def examine(given: CueInput, cue: Cue, weights: Weights | None) -> Reading | NotApplicable:
     """Ask one cue about one face; `weights` of None lets it inform only."""
-    found = cue.measure(scene)
-    if isinstance(found, Silence):
-        return Examined(answer=found)
+    found = cue.measure(given)
+    if isinstance(found, NotApplicable):
+        return found
     known = found.known()
     llr = weights.ratio(known) if weights and weights.weighs and cue.evidence else None
-    return Examined(
-        answer=Reading(
-            cue=cue.name,
-            statistics=known,
-            llr=llr,
-            plain=f"{found.plain}; {_worth(llr)}.",
-            technical=f"{found.technical} {_unusual(known, weights)}".rstrip(),
-        ),
+    return Reading(
+        cue=cue.name,
+        statistics=known,
+        llr=llr,
+        plain=f"{found.plain}; {_worth(llr)}.",
+        technical=f"{found.technical} {_unusual(known, weights)}".rstrip(),
         drawing=found.drawing,
     )
 
@@ -78,6 +86,6 @@ def _worth(llr: float | None) -> str:
     return f"its measurements together are {exp(abs(llr)):.1f} times as common among {whom}"
 
 
-def _unusual(known: tuple[tuple[str, float], ...], weights: Weights | None) -> str:
+def _unusual(known: Mapping[str, float], weights: Weights | None) -> str:
     names = weights.unusual(known) if weights else ()
     return f"Outside 9 in 10 of our real photographs: {', '.join(names)}." if names else ""

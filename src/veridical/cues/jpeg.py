@@ -17,18 +17,17 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image
 
 from veridical.arrays import Float, Int, ndarray
 from veridical.cues.pixels import blocks, face_window, luma
-from veridical.cues.shape import Cue, Map, Measurement, Scene
-from veridical.errors import PhotoError
-from veridical.images import read_header
-from veridical.report import Silence
+from veridical.cues.protocol import Cue, CueInput, Measurement
+from veridical.explanation import Map
+from veridical.io.decode import TURNS
+from veridical.report import NotApplicable
 
 LEAST_PX = 48  # shorter side of the face in which a grid of blocks is sought: six blocks
 MOST_PX = 256  # px in the middle of the face
-LARGEST_PX = 16_000_000  # of a file whose coefficients are looked at
 GRID = 5.0  # standard errors from which a grid of blocks counts as found
 DOUBLE = 4.0  # log power of the histograms' ripple from which two compressions are suspected
 _BLOCK = 8  # px
@@ -37,31 +36,6 @@ _ERROR_QUALITY = 90
 _LEAST_COUNT = 200  # coefficients of size 2 and more that a histogram must hold
 _FURTHEST = 60  # quantisation steps; histograms end here
 _SMOOTH = 9  # bins of a histogram's envelope
-_ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-# ITU-T T.81, table K.1, row by row.
-_LUMINANCE = np.array(
-    [
-        *(16, 11, 10, 16, 24, 40, 51, 61),
-        *(12, 12, 14, 19, 26, 58, 60, 55),
-        *(14, 13, 16, 24, 40, 57, 69, 56),
-        *(14, 17, 22, 29, 51, 87, 80, 62),
-        *(18, 22, 37, 56, 68, 109, 103, 77),
-        *(24, 35, 55, 64, 81, 104, 113, 92),
-        *(49, 64, 78, 87, 103, 121, 120, 101),
-        *(72, 92, 95, 98, 112, 100, 103, 99),
-    ]
-)
-_QUALITIES = np.arange(1, 101)
-_SCALES = np.where(_QUALITIES < 50, 5000 // _QUALITIES, 200 - 2 * _QUALITIES)  # libjpeg's
-_TABLES = np.clip((_LUMINANCE * _SCALES[:, None] + 50) // 100, 1, 255)
 _DCT = np.sqrt(2 / _BLOCK) * np.cos(
     np.pi * np.arange(_BLOCK)[:, None] * (2 * np.arange(_BLOCK)[None, :] + 1) / (2 * _BLOCK)
 )
@@ -69,30 +43,19 @@ _DCT[0] /= np.sqrt(2)
 _LOW = ((0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0))  # T.81's zigzag
 
 
-def measure(scene: Scene) -> Measurement | Silence:
+def measure(given: CueInput) -> Measurement | NotApplicable:
     """Look at the file, and at the grid of blocks in the face."""
-    window = face_window(scene, most=MOST_PX, least=LEAST_PX)
-    grid = None if window is None else _face_grid(scene)
-    try:
-        header = read_header(scene.data) if scene.data else None
-    except PhotoError:
-        header = None
-    if header is None or header.format != "JPEG" or not header.tables:
-        came = (
-            "There is no file"
-            if not scene.data
-            else (
-                f"The file is a {header.format}"
-                if header
-                else "The file cannot be read as a picture"
-            )
-        )
-        return _pixels_only(f"{came}, so there are no JPEG tables", scene, grid)
-    quality, off = estimated_quality(header.tables[0])
-    coded = _coded(scene)
+    window = face_window(given, most=MOST_PX, least=LEAST_PX)
+    grid = None if window is None else _face_grid(given)
+    header = given.file.header if given.file else None
+    if header is None or header.format != "JPEG" or header.quality is None:
+        came = f"The file is a {header.format}" if header else "There is no file"
+        return _pixels_only(f"{came}, so there are no JPEG tables", given, grid)
+    quality, off = header.quality
+    coded = _coded(given)
     ripple = None if coded is None else double_compression(coded, header.tables[0])
-    errors = _error_levels(scene)
-    inside, outside = _split(scene, errors)
+    errors = _error_levels(given)
+    inside, outside = _split(given, errors)
     apart = None if outside is None else float(np.log((inside + 0.1) / (outside + 0.1)))
     says = f"The file is a JPEG of quality {quality}" + (
         "" if off < 1 else " by its maker's tables"
@@ -126,63 +89,50 @@ def measure(scene: Scene) -> Measurement | Silence:
     )
 
 
-def _pixels_only(why: str, scene: Scene, grid: "Grid | None") -> Measurement | Silence:
+def _pixels_only(why: str, given: CueInput, grid: "Grid | None") -> Measurement | NotApplicable:
     """Say what the pixels alone still tell, if anything."""
     if grid is None:
-        return Silence(
+        return NotApplicable(
             cue="jpeg",
             why=f"{why}; and the face has fewer than {LEAST_PX} px, too few to seek a grid in.",
         )
     if grid.strength <= GRID:
-        return Silence(cue="jpeg", why=f"{why}; and no grid of blocks shows in the pixels.")
+        return NotApplicable(cue="jpeg", why=f"{why}; and no grid of blocks shows in the pixels.")
     return Measurement(
         statistics={"grid": grid.strength, "elsewhere": float(grid.place != (0, 0))},
         plain="The file is no JPEG now, but its pixels carry the traces of one",
         technical=f"{why}; {_grid_in_words(grid)}.",
-        drawing=Map(values=_error_levels(scene), unit=f"levels lost at quality {_ERROR_QUALITY}"),
+        drawing=Map(values=_error_levels(given), unit=f"levels lost at quality {_ERROR_QUALITY}"),
     )
-
-
-def estimated_quality(table: tuple[int, ...]) -> tuple[int, float]:
-    """Return libjpeg's quality, 1 to 100, with the nearest table, and the mean difference to it."""
-    away = np.abs(_TABLES - np.array(table)).mean(axis=1)
-    # Tables of several qualities are alike at the low end: the highest of them.
-    best = len(away) - 1 - int(np.argmin(away[::-1]))
-    return best + 1, float(away[best])
 
 
 # --- the coefficients ----------------------------------------------------------------------------
 
 
-def _coded(scene: Scene) -> Float[ndarray, "rows columns"] | None:
+def _coded(given: CueInput) -> Float[ndarray, "rows columns"] | None:
     """Return the file's own Y around the face, from a block's corner; None if it cannot be had."""
-    try:
-        with JpegImagePlugin.JpegImageFile(io.BytesIO(scene.data or b"")) as image:
-            if image.width * image.height > LARGEST_PX or image.mode not in ("RGB", "L"):
-                return None
-            turn = int(image.getexif().get(0x0112, 1))
-            image.draft("L", image.size)
-            upright = scene.pixels.shape[1], scene.pixels.shape[0]
-            # Where the face is in the file as stored.
-            mask = Image.new("L", (64, 64))
-            box = scene.box
-            x, y = box.left + box.width / 2, box.top + box.height / 2
-            at = (
-                int(np.clip(x / upright[0], 0, 0.999) * 64),
-                int(np.clip(y / upright[1], 0, 0.999) * 64),
-            )
-            mask.putpixel(at, 255)
-            if turn in _ORIENTATIONS:
-                mask = mask.transpose(_ORIENTATIONS[{6: 8, 8: 6}.get(turn, turn)])
-            row, column = np.argwhere(np.asarray(mask))[0]
-            stored = np.asarray(image.convert("L"))
-    except (OSError, ValueError, SyntaxError, IndexError, TypeError, KeyError):
+    file = given.file
+    if file is None or file.header is None or file.luma is None:
         return None
-    height, width = stored.shape
+    upright = given.pixels.shape[1], given.pixels.shape[0]
+    # Where the face is in the file as stored.
+    mask = Image.new("L", (64, 64))
+    box = given.box
+    x, y = box.left + box.width / 2, box.top + box.height / 2
+    at = (
+        int(np.clip(x / upright[0], 0, 0.999) * 64),
+        int(np.clip(y / upright[1], 0, 0.999) * 64),
+    )
+    mask.putpixel(at, 255)
+    turn = file.header.orientation
+    if turn in TURNS:
+        mask = mask.transpose(TURNS[{6: 8, 8: 6}.get(turn, turn)])
+    row, column = np.argwhere(np.asarray(mask))[0]
+    height, width = file.luma.shape
     left = int(np.clip(column / 64 * width - _WINDOW / 2, 0, max(0, width - _WINDOW)))
     top = int(np.clip(row / 64 * height - _WINDOW / 2, 0, max(0, height - _WINDOW)))
     left, top = left // _BLOCK * _BLOCK, top // _BLOCK * _BLOCK
-    return stored[top : top + _WINDOW, left : left + _WINDOW].astype(float)
+    return file.luma[top : top + _WINDOW, left : left + _WINDOW].astype(float)
 
 
 def double_compression(
@@ -248,17 +198,17 @@ class Grid:
     place: tuple[int, int]
 
 
-def _face_grid(scene: Scene) -> Grid:
+def _face_grid(given: CueInput) -> Grid:
     """Return the grid in the middle of the face, counted from the photo's corner."""
-    height, width = scene.pixels.shape[:2]
-    box = scene.box
+    height, width = given.pixels.shape[:2]
+    box = given.box
     x, y = box.left + box.width / 2, box.top + box.height / 2
     side = int(min(box.width, box.height, MOST_PX))
     left, top = (
         int(np.clip(at - side / 2, 0, max(0, room - side))) // _BLOCK * _BLOCK
         for at, room in ((x, width), (y, height))
     )
-    return block_grid(luma(scene.pixels[top : top + side, left : left + side]))
+    return block_grid(luma(given.pixels[top : top + side, left : left + side]))
 
 
 def block_grid(grey: Float[ndarray, "rows columns"]) -> Grid:
@@ -297,10 +247,10 @@ def _grid_in_words(grid: Grid | None) -> str:
 # --- error levels --------------------------------------------------------------------------------
 
 
-def _error_levels(scene: Scene) -> Float[ndarray, "down across"]:
-    """Return how much each block of the face and its surroundings changes by one more JPEG."""
-    left, top, right, bottom = _around(scene)
-    pixels = np.ascontiguousarray(scene.pixels[top:bottom, left:right])
+def _error_levels(given: CueInput) -> Float[ndarray, "down across"]:
+    """Return how much each block of the face and its neighbourhood changes by one more JPEG."""
+    left, top, right, bottom = _around(given)
+    pixels = np.ascontiguousarray(given.pixels[top:bottom, left:right])
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=_ERROR_QUALITY, subsampling=0)
     again = np.asarray(Image.open(stream))
@@ -308,10 +258,10 @@ def _error_levels(scene: Scene) -> Float[ndarray, "down across"]:
     return blocks(lost, _BLOCK) if min(lost.shape) >= _BLOCK else lost
 
 
-def _around(scene: Scene) -> tuple[int, int, int, int]:
+def _around(given: CueInput) -> tuple[int, int, int, int]:
     """Return the face and as much again around it, at most `_WINDOW` px a side, on whole blocks."""
-    height, width = scene.pixels.shape[:2]
-    box = scene.box
+    height, width = given.pixels.shape[:2]
+    box = given.box
     side = int(np.clip(1.8 * max(box.width, box.height), _BLOCK, _WINDOW))
     x, y = box.left + box.width / 2, box.top + box.height / 2
     left, top = (
@@ -321,12 +271,12 @@ def _around(scene: Scene) -> tuple[int, int, int, int]:
     return left, top, min(left + side, width), min(top + side, height)
 
 
-def _split(scene: Scene, errors: Float[ndarray, "down across"]) -> tuple[float, float | None]:
+def _split(given: CueInput, errors: Float[ndarray, "down across"]) -> tuple[float, float | None]:
     """Return the mean error level in the face's box and outside; None if nothing is outside."""
-    left, top, right, bottom = _around(scene)
+    left, top, right, bottom = _around(given)
     rows = top + (np.arange(errors.shape[0]) + 0.5) * (bottom - top) / errors.shape[0]
     columns = left + (np.arange(errors.shape[1]) + 0.5) * (right - left) / errors.shape[1]
-    box = scene.box
+    box = given.box
     inside = ((rows > box.top) & (rows < box.top + box.height))[:, None] & (
         (columns > box.left) & (columns < box.left + box.width)
     )[None, :]

@@ -18,8 +18,9 @@ import numpy as np
 
 from veridical.arrays import Bool, Float, ndarray
 from veridical.cues.pixels import eye_distance, level, luma
-from veridical.cues.shape import Cue, Marked, Measurement, Point, Scene
-from veridical.report import Silence
+from veridical.cues.protocol import Cue, CueInput, Measurement
+from veridical.explanation import Marked, Point
+from veridical.report import NotApplicable
 
 LEAST_PX = 24  # distance between the eyes
 _SIDE, _BETWEEN, _EYES = 128, 32.0, (64.0, 44.0)  # the level face with its neck, px
@@ -33,31 +34,33 @@ _USUAL = 0.8  # 19 in 20 of our real photographs lie below, in shares of the vec
 _FLAT = 1.0  # levels; a standard deviation below it is no shading
 
 
-def measure(scene: Scene) -> Measurement | Silence:
+def measure(given: CueInput) -> Measurement | NotApplicable:
     """Estimate the light on a face's halves and on its neck, and compare."""
-    between = eye_distance(scene)
+    between = eye_distance(given)
     if between < LEAST_PX:
         what = (
             "Where the eyes are is not known"
-            if not scene.landmarks
+            if not given.landmarks
             else f"The eyes are {between:.0f} px apart; {LEAST_PX} px are needed"
         )
-        return Silence(cue="light", why=f"{what}, so shading cannot be laid onto a head.")
-    picture = level(scene, size=_SIDE, between=_BETWEEN, at=_EYES)
+        return NotApplicable(cue="light", why=f"{what}, so shading cannot be laid onto a head.")
+    picture = level(given, size=_SIDE, between=_BETWEEN, at=_EYES)
     grey = luma(picture)
     rows, columns = np.indices(grey.shape) + 0.5
     u, v = (columns - _CENTRE[0]) / _WIDTH, (rows - _CENTRE[1]) / _HEIGHT
     inside = u**2 + v**2 < 0.85
     fair = (grey > _DARK) & (grey < _BRIGHT)
-    usable = inside & fair & ~_features(scene, columns, rows)
+    usable = inside & fair & ~_features(given, columns, rows)
     share = float((inside & fair).sum() / inside.sum())
     if share < _LEAST_SHARE:
-        return Silence(
+        return NotApplicable(
             cue="light",
             why=f"{1 - share:.0%} of the face is nearly black or white; its shading is cut off.",
         )
     if float(grey[usable].std()) < _FLAT:
-        return Silence(cue="light", why="The face is evenly bright; no direction of light shows.")
+        return NotApplicable(
+            cue="light", why="The face is evenly bright; no direction of light shows."
+        )
     normals = _normals(u, v)
     mean = float(grey[usable].mean())
     whole, explained = _lit(grey, normals, usable)
@@ -65,7 +68,7 @@ def measure(scene: Scene) -> Measurement | Silence:
     x, y, right_x, right_y, left_x, left_y = (float(part) / mean for part in (*whole, *halves))
     size = hypot(right_x, right_y) + hypot(left_x, left_y)
     apart = hypot(right_x - left_x, right_y - left_y)
-    neck = _neck(scene, grey, u, fair)
+    neck = _neck(given, grey, u, fair)
     angle = degrees(atan2(x, -y))
     halves_apart = apart / (size + _FAINT)
     seen = "agree about as well as in most photographs on where the light comes from"
@@ -125,13 +128,13 @@ def _apart(normals: Float[ndarray, "rows columns 3"]) -> Float[ndarray, "rows co
 
 
 def _features(
-    scene: Scene, columns: Float[ndarray, "rows columns"], rows: Float[ndarray, "rows columns"]
+    given: CueInput, columns: Float[ndarray, "rows columns"], rows: Float[ndarray, "rows columns"]
 ) -> Bool[ndarray, "rows columns"]:
     """Return where eyes and mouth are: their colour is not skin's."""
-    (x0, y0), (x1, y1) = scene.landmarks[:2]
+    (x0, y0), (x1, y1) = given.landmarks[:2]
     size = (x1 - x0) ** 2 + (y1 - y0) ** 2
     covered = np.zeros(rows.shape, dtype=bool)
-    for number, (x, y) in enumerate(scene.landmarks):
+    for number, (x, y) in enumerate(given.landmarks):
         if number == 2:
             continue
         across = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / size - 0.5
@@ -173,16 +176,16 @@ def _lit(
 
 
 def _neck(
-    scene: Scene,
+    given: CueInput,
     grey: Float[ndarray, "rows columns"],
     u: Float[ndarray, "rows columns"],
     fair: Bool[ndarray, "rows columns"],
 ) -> float | None:
     """Return the sideways light on the neck, as a share of its brightness; None if out of sight."""
-    (x0, y0), (x1, y1) = scene.landmarks[:2]
-    scale = eye_distance(scene) / _BETWEEN
-    bottom = (y0 + y1) / 2 + (x1 - x0) / eye_distance(scene) * (_NECK[1] - _EYES[1]) * scale
-    if bottom > scene.pixels.shape[0]:
+    (x0, y0), (x1, y1) = given.landmarks[:2]
+    scale = eye_distance(given) / _BETWEEN
+    bottom = (y0 + y1) / 2 + (x1 - x0) / eye_distance(given) * (_NECK[1] - _EYES[1]) * scale
+    if bottom > given.pixels.shape[0]:
         return None
     strip = np.zeros(grey.shape, dtype=bool)
     strip[_NECK[0] : _NECK[1]] = True

@@ -12,8 +12,9 @@ import numpy as np
 
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.cues.pixels import blocks, face_window, local_mean, luma, residual
-from veridical.cues.shape import Cue, Map, Measurement, Scene
-from veridical.report import Silence
+from veridical.cues.protocol import Cue, CueInput, Measurement
+from veridical.explanation import Map
+from veridical.report import NotApplicable
 
 LEAST_PX = 64  # shorter side of the face
 MOST_PX = 256  # px in the middle of the face that are looked at
@@ -26,11 +27,11 @@ _SMEARED = 0.66  # 19 in 20 of our real photographs lie below
 _DRAWN = 64  # the map's most rows and columns
 
 
-def measure(scene: Scene) -> Measurement | Silence:
+def measure(given: CueInput) -> Measurement | NotApplicable:
     """Measure the noise in the middle of a face, at the resolution in which it came."""
-    window = face_window(scene, most=MOST_PX, least=LEAST_PX)
+    window = face_window(given, most=MOST_PX, least=LEAST_PX)
     if window is None:
-        return Silence(
+        return NotApplicable(
             cue="noise",
             why=f"The shorter side of the face has fewer than {LEAST_PX} px; its noise cannot be "
             "measured.",
@@ -38,21 +39,23 @@ def measure(scene: Scene) -> Measurement | Silence:
     values = luma(window)
     clipped = float(((values < 2) | (values > 253)).mean())
     if clipped > _CLIPPED:
-        return Silence(
+        return NotApplicable(
             cue="noise",
             why=f"{clipped:.0%} of the face is black or white; clipped pixels carry no noise.",
         )
     rest = residual(values)
     energy = float((rest**2).mean())
     if energy < 1e-4:
-        return Silence(cue="noise", why="The face is perfectly smooth; there is no noise in it.")
+        return NotApplicable(
+            cue="noise", why="The face is perfectly smooth; there is no noise in it."
+        )
     near, diagonal, far = (
         (_correlation(rest, 0, 1) + _correlation(rest, 1, 0)) / 2,
         (_correlation(rest, 1, 1) + _correlation(rest, 1, -1)) / 2,
         (_correlation(rest, 0, 2) + _correlation(rest, 2, 0)) / 2,
     )
     level = _level(values)
-    behind = _background(scene)
+    behind = _background(given)
     red_green_blue, red_blue = _across(window)
     mosaic = demosaicing(window[..., 1].astype(float))
     seen = "is as fine as the pixels, as a sensor's is"
@@ -141,10 +144,10 @@ def demosaicing(green: Float[ndarray, "rows columns"]) -> float:
     return float(np.log((lines[-1] + 1e-3) / (usual + 1e-3)))
 
 
-def _background(scene: Scene) -> float | None:
+def _background(given: CueInput) -> float | None:
     """Return the noise's level beside and above the face, levels; None if there is no room."""
-    height, width = scene.pixels.shape[:2]
-    box = scene.box
+    height, width = given.pixels.shape[:2]
+    box = given.box
     grow_x, grow_y = box.width * (_AWAY - 1) / 2, box.height * (_AWAY - 1) / 2
     left, right = int(box.left - grow_x), int(box.left + box.width + grow_x)
     top = int(box.top - grow_y)
@@ -160,7 +163,7 @@ def _background(scene: Scene) -> float | None:
         x1, y1 = min(x1, width), min(y1, height)
         if x1 - x0 < least or y1 - y0 < least:
             continue
-        values = luma(scene.pixels[y0:y1, x0:x1])
+        values = luma(given.pixels[y0:y1, x0:x1])
         if ((values < 2) | (values > 253)).mean() < _CLIPPED:
             levels.append(_level(values))
     return float(np.median(levels)) if levels else None

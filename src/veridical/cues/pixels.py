@@ -6,7 +6,8 @@ import numpy as np
 from PIL import Image
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.cues.shape import Point, Scene
+from veridical.cues.protocol import CueInput
+from veridical.explanation import Point
 
 _RED, _GREEN, _BLUE = 0.299, 0.587, 0.114  # ITU-R BT.601, the luma of JPEG (JFIF 1.02)
 _AVERAGED = 16  # px in each direction that one pixel of a shrunken face is the mean of, at most
@@ -20,18 +21,18 @@ def luma(pixels: UInt8[ndarray, "rows columns 3"]) -> Float[ndarray, "rows colum
 
 
 def face_window(
-    scene: Scene, *, most: int, least: int, multiple: int = 1
+    given: CueInput, *, most: int, least: int, multiple: int = 1
 ) -> UInt8[ndarray, "side side 3"] | None:
     """Return the middle of the face, square, with its pixels untouched; None if it is too small.
 
     Args:
-        scene: The photo and the face.
+        given: The photo and the face.
         most: Longest side, px: the cost of a cue is bounded here, not by resampling.
         least: Shortest side, px.
         multiple: What the side is rounded down to, px.
     """
-    height, width = scene.pixels.shape[:2]
-    box = scene.box
+    height, width = given.pixels.shape[:2]
+    box = given.box
     left, top = max(0.0, box.left), max(0.0, box.top)
     right, bottom = (
         min(float(width), box.left + box.width),
@@ -41,7 +42,7 @@ def face_window(
     if side < least:
         return None
     x, y = int((left + right - side) / 2), int((top + bottom - side) / 2)
-    return scene.pixels[y : y + side, x : x + side]
+    return given.pixels[y : y + side, x : x + side]
 
 
 def local_mean(values: Float[ndarray, "rows columns"], size: int) -> Float[ndarray, "rows columns"]:
@@ -81,46 +82,46 @@ def blocks(values: Float[ndarray, "rows columns"], size: int) -> Float[ndarray, 
     return means
 
 
-def eye_distance(scene: Scene) -> float:
+def eye_distance(given: CueInput) -> float:
     """Return the distance between the eyes, px; 0 where there are no landmarks."""
-    if len(scene.landmarks) != 5:
+    if len(given.landmarks) != 5:
         return 0.0
-    (x0, y0), (x1, y1) = scene.landmarks[:2]
+    (x0, y0), (x1, y1) = given.landmarks[:2]
     return hypot(x1 - x0, y1 - y0)
 
 
 def level(
-    scene: Scene, *, size: int, between: float, at: Point, eye: int | None = None
+    given: CueInput, *, size: int, between: float, at: Point, eye: int | None = None
 ) -> UInt8[ndarray, "size size 3"]:
     """Return the face turned so that its eyes are level, at a set distance between them.
 
     What lies outside the photo repeats its edge.
 
     Args:
-        scene: With landmarks, the eyes at different places.
+        given: With landmarks, the eyes at different places.
         size: Side of what comes out, px.
         between: Distance between the eyes in it, px.
         at: Where the middle between the eyes goes, (x, y) px; or the eye, if one is named.
         eye: 0 or 1 to put that eye at `at`.
     """
     # The person's right eye is on the left of the picture.
-    (x0, y0), (x1, y1) = scene.landmarks[:2]
-    scale = eye_distance(scene) / between  # px of the photo per px of the result
+    (x0, y0), (x1, y1) = given.landmarks[:2]
+    scale = eye_distance(given) / between  # px of the photo per px of the result
     cos, sin = (x1 - x0) / between, (y1 - y0) / between  # already times the scale
-    cx, cy = ((x0 + x1) / 2, (y0 + y1) / 2) if eye is None else scene.landmarks[eye]
+    cx, cy = ((x0 + x1) / 2, (y0 + y1) / 2) if eye is None else given.landmarks[eye]
     corners = [
         (cx + cos * (u - at[0]) - sin * (v - at[1]), cy + sin * (u - at[0]) + cos * (v - at[1]))
         for u in (0, size)
         for v in (0, size)
     ]
-    height, width = scene.pixels.shape[:2]
+    height, width = given.pixels.shape[:2]
     left = int(np.clip(min(x for x, _ in corners) - 2, 0, width - 1))
     top = int(np.clip(min(y for _, y in corners) - 2, 0, height - 1))
     right = int(np.clip(max(x for x, _ in corners) + 3, left + 1, width))
     bottom = int(np.clip(max(y for _, y in corners) + 3, top + 1, height))
     # Of a face of many megapixels, every n-th pixel is enough to average over.
     skip = max(1, int(scale / _STRIDE) // _AVERAGED)
-    image = Image.fromarray(np.ascontiguousarray(scene.pixels[top:bottom:skip, left:right:skip]))
+    image = Image.fromarray(np.ascontiguousarray(given.pixels[top:bottom:skip, left:right:skip]))
     reduced = max(1, min(int(scale / skip / _STRIDE), *image.size))
     image = image.reduce(reduced) if reduced > 1 else image
     factor = skip * reduced

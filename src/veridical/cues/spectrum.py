@@ -19,8 +19,9 @@ from PIL import Image, ImageFilter
 
 from veridical.arrays import Bool, Float, Int, UInt8, ndarray
 from veridical.cues.pixels import face_window, luma
-from veridical.cues.shape import Cue, Curve, Measurement, Scene
-from veridical.report import Silence
+from veridical.cues.protocol import Cue, CueInput, Measurement
+from veridical.explanation import Curve
+from veridical.report import NotApplicable
 
 LEAST_PX = 64  # shorter side of the face; one tile
 MOST_PX = 256  # px in the middle of the face that are looked at
@@ -34,18 +35,18 @@ _REACH = 3  # bins around a grid frequency that it is compared with
 _GUARD = 1  # bins of them that belong to its own peak
 
 
-def measure(scene: Scene) -> Measurement | Silence:
+def measure(given: CueInput) -> Measurement | NotApplicable:
     """Measure the spectrum of the middle of a face, at the resolution in which it came."""
-    window = face_window(scene, most=MOST_PX, least=LEAST_PX)
+    window = face_window(given, most=MOST_PX, least=LEAST_PX)
     if window is None:
-        return Silence(
+        return NotApplicable(
             cue="spectrum",
             why=f"The shorter side of the face has fewer than {LEAST_PX} px; its fine detail "
             "cannot be told from chance.",
         )
     values = luma(window)
     if values.var() < _FLAT:
-        return Silence(cue="spectrum", why="The face is a flat area without any texture.")
+        return NotApplicable(cue="spectrum", why="The face is a flat area without any texture.")
     power = _welch(values)
     where, profile = azimuthal(power)
     log_power, log_where = np.log(profile), np.log(where)
@@ -72,7 +73,7 @@ def measure(scene: Scene) -> Measurement | Silence:
             f"Power falls as f^{slope:.2f} from {_LAW[0]} to {_LAW[1]} cycles/px; the band from "
             f"{_HIGH[0]} to {_HIGH[1]} lies {high:+.2f} nats off that law; lines at multiples of "
             "1/2, 1/4 and 1/8 of the sampling rate stand "
-            f"{grids[2]:+.2f}, {grids[4]:+.2f} and {grids[8]:+.2f} nats above their surroundings "
+            f"{grids[2]:+.2f}, {grids[4]:+.2f} and {grids[8]:+.2f} nats above their neighbourhood "
             "(those of 1/8, and weaker ones of 1/4 and 1/2, can be JPEG's)."
         ),
         drawing=Curve(
@@ -123,7 +124,7 @@ def _welch(values: Float[ndarray, "rows columns"]) -> Float[ndarray, "tile tile"
 
 
 def _grids(window: UInt8[ndarray, "rows columns 3"]) -> dict[int, float]:
-    """Return how far the lines of each grid stand above their surroundings, nats.
+    """Return how far the lines of each grid stand above their neighbourhood, nats.
 
     Of the residual's spectrum, where an uneven up-convolution repeats the constant component, and
     of that of its size, where interpolation leaves a periodic variance: the larger of both.

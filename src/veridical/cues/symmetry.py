@@ -19,8 +19,9 @@ import numpy as np
 
 from veridical.arrays import Bool, Float, UInt8, ndarray
 from veridical.cues.pixels import eye_distance, level, local_mean, luma
-from veridical.cues.shape import Cue, Marked, Measurement, Point, Scene
-from veridical.report import Silence
+from veridical.cues.protocol import Cue, CueInput, Measurement
+from veridical.explanation import Marked, Point
+from veridical.report import NotApplicable
 
 LEAST_PX = 40  # distance between the eyes for the face as a whole
 LEAST_EYES_PX = 72  # distance between the eyes for the irises: they then have a radius of 7 px
@@ -35,28 +36,28 @@ _OVERLAP = 0.1  # of the highlights, below which a reader is told
 _SHINE = 50.0  # levels by which a highlight must be brighter than the iris
 
 
-def measure(scene: Scene) -> Measurement | Silence:
+def measure(given: CueInput) -> Measurement | NotApplicable:
     """Compare the halves of a frontal face, and its eyes where they are large enough."""
-    between = eye_distance(scene)
-    if not scene.landmarks:
-        return Silence(cue="symmetry", why="Where eyes, nose and mouth are is not known.")
+    between = eye_distance(given)
+    if not given.landmarks:
+        return NotApplicable(cue="symmetry", why="Where eyes, nose and mouth are is not known.")
     if between < LEAST_PX:
-        return Silence(
+        return NotApplicable(
             cue="symmetry",
             why=f"The eyes are {between:.0f} px apart; {LEAST_PX} px are needed to compare halves.",
         )
-    marks = _levelled(scene)
+    marks = _levelled(given)
     nose = marks[2][0] - 0.5
     if abs(nose) > FRONTAL:
-        return Silence(
+        return NotApplicable(
             cue="symmetry",
             why=f"The face is turned: the nose lies {abs(nose):.0%} of the eyes' distance beside "
             f"their middle, and {FRONTAL:.0%} is the most for a frontal face.",
         )
-    picture = level(scene, size=_SIDE, between=_BETWEEN, at=_EYES)
+    picture = level(given, size=_SIDE, between=_BETWEEN, at=_EYES)
     texture, brightness, detail = _halves(luma(picture))
     eyes = (
-        tuple(level(scene, size=_EYE, between=_EYE_BETWEEN, at=(24.0, 24.0), eye=i) for i in (0, 1))
+        tuple(level(given, size=_EYE, between=_EYE_BETWEEN, at=(24.0, 24.0), eye=i) for i in (0, 1))
         if between >= LEAST_EYES_PX
         else ()
     )
@@ -106,16 +107,16 @@ def _minus(a: Point, b: Point) -> Point:
     return a[0] - b[0], a[1] - b[1]
 
 
-def _levelled(scene: Scene) -> tuple[Point, ...]:
+def _levelled(given: CueInput) -> tuple[Point, ...]:
     """Return the landmarks with the right eye at (0, 0) and the left at (1, 0)."""
-    (x0, y0), (x1, y1) = scene.landmarks[:2]
+    (x0, y0), (x1, y1) = given.landmarks[:2]
     size = (x1 - x0) ** 2 + (y1 - y0) ** 2
     return tuple(
         (
             ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / size,
             ((y - y0) * (x1 - x0) - (x - x0) * (y1 - y0)) / size,
         )
-        for x, y in scene.landmarks
+        for x, y in given.landmarks
     )
 
 

@@ -6,7 +6,7 @@ speaker detection", Computer Speech and Language 20, 2006). `scripts/make_cues.p
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -24,7 +24,7 @@ class Weights:
     Attributes:
         cue: Its name.
         statistics: Their names.
-        centre: Mean of each over the pictures of the fit, in its unit.
+        mean: Mean of each over the pictures of the fit, in its unit.
         spread: Standard deviation of each, in its unit.
         usual: Between which values the middle nine tenths of the real pictures lie, each.
         coefficients: Nats per standard deviation.
@@ -37,8 +37,8 @@ class Weights:
 
     cue: str
     statistics: tuple[str, ...]
-    centre: tuple[float, ...]
-    spread: tuple[float, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
     usual: tuple[tuple[float, float], ...]
     coefficients: tuple[float, ...]
     intercept: float
@@ -48,31 +48,31 @@ class Weights:
     because: str
 
     def __post_init__(self) -> None:
-        every = self.statistics, self.centre, self.spread, self.usual, self.coefficients
+        every = self.statistics, self.mean, self.scale, self.usual, self.coefficients
         lengths = {len(one) for one in every}
-        if len(lengths) > 1 or not all(spread > 0 for spread in self.spread):
+        if len(lengths) > 1 or not all(spread > 0 for spread in self.scale):
             raise ValueError(
                 f"The weights of {self.cue!r} need one centre, positive spread, usual range and "
                 f"coefficient per statistic; got {self}."
             )
 
-    def ratio(self, known: Iterable[tuple[str, float]]) -> float:
+    def ratio(self, known: Mapping[str, float]) -> float:
         """Return the capped log-likelihood ratio, nats. What is not known adds nothing."""
         place = {name: number for number, name in enumerate(self.statistics)}
         total = self.intercept
-        for name, value in known:
+        for name, value in known.items():
             if name in place:
                 at = place[name]
-                away = (value - self.centre[at]) / self.spread[at]
+                away = (value - self.mean[at]) / self.scale[at]
                 total += self.coefficients[at] * min(max(away, -LIMIT), LIMIT)
         return min(max(total, -self.cap_real), self.cap_ai)
 
-    def unusual(self, known: Iterable[tuple[str, float]]) -> tuple[str, ...]:
+    def unusual(self, known: Mapping[str, float]) -> tuple[str, ...]:
         """Return the names of what lies outside the middle nine tenths of the real pictures."""
         usual = dict(zip(self.statistics, self.usual, strict=True))
         return tuple(
             name
-            for name, value in known
+            for name, value in known.items()
             if name in usual and not usual[name][0] <= value <= usual[name][1]
         )
 

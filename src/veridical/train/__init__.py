@@ -1,1 +1,1 @@
-"""From a labelled folder to a model folder, and from a model folder to its measured worth."""
+"""From labelled pictures to a model folder."""

@@ -18,19 +18,20 @@ from functools import partial
 
 import numpy as np
 
-from veridical import metrics
 from veridical._optional import need
 from veridical.arrays import Bool, Float, Int, ndarray
 from veridical.detector import Finder
 from veridical.engines import Engine
 from veridical.errors import Confounded, PhotoError
-from veridical.faces import Framing
-from veridical.images import Limits, read_bytes
-from veridical.intervals import Measured
-from veridical.samples import Label, Sample
-from veridical.splits import clusters, split_groups
+from veridical.io.images import Limits, read_bytes
+from veridical.io.samples import Label, Sample
+from veridical.io.splits import clusters, split_groups
+from veridical.stats import metrics
+from veridical.report import Estimate
+
 from veridical.train.facts import KNOWN, PROBES, STAGES, Facts, Probe, Sighting, Stage, examine
 from veridical.train.features import Track, untracked
+from veridical.vision.faces import CropConfig
 
 WARN = 0.6  # AUROC above which a probe is worth a warning
 REFUSE = 0.8  # AUROC that the whole interval must exceed for training to refuse
@@ -93,7 +94,7 @@ class Finding:
 
     probe: Probe
     stage: Stage
-    auroc: Measured
+    auroc: Estimate
     real: int
     ai: int
     facts: tuple[Fact, ...]
@@ -110,7 +111,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Silence:
+class NotApplicable:
     """A probe that does not speak about one stage, and why."""
 
     probe: Probe
@@ -124,7 +125,7 @@ class Audit:
 
     Attributes:
         findings: By stage, then probe.
-        silences: Likewise.
+        not_applicable: Likewise.
         given: Pictures there are.
         real: Real pictures looked at.
         ai: AI-generated pictures looked at.
@@ -134,7 +135,7 @@ class Audit:
     """
 
     findings: tuple[Finding, ...]
-    silences: tuple[Silence, ...]
+    not_applicable: tuple[NotApplicable, ...]
     given: int
     real: int
     ai: int
@@ -153,7 +154,7 @@ def audit(
     samples: Sequence[Sample],
     *,
     finder: Finder,
-    framing: Framing,
+    crop_config: CropConfig,
     views: int,
     engine: Engine,
     seed: int = 0,
@@ -170,7 +171,7 @@ def audit(
     Args:
         samples: Labelled pictures.
         finder: Finds the faces.
-        framing: How the face is cut out for the backbone.
+        crop_config: How the face is cut out for the backbone.
         views: In training; with one there is no stage "view".
         engine: Pictures looked at at a time.
         seed: Of the draw, the folds and the intervals.
@@ -184,7 +185,7 @@ def audit(
     for module in ("sklearn", "imagehash"):  # before the work, not after it
         need(module, extra="train", to="audit pictures")
     drawn = _draw(samples, most, seed)
-    work = partial(_look, finder=finder, framing=framing, views=views, limits=limits)
+    work = partial(_look, finder=finder, crop_config=framing, views=views, limits=limits)
     looked = list(
         zip(
             track(drawn, "Auditing pictures", len(drawn)),
@@ -197,7 +198,7 @@ def audit(
     spoken = [_ask(probe, stage, case) for stage in STAGES[: 1 + min(views, 2)] for probe in PROBES]
     return Audit(
         findings=tuple(one for one in spoken if isinstance(one, Finding)),
-        silences=tuple(one for one in spoken if isinstance(one, Silence)),
+        not_applicable=tuple(one for one in spoken if isinstance(one, NotApplicable)),
         given=len(samples),
         real=int((~case.is_ai).sum()),
         ai=int(case.is_ai.sum()),
@@ -232,7 +233,7 @@ NAMES: Mapping[Probe, str] = {
 """What the probes look at."""
 
 
-def told(finding: Finding) -> str:
+def describe(finding: Finding) -> str:
     """Say how well a probe guesses, and what gives the class away most."""
     m = finding.auroc
     stage = {"raw": "as it came", "cut": "in the crop", "view": "in the crop encoded anew"}
@@ -272,7 +273,7 @@ def _draw(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
 
 
 def _look(
-    sample: Sample, *, finder: Finder, framing: Framing, views: int, limits: Limits
+    sample: Sample, *, finder: Finder, crop_config: CropConfig, views: int, limits: Limits
 ) -> Sighting | str | None:
     """Return what is there; None without a face; why a picture cannot be read."""
     try:
@@ -337,13 +338,13 @@ def _groups(kin: Sequence[str], is_ai: Bool[ndarray, " pictures"]) -> tuple[int,
     return len(real), len(ai)
 
 
-def _ask(probe: Probe, stage: Stage, case: _Case) -> Finding | Silence:
+def _ask(probe: Probe, stage: Stage, case: _Case) -> Finding | NotApplicable:
     rows = [i for i, one in enumerate(case.sightings) if (stage, probe) in one.facts]
     is_ai, kin = case.is_ai[rows], [case.kin[i] for i in rows]
     real_groups, ai_groups = _groups(kin, is_ai)
     if case.fold is None or min(real_groups, ai_groups) < FEWEST:
         where = " with enough background" if probe == "background" and case.fold is not None else ""
-        return Silence(
+        return NotApplicable(
             probe=probe,
             stage=stage,
             because=f"too few to audit: pictures{where} are of {real_groups} real and {ai_groups} "

@@ -35,9 +35,9 @@ def record(audit: Audit) -> dict[str, object]:
         "faceless": audit.faceless,
         "unreadable": audit.unreadable,
         "findings": [_finding(finding) for finding in audit.findings],
-        "silences": [
+        "not_applicable": [
             {"probe": one.probe, "stage": one.stage, "because": one.because}
-            for one in audit.silences
+            for one in audit.not_applicable
         ],
     }
 
@@ -82,7 +82,7 @@ def _paragraphs(audit: Audit) -> Iterator[str]:
         f"Bold: above {WARN} and beyond chance. Of pictures as they came, an interval that begins "
         f"above {REFUSE} stops `veridical train`."
     )
-    for silence in audit.silences:
+    for silence in audit.not_applicable:
         yield f"Not asked: {NAMES[silence.probe]}, {_STAGES[silence.stage]}: {silence.because}."
     loud = [finding for finding in audit.findings if finding.warns]
     if loud:
@@ -100,7 +100,7 @@ def _paragraphs(audit: Audit) -> Iterator[str]:
 
 
 def _table(audit: Audit) -> str:
-    asked = {one.stage for one in audit.findings} | {one.stage for one in audit.silences}
+    asked = {one.stage for one in audit.findings} | {one.stage for one in audit.not_applicable}
     stages = [stage for stage in STAGES if stage in asked]
     cells = {(one.probe, one.stage): _cell(one) for one in audit.findings}
     rows = (

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from veridical.arrays import Float, Float32, ndarray
-from veridical.head import SampledHead
+from veridical.infer.head import SampledHead
 from veridical.train.recipes import Recipe
 
 Cell = tuple[str, str, str]
@@ -128,8 +128,8 @@ def posterior_over_sources(
         weight.append(parts)
         bias.append(-parts @ gram @ shares.sum(axis=0) / 2)  # halfway between the classes
     return SampledHead(
-        centre=centre,
-        spread=spread,
+        mean=centre,
+        scale=spread,
         directions=np.ascontiguousarray(basis.T, dtype=np.float32),
         weight=np.stack(weight).astype(np.float32),
         bias=np.array(bias, dtype=np.float32),

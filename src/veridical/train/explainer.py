@@ -30,9 +30,9 @@ from veridical.arrays import Bool, Float, Float32, UInt8, ndarray
 from veridical.detector import Detector, head_to
 from veridical.engines import Engine
 from veridical.errors import PhotoError, TooFewPhotos
-from veridical.images import Photo, read_bytes, read_photo
-from veridical.saliency import CoverRule, cover, swapped
-from veridical.samples import Sample
+from veridical.explain.attribution import Surrogate, cover, swapped
+from veridical.io.images import Photo, read_bytes, read_photo
+from veridical.io.samples import Sample
 from veridical.train.features import Track, untracked
 
 VERSION = 1  # part of the cache key: raise it when other sets are drawn, or covered otherwise
@@ -50,26 +50,26 @@ _KEPT = 16  # tokens of each picture that the principal directions are taken of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Falls:
+class LogitDrops:
     """What covering did to the head's logit of one picture.
 
     Attributes:
         sets: What was covered.
-        falls: By how much the logit fell.
+        logit_drops: By how much the logit fell.
         sums: Of the tokens of each set, all blocks that are read in a row.
         contributions: Of every patch to the logit, without a baseline.
         tokens: Of some patches, all blocks in a row.
     """
 
     sets: Bool[ndarray, "sets patches"]
-    falls: Float[ndarray, " sets"]
+    logit_drops: Float[ndarray, " sets"]
     sums: Float32[ndarray, "sets channels"]
     contributions: Float[ndarray, " patches"]
     tokens: Float32[ndarray, "kept channels"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FittedRule:
+class FittedSurrogate:
     """A rule, and how well it foretells.
 
     Attributes:
@@ -77,13 +77,13 @@ class FittedRule:
         pictures: How many there were.
         sets: Covered of each.
         penalty: Chosen among `PENALTIES`.
-        correlation: Pearson's, of falls and what was foretold for pictures left out of the fit. Of
+        correlation: Pearson's, of logit_drops and what was foretold for pictures left out of the fit. Of
             both is taken what the size of the set alone tells, picture by picture: only the places
             are left.
         of_contributions: The same, of the contributions against an average picture.
     """
 
-    rule: CoverRule
+    rule: Surrogate
     pictures: int
     sets: int
     penalty: float
@@ -107,7 +107,7 @@ def measure(
     engine: Engine,
     cache: Path,
     track: Track[Sample] = untracked,
-) -> dict[Sample, Falls]:
+) -> dict[Sample, LogitDrops]:
     """Cover the largest face of every picture in `sets` ways; what is cached is not done again.
 
     Pictures that cannot be read, or show no face that is judged, are left out.
@@ -116,35 +116,35 @@ def measure(
     one_look = replace(detector, copies=())
     store = sqlite3.connect(cache / f"falls-{fingerprint(detector, sets)}.sqlite")
 
-    def work(sample: Sample) -> tuple[str, Falls | None] | None:
+    def work(sample: Sample) -> tuple[str, LogitDrops | None] | None:
         try:
             data = read_bytes(sample.path, detector.limits)
             digest = sha256(data).hexdigest()
             if digest in known:
                 return digest, None
-            return digest, falls_of(one_look, read_photo(data, detector.limits), sets)
+            return digest, logit_drops_of(one_look, read_photo(data, detector.limits), sets)
         except PhotoError:
             return None
 
     try:
         store.execute("PRAGMA journal_mode=WAL")
-        store.execute("CREATE TABLE IF NOT EXISTS falls (sha256 PRIMARY KEY, packed)")
-        known = {row[0] for row in store.execute("SELECT sha256 FROM falls")}
+        store.execute("CREATE TABLE IF NOT EXISTS logit_drops (sha256 PRIMARY KEY, packed)")
+        known = {row[0] for row in store.execute("SELECT sha256 FROM logit_drops")}
         found = {}
         told = track(samples, "Covering faces", len(samples))
         for sample, one in zip(told, engine.map(work, samples), strict=True):
             if one is None:
                 continue
-            digest, falls = one
+            digest, logit_drops = one
             if digest not in known:
-                row = [digest, None if falls is None else _packed(falls)]
-                store.execute("INSERT OR REPLACE INTO falls VALUES (?, ?)", row)
+                row = [digest, None if logit_drops is None else _packed(logit_drops)]
+                store.execute("INSERT OR REPLACE INTO logit_drops VALUES (?, ?)", row)
                 store.commit()
             else:
-                query = "SELECT packed FROM falls WHERE sha256 = ?"
-                falls = _unpacked(store.execute(query, [digest]).fetchone()[0])
-            if falls is not None:
-                found[sample] = falls
+                query = "SELECT packed FROM logit_drops WHERE sha256 = ?"
+                logit_drops = _unpacked(store.execute(query, [digest]).fetchone()[0])
+            if logit_drops is not None:
+                found[sample] = logit_drops
         return found
     finally:
         store.close()
@@ -158,7 +158,7 @@ def fingerprint(detector: Detector, sets: int) -> str:
         sets,
         asdict(detector.backbone.spec),
         detector.finder.name,
-        detector.framing.fingerprint,
+        detector.crop_config.fingerprint,
         detector.pooling,
         detector.min_face_px,
         card,
@@ -170,7 +170,7 @@ def fingerprint(detector: Detector, sets: int) -> str:
     return sha256(dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def falls_of(detector: Detector, photo: Photo, sets: int) -> Falls | None:
+def logit_drops_of(detector: Detector, photo: Photo, sets: int) -> LogitDrops | None:
     """Cover the largest face of a photo in `sets` ways; None if no face of it is judged.
 
     Args:
@@ -178,7 +178,7 @@ def falls_of(detector: Detector, photo: Photo, sets: int) -> Falls | None:
         photo: The same bytes are covered in the same ways.
         sets: How many.
     """
-    _, explanations = detector.explain(photo, trust=False)
+    _, explanations = detector.explain(photo, faithfulness=False)
     if not explanations:
         return None
     crop, slope = explanations[0].crop, detector.calibration.slope
@@ -193,9 +193,9 @@ def falls_of(detector: Detector, photo: Photo, sets: int) -> Falls | None:
     logits = detector.mean_logit(np.stack(crops)) / slope
     patches = detector.backbone.tokens(crop[None])[0].patches
     flat = patches.swapaxes(0, 1).reshape(grid * grid, -1)
-    return Falls(
+    return LogitDrops(
         sets=chosen,
-        falls=logits[0] - logits[1:],
+        logit_drops=logits[0] - logits[1:],
         sums=(chosen.astype(np.float32) @ flat),
         contributions=plain.ravel(),
         tokens=flat[draw.permutation(len(flat))[:_KEPT]],
@@ -228,23 +228,25 @@ def covering(
     return out
 
 
-def _packed(falls: Falls) -> bytes:
+def _packed(logit_drops: LogitDrops) -> bytes:
     stream = io.BytesIO()
-    np.savez(stream, **{name: getattr(falls, name) for name in Falls.__slots__})
+    np.savez(stream, **{name: getattr(logit_drops, name) for name in LogitDrops.__slots__})
     return stream.getvalue()
 
 
-def _unpacked(packed: bytes | None) -> Falls | None:
+def _unpacked(packed: bytes | None) -> LogitDrops | None:
     if packed is None:
         return None
     with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
-        return Falls(**{name: arrays[name] for name in Falls.__slots__})
+        return LogitDrops(**{name: arrays[name] for name in LogitDrops.__slots__})
 
 
 # --- fitting -------------------------------------------------------------------------------------
 
 
-def fit_rule(seen: Mapping[Sample, Falls], layers: int, *, seed: int = 0) -> FittedRule:
+def fit_surrogate(
+    seen: Mapping[Sample, LogitDrops], layers: int, *, seed: int = 0
+) -> FittedSurrogate:
     """Fit a rule to what covering did, with the penalty that foretells best what is left out.
 
     Args:
@@ -274,10 +276,10 @@ def fit_rule(seen: Mapping[Sample, Falls], layers: int, *, seed: int = 0) -> Fit
     *told, added, fell = np.concatenate(foretold).T
     scores = [_correlation(one, fell) for one in told]
     best = int(np.argmax(scores))
-    return FittedRule(
+    return FittedSurrogate(
         rule=columns.rule(columns.solve(reduce(_Sums.plus, sums), PENALTIES[best]), layers),
         pictures=len(seen),
-        sets=len(next(iter(seen.values())).falls),
+        sets=len(next(iter(seen.values())).logit_drops),
         penalty=PENALTIES[best],
         correlation=scores[best],
         of_contributions=_correlation(added, fell),
@@ -294,25 +296,27 @@ class _Columns:
     Attributes:
         usual: Mean contribution per place.
         loud: Standard deviation of contributions around it.
-        centre: Mean of the tokens.
+        mean: Mean of the tokens.
         directions: From standardised tokens to numbers, divided by the tokens' spread.
     """
 
     usual: Float[ndarray, " patches"]
     loud: float
-    centre: Float[ndarray, " channels"]
+    mean: Float[ndarray, " channels"]
     directions: Float[ndarray, "channels directions"]
 
     @classmethod
-    def of(cls, seen: Mapping[Sample, Falls]) -> "_Columns":
+    def of(cls, seen: Mapping[Sample, LogitDrops]) -> "_Columns":
         """Take means and directions of the pictures, classes counting alike."""
         ai = np.array([sample.label == "ai" for sample in seen])
         worth = np.where(ai, 0.5 / max(1, ai.sum()), 0.5 / max(1, (~ai).sum()))
         worth /= worth.sum()
-        added = np.stack([falls.contributions for falls in seen.values()])
+        added = np.stack([logit_drops.contributions for logit_drops in seen.values()])
         usual = worth @ added
-        tokens = np.concatenate([falls.tokens for falls in seen.values()]).astype(np.float64)
-        each = np.repeat(worth, [len(falls.tokens) for falls in seen.values()])
+        tokens = np.concatenate([logit_drops.tokens for logit_drops in seen.values()]).astype(
+            np.float64
+        )
+        each = np.repeat(worth, [len(logit_drops.tokens) for logit_drops in seen.values()])
         each /= each.sum()
         centre = each @ tokens
         tokens -= centre
@@ -323,19 +327,21 @@ class _Columns:
         return cls(
             usual=usual,
             loud=float(max(np.sqrt(worth @ ((added - usual) ** 2).mean(axis=1)), 1e-12)),
-            centre=centre,
+            mean=centre,
             directions=directions / spread[:, None],
         )
 
-    def equations(self, falls: Falls) -> "_Equations":
+    def equations(self, logit_drops: LogitDrops) -> "_Equations":
         """Return one row and one fall per set."""
-        sets = falls.sets.astype(np.float64)
+        sets = logit_drops.sets.astype(np.float64)
         size = sets.sum(axis=1, keepdims=True)
-        added = sets @ (falls.contributions - self.usual) / self.loud
-        tokens = (falls.sums - size * self.centre) @ self.directions
+        added = sets @ (logit_drops.contributions - self.usual) / self.loud
+        tokens = (logit_drops.sums - size * self.mean) @ self.directions
         rows = np.column_stack([added, tokens, size, sets])
         root = np.sqrt(size)  # the more is covered, the further off is any sum
-        return _Equations(rows=rows / root, falls=falls.falls / root[:, 0], root=root[:, 0])
+        return _Equations(
+            rows=rows / root, logit_drops=logit_drops.logit_drops / root[:, 0], root=root[:, 0]
+        )
 
     def solve(self, sums: "_Sums", penalty: float) -> Float[ndarray, " columns"]:
         """Return the coefficients of ridge regression."""
@@ -348,15 +354,15 @@ class _Columns:
         )
         return solved
 
-    def rule(self, solved: Float[ndarray, " columns"], layers: int) -> CoverRule:
+    def rule(self, solved: Float[ndarray, " columns"], layers: int) -> Surrogate:
         """Put centring and scaling into the coefficients."""
         directions = self.directions.shape[1]
         share = solved[0] / self.loud
         weight = self.directions @ solved[1 : 1 + directions]
         base = solved[2 + directions :] + solved[1 + directions]
-        base = base - share * self.usual - self.centre @ weight
+        base = base - share * self.usual - self.mean @ weight
         grid = round(len(base) ** 0.5)
-        return CoverRule(
+        return Surrogate(
             share=float(share),
             weight=weight.reshape(layers, -1).astype(np.float32),
             base=base.reshape(grid, grid),
@@ -382,7 +388,7 @@ class _Equations:
     """Of one picture, each divided by the square root of how many patches were covered."""
 
     rows: Float[ndarray, "sets columns"]
-    falls: Float[ndarray, " sets"]
+    logit_drops: Float[ndarray, " sets"]
     root: Float[ndarray, " sets"]
 
     def placed(self, values: Float[ndarray, "sets n"]) -> Float[ndarray, "sets n"]:
@@ -413,7 +419,11 @@ def _sums(equations: Iterable[_Equations]) -> _Sums:
     return reduce(
         _Sums.plus,
         (
-            _Sums(gram=one.rows.T @ one.rows, moment=one.rows.T @ one.falls, count=len(one.falls))
+            _Sums(
+                gram=one.rows.T @ one.rows,
+                moment=one.rows.T @ one.logit_drops,
+                count=len(one.logit_drops),
+            )
             for one in equations
         ),
     )
@@ -423,7 +433,7 @@ def _foretold(
     of: _Equations, solved: Float[ndarray, "columns penalties"]
 ) -> Float[ndarray, "sets n"]:
     """Return what each penalty foretells, what contributions do, and what was; places alone."""
-    return of.placed(np.column_stack([of.rows @ solved, of.rows[:, 0], of.falls]))
+    return of.placed(np.column_stack([of.rows @ solved, of.rows[:, 0], of.logit_drops]))
 
 
 def _correlation(told: Float[ndarray, " n"], fell: Float[ndarray, " n"]) -> float:

@@ -16,10 +16,10 @@ from safetensors import SafetensorError
 
 from veridical._optional import need
 from veridical.arrays import Float32, UInt8, ndarray
-from veridical.backbone import Backbone, BackboneSpec, OnnxBackbone, unpack
 from veridical.errors import ModelMissing, NotAViT
 from veridical.tokens import Tokens
 from veridical.train.quantise import to_int8
+from veridical.vision.backbone import Backbone, BackboneSpec, OnnxBackbone, unpack
 
 PARITY = 1e-4  # largest allowed relative error of a block's tokens, |torch - ONNX| / |torch|
 
@@ -317,7 +317,7 @@ def _preprocessor(name: str) -> dict[str, Any]:
     except (OSError, ValueError) as foreign:
         raise ModelMissing(
             f"The preprocessor_config.json of {name!r} cannot be read ({foreign}).",
-            hint="Copy the folder again, or remove that file to use the network's own defaults.",
+            hint="Perturbation the folder again, or remove that file to use the network's own defaults.",
         ) from foreign
     return told if isinstance(told, dict) else {}
 

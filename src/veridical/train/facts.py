@@ -20,11 +20,11 @@ from PIL import Image
 
 from veridical.arrays import Bool, Float, UInt8, ndarray
 from veridical.detector import Finder
-from veridical.faces import Framing, surroundings
-from veridical.images import Header, Limits, read_header, read_photo
+from veridical.io.images import Header, Limits, read_header, read_photo
 from veridical.report import Box
 from veridical.train.features import perceptual_hash
 from veridical.train.views import Window, view, window
+from veridical.vision.faces import CropConfig, crop_box
 
 Probe = Literal["file", "framing", "background"]
 Stage = Literal["raw", "cut", "view"]
@@ -33,7 +33,7 @@ Facts = Mapping[str, float | str]
 PROBES: tuple[Probe, ...] = ("file", "framing", "background")
 STAGES: tuple[Stage, ...] = ("raw", "cut", "view")
 
-THUMBNAIL_PX = 32  # side at which surroundings are looked at: too coarse for traces of a generator
+THUMBNAIL_PX = 32  # side at which crop_box are looked at: too coarse for traces of a generator
 LEAST_SHOWN = 0.1  # of the frame: with less around the face there is no background to speak of
 _QUALITY = 90  # of the JPEG by whose size a crop is measured
 _DARK, _BRIGHT = 32, 224  # of 255
@@ -66,14 +66,14 @@ class Sighting:
 
 
 def examine(
-    data: bytes, finder: Finder, framing: Framing, *, views: int, limits: Limits = Limits()
+    data: bytes, finder: Finder, crop_config: CropConfig, *, views: int, limits: Limits = Limits()
 ) -> Sighting | None:
     """Return the facts of a picture; None if training would leave it out for want of a face.
 
     Args:
         data: The file.
         finder: Finds the faces.
-        framing: How the face is cut out for the backbone.
+        crop_config: How the face is cut out for the backbone.
         views: In training; with one there is no stage "view".
         limits: On what is decoded.
 
@@ -88,8 +88,8 @@ def examine(
     frame = Box(left=0.0, top=0.0, width=float(width), height=float(height))
     box = frame if framing.whole else boxes[0]
     # What is around a face begins where the usual crop ends.
-    close = Framing(size_px=framing.size_px, margin=framing.margin)
-    squares = [surroundings(one, close, width, height) for one in boxes]
+    close = CropConfig(size_px=framing.size_px, margin=framing.margin)
+    squares = [crop_box(one, close, width, height) for one in boxes]
     facts: dict[tuple[Stage, Probe], Facts | None] = {
         ("raw", "file"): delivery(len(data), read_header(data, limits), width, height),
         ("raw", "framing"): placement(boxes, width, height),
@@ -270,7 +270,7 @@ _PLACED = (
 )
 
 
-# --- the surroundings ---------------------------------------------------------------------------
+# --- the crop_box ---------------------------------------------------------------------------
 
 _SIDES = ("left", "right", "top", "bottom")
 
@@ -343,7 +343,7 @@ _RESIZE = "resize both classes alike"
 _STRIP = "strip both classes of what is not pixels"
 _FRAME = "crop both classes alike"
 _SHARP = "take both classes from the same range of sizes and qualities"
-_PLACE = "add pictures with the surroundings of the other class"
+_PLACE = "add pictures with the crop_box of the other class"
 
 
 def _known() -> Iterator[tuple[str, str, str]]:
@@ -367,15 +367,15 @@ def _known() -> Iterator[tuple[str, str, str]]:
     yield "faces", "show {} faces", _FRAME
     for name, says in zip(_PLACES, _PLACED, strict=True):
         yield name, says, _FRAME
-    yield "brightness", "have surroundings of brightness {}", _PLACE
-    yield "spread of brightness", "have surroundings whose brightness spreads by {}", _PLACE
-    yield "dark part", "have surroundings that are dark in a share of {}", _PLACE
-    yield "bright part", "have surroundings that are bright in a share of {}", _PLACE
-    yield "red cast", "have surroundings with {} more red than grey", _PLACE
-    yield "blue cast", "have surroundings with {} more blue than grey", _PLACE
-    yield "colourfulness", "have surroundings of colourfulness {}", _PLACE
-    yield "spread of colourfulness", "have surroundings whose colourfulness spreads by {}", _PLACE
-    yield "steps", "have surroundings with steps of {} levels", _PLACE
+    yield "brightness", "have crop_box of brightness {}", _PLACE
+    yield "spread of brightness", "have crop_box whose brightness spreads by {}", _PLACE
+    yield "dark part", "have crop_box that are dark in a share of {}", _PLACE
+    yield "bright part", "have crop_box that are bright in a share of {}", _PLACE
+    yield "red cast", "have crop_box with {} more red than grey", _PLACE
+    yield "blue cast", "have crop_box with {} more blue than grey", _PLACE
+    yield "colourfulness", "have crop_box of colourfulness {}", _PLACE
+    yield "spread of colourfulness", "have crop_box whose colourfulness spreads by {}", _PLACE
+    yield "steps", "have crop_box with steps of {} levels", _PLACE
     for side in _SIDES:
         yield f"brightness, {side}", f"have brightness {{}} at the {side}", _PLACE
         yield f"steps, {side}", f"have steps of {{}} levels at the {side}", _PLACE

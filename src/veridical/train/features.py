@@ -20,16 +20,16 @@ from PIL import Image
 
 from veridical._optional import need
 from veridical.arrays import Float32, ndarray
-from veridical.backbone import Backbone
 from veridical.detector import Finder
 from veridical.engines import Engine
 from veridical.errors import DataError, PhotoError
-from veridical.faces import Framing
-from veridical.images import Limits, Photo, read_bytes, read_photo
+from veridical.io.images import Limits, Photo, read_bytes, read_photo
+from veridical.io.samples import Sample
 from veridical.report import Box
-from veridical.samples import Sample
 from veridical.tokens import Pooling, pool
 from veridical.train.views import VERSION, view
+from veridical.vision.backbone import Backbone
+from veridical.vision.faces import CropConfig
 
 T = TypeVar("T")
 Track = Callable[[Iterable[T], str, int], Iterable[T]]
@@ -42,7 +42,7 @@ def untracked(items: Iterable[T], what: str, total: int) -> Iterable[T]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Looks:
+class FeatureSet:
     """What the backbone saw of a set of pictures.
 
     Attributes:
@@ -63,14 +63,14 @@ class Looks:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Looker:
+class FeatureExtractor:
     """The fixed part of training: one way of looking at pictures.
 
     Attributes:
         finder: Finds the face.
-        backbone: Looks at it.
+        backbone: FeatureSet at it.
         backbone_hash: SHA-256 of the graph.
-        framing: How the face is cut out.
+        crop_config: How the face is cut out.
         pooling: How tokens become features.
         views: Views per picture, the one as delivered included.
         min_face_px: Longer side of the smallest face that is learnt from, px. A cache serves any.
@@ -81,7 +81,7 @@ class Looker:
     finder: Finder
     backbone: Backbone
     backbone_hash: str
-    framing: Framing
+    crop_config: CropConfig
     pooling: tuple[Pooling, ...]
     views: int
     min_face_px: float
@@ -95,7 +95,7 @@ class Looker:
             self.backbone_hash,
             asdict(self.backbone.spec),
             self.finder.name,
-            self.framing.fingerprint,
+            self.crop_config.fingerprint,
             self.pooling,
             self.views,
             VERSION,
@@ -104,7 +104,7 @@ class Looker:
 
     def look(
         self, samples: Sequence[Sample], engine: Engine, track: Track[Sample] = untracked
-    ) -> Looks:
+    ) -> FeatureSet:
         """Look at every picture that is not in the cache yet, and return all of them.
 
         Pictures that cannot be decoded, or show no face that is large enough, are named in the
@@ -132,7 +132,7 @@ class Looker:
         store: sqlite3.Connection,
         engine: Engine,
         track: Track[Sample],
-    ) -> Looks:
+    ) -> FeatureSet:
         found: dict[Path, _Row] = {}
         missed: dict[Path, str] = {}
         known = {row[0] for row in store.execute("SELECT sha256 FROM looks")}
@@ -178,7 +178,7 @@ class Looker:
         samples: Sequence[Sample],
         found: dict[Path, "_Row"],
         missed: dict[Path, str],
-    ) -> Looks:
+    ) -> FeatureSet:
         kept, rows, hashes, faceless, too_small = [], [], [], [], []
         for sample in samples:
             if sample.path in missed:
@@ -193,7 +193,7 @@ class Looker:
             kept.append(sample)
             hashes.append(number & (2**64 - 1))
             rows.append(np.frombuffer(packed, dtype=np.float32).reshape(self.views, -1))
-        return Looks(
+        return FeatureSet(
             samples=tuple(kept),
             features=np.stack(rows) if rows else np.zeros((0, self.views, 0), dtype=np.float32),
             hashes=tuple(hashes),
@@ -208,7 +208,10 @@ class Looker:
         if box is None:
             return _Look(digest, _signed(perceptual_hash(photo)))
         crops = np.stack(
-            [view(photo.pixels, box, self.framing, digest, number) for number in range(self.views)]
+            [
+                view(photo.pixels, box, self.crop_config, digest, number)
+                for number in range(self.views)
+            ]
         )
         features = [pool(tokens, self.pooling) for tokens in self.backbone.tokens(crops)]
         return _Look(
@@ -219,7 +222,7 @@ class Looker:
         )
 
     def _box(self, photo: Photo) -> Box | None:
-        if self.framing.whole:
+        if self.crop_config.whole:
             height, width = photo.pixels.shape[:2]
             return Box(left=0.0, top=0.0, width=float(width), height=float(height))
         faces = self.finder.find(photo.pixels)

@@ -11,20 +11,20 @@ import numpy as np
 
 from veridical._optional import need
 from veridical.arrays import Bool, Float, Float32, Int, ndarray
-from veridical.calibration import Calibration, conformal_quantile
 from veridical.detector import Posterior
 from veridical.errors import OneClassOnly, TooFewPhotos
-from veridical.head import BayesianHead, Layer, sigmoid
-from veridical.outlier import OutlierGauge
-from veridical.samples import Sample
-from veridical.splits import clusters, split_groups
+from veridical.infer.calibration import Calibration, conformal_quantile
+from veridical.infer.head import DropoutHead, Layer, sigmoid
+from veridical.infer.ood import OodScorer
+from veridical.io.samples import Sample
+from veridical.io.splits import clusters, split_groups
 from veridical.train.discriminant import (
     Cell,
     discriminant,
     posterior_over_sources,
     statistics,
 )
-from veridical.train.features import Looks
+from veridical.train.features import FeatureSet
 from veridical.train.recipes import Recipe
 
 FOLDS = 12  # of sources left out in turn for calibration; few at a time, as one new one is
@@ -49,14 +49,14 @@ class Fitted:
 
     head: Posterior
     calibration: Calibration
-    outlier: OutlierGauge
+    ood: OodScorer
     calibrated_on: str
     history: tuple[tuple[float, float], ...]
     counts: Mapping[str, int]
 
 
 def fit(
-    looks: Looks, recipe: Recipe, *, seed: int, say: Callable[[str], None] = lambda _: None
+    looks: FeatureSet, recipe: Recipe, *, seed: int, say: Callable[[str], None] = lambda _: None
 ) -> Fitted:
     """Fit everything that is learnt.
 
@@ -98,7 +98,7 @@ def fit(
     return Fitted(
         head=head,
         calibration=calibration,
-        outlier=outlier,
+        ood=outlier,
         calibrated_on=on,
         history=history,
         counts={
@@ -109,7 +109,7 @@ def fit(
     )
 
 
-def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> Posterior:
+def fit_head(looks: FeatureSet, recipe: Recipe, *, seed: int) -> Posterior:
     """Fit a head alone, on all parts but the one that stops it: for judging what is not in `looks`.
 
     Args:
@@ -127,7 +127,7 @@ def fit_head(looks: Looks, recipe: Recipe, *, seed: int) -> Posterior:
 
 
 def refits(
-    looks: Looks, recipe: Recipe, *, seed: int
+    looks: FeatureSet, recipe: Recipe, *, seed: int
 ) -> Callable[[Bool[ndarray, " n"]], Posterior]:
     """Return what fits a head to all pictures but those asked to be left out.
 
@@ -158,7 +158,7 @@ def refits(
     return fit_without
 
 
-def subset(looks: Looks, keep: Bool[ndarray, " n"]) -> Looks:
+def subset(looks: FeatureSet, keep: Bool[ndarray, " n"]) -> FeatureSet:
     """Return the pictures for which `keep` holds."""
     return replace(
         looks,
@@ -178,7 +178,7 @@ def balance(samples: Sequence[Sample], recipe: Recipe) -> Float[ndarray, " n"]:
 
 
 def left_out(
-    looks: Looks, recipe: Recipe, *, seed: int, most: int = FOLDS
+    looks: FeatureSet, recipe: Recipe, *, seed: int, most: int = FOLDS
 ) -> list[tuple[Int[ndarray, " _"], Int[ndarray, " _"]]]:
     """Deal the sources out over folds, as `fit` does to calibrate.
 
@@ -203,7 +203,7 @@ def _joined(parts: Mapping[str, Int[ndarray, " _"]]) -> dict[str, Int[ndarray, "
     return {"fit": both, "validation": parts["validation"]}
 
 
-def _parts(looks: Looks, recipe: Recipe, seed: int) -> dict[str, Int[ndarray, " n"]]:
+def _parts(looks: FeatureSet, recipe: Recipe, seed: int) -> dict[str, Int[ndarray, " n"]]:
     shares = dict(zip(("fit", "validation", "calibration"), recipe.shares, strict=True))
     split = split_groups(
         looks.samples,
@@ -218,14 +218,14 @@ def _parts(looks: Looks, recipe: Recipe, seed: int) -> dict[str, Int[ndarray, " 
     }
 
 
-def _kin(looks: Looks) -> Int[ndarray, " n"]:
+def _kin(looks: FeatureSet) -> Int[ndarray, " n"]:
     """Number the clusters of groups and near-duplicates; one number per picture."""
     joined = clusters(looks.samples, _hashes(looks))
     number = {s.path: n for n, members in enumerate(joined.values()) for s in members}
     return np.array([number[sample.path] for sample in looks.samples])
 
 
-def _hashes(looks: Looks) -> dict[Path, int]:
+def _hashes(looks: FeatureSet) -> dict[Path, int]:
     return {s.path: h for s, h in zip(looks.samples, looks.hashes, strict=True)}
 
 
@@ -241,7 +241,7 @@ def _weights(samples: Sequence[Sample]) -> Float[ndarray, " n"]:
 
 
 def _head(
-    looks: Looks,
+    looks: FeatureSet,
     truth: Bool[ndarray, " n"],
     weights: Float[ndarray, " n"],
     parts: Mapping[str, Int[ndarray, " _"]],
@@ -278,7 +278,7 @@ def _descend(
     parts: Mapping[str, Int[ndarray, " m"]],
     recipe: Recipe,
     seed: int,
-) -> tuple[BayesianHead, tuple[tuple[float, float], ...]]:
+) -> tuple[DropoutHead, tuple[tuple[float, float], ...]]:
     torch.manual_seed(seed)
     chosen, checked = parts["fit"], parts["validation"]
     width = features.shape[2]
@@ -345,11 +345,11 @@ def _copy(net: Any) -> list[tuple[ndarray, ndarray]]:
 
 def _freeze(
     linear: list[tuple[ndarray, ndarray]],
-    centre: Float32[ndarray, " features"],
-    spread: Float32[ndarray, " features"],
+    mean: Float32[ndarray, " features"],
+    scale: Float32[ndarray, " features"],
     recipe: Recipe,
     seed: int,
-) -> BayesianHead:
+) -> DropoutHead:
     """Two class scores become one logit: softmax over two is a sigmoid of their difference."""
     *hidden, (weight, bias) = linear
     layers = [
@@ -364,11 +364,11 @@ def _freeze(
             dropout=recipe.dropout[1],
         )
     )
-    return BayesianHead(centre=centre, spread=spread, layers=tuple(layers), seed=seed)
+    return DropoutHead(mean=centre, scale=spread, layers=tuple(layers), seed=seed)
 
 
 def _held_out(
-    looks: Looks,
+    looks: FeatureSet,
     truth: Bool[ndarray, " n"],
     weights: Float[ndarray, " n"],
     parts: Mapping[str, Int[ndarray, " _"]],
@@ -462,8 +462,8 @@ def _calibrate(
         coverage=min(recipe.coverage, recipe.coverage_of_reals),
         coverage_of_reals=recipe.coverage_of_reals,
         coverage_of_ai=recipe.coverage,
-        allowed_real=conformal_quantile(p[~truth], recipe.coverage_of_reals),
-        allowed_ai=conformal_quantile(1 - p[truth], recipe.coverage),
+        threshold_real=conformal_quantile(p[~truth], recipe.coverage_of_reals),
+        threshold_ai=conformal_quantile(1 - p[truth], recipe.coverage),
         real=int((~truth).sum()),
         ai=int(truth.sum()),
         typical_real=float(np.median((slope * logits + intercept).mean(axis=1)[~truth])),
@@ -502,27 +502,27 @@ def _outlier(
     fitted: Int[ndarray, " m"],
     rest: Int[ndarray, " k"],
     seed: int,
-) -> OutlierGauge:
+) -> OodScorer:
     decomposition = need("sklearn.decomposition", extra="train", to="measure distances")
     width = features.shape[2]
-    x = ((features[fitted] - head.centre) / head.spread).reshape(-1, width)
+    x = ((features[fitted] - head.mean) / head.scale).reshape(-1, width)
     count = min(_DIRECTIONS, width // 2, len(fitted) // 2)
     # Around the origin, where the gauge measures from; standardised features have no mean to lose.
     found = decomposition.TruncatedSVD(count, random_state=seed).fit(x)
     variance = np.maximum((found.transform(x).astype(np.float64) ** 2).mean(axis=0), 1e-6)
     energy = float((x.astype(np.float64) ** 2).sum(axis=1).mean())
-    gauge = OutlierGauge(
-        centre=head.centre,
-        spread=head.spread,
+    gauge = OodScorer(
+        mean=head.mean,
+        scale=head.scale,
         basis=np.ascontiguousarray(found.components_, dtype=np.float32),
         variance=variance.astype(np.float32),
         residual=max(energy - float(variance.sum()), 1e-6),
         limit=1.0,
     )
     raw = [gauge.raw(look) for i in rest for look in features[i]]
-    return OutlierGauge(
-        centre=head.centre,
-        spread=head.spread,
+    return OodScorer(
+        mean=head.mean,
+        scale=head.scale,
         basis=gauge.basis,
         variance=gauge.variance,
         residual=gauge.residual,

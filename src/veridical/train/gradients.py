@@ -17,12 +17,12 @@ import numpy as np
 
 from veridical._optional import need
 from veridical.arrays import Float, Float32, UInt8, ndarray
-from veridical.backbone import BackboneSpec, unpack
 from veridical.detector import Detector
 from veridical.errors import NotAViT, OtherBackbone
-from veridical.saliency import cover
+from veridical.explain.attribution import cover
 from veridical.tokens import Pooling, Tokens, pool
 from veridical.train.export import TorchBackbone, parity
+from veridical.vision.backbone import BackboneSpec, unpack
 
 APART = 0.7  # relative error of tokens: 8-bit products reach 0.36, another network's are at 1.4
 STEPS = 32  # of the integral; with half as many its sum is off by a sixth of a logit or more
@@ -43,14 +43,14 @@ class Network:
         pooling: How tokens become features.
         linear: Features in; the gradient of the mean calibrated logit there, and the rest of it
             that belongs to no feature. All heads are linear around a point (docs/explanations.md).
-        centre: Mean features of the training pictures.
+        mean: Mean features of the training pictures.
     """
 
     vit: Any
     spec: BackboneSpec
     pooling: tuple[Pooling, ...]
     linear: Linear
-    centre: Float32[ndarray, " features"]
+    mean: Float32[ndarray, " features"]
 
     @classmethod
     def of(cls, detector: Detector, backbone: str) -> "Network":
@@ -86,7 +86,7 @@ class Network:
             spec=spec,
             pooling=detector.pooling,
             linear=detector.linear,
-            centre=detector.head.centre,
+            mean=detector.head.mean,
         )
 
     def tokens(self, crop: UInt8[ndarray, "size size 3"]) -> Tokens:
@@ -122,7 +122,7 @@ class Network:
                 for tensor in block.parameters():
                     order = torch.randperm(tensor.numel(), generator=draw)
                     tensor.copy_(tensor.flatten()[order].reshape(tensor.shape))
-        features = torch.randperm(len(self.centre), generator=draw).numpy()
+        features = torch.randperm(len(self.mean), generator=draw).numpy()
 
         def linear(
             at: Float32[ndarray, " features"],
@@ -293,7 +293,7 @@ def attention_rollout(network: Network, crop: UInt8[ndarray, "size size 3"]) -> 
     attentions = out.attentions[:deepest]
     slopes = torch.autograd.grad(sign * logit, attentions)
     # Shares are held against an average picture's: tokens add much that all pictures have.
-    centre = torch.from_numpy(network.centre).reshape(len(states), len(network.pooling), -1)
+    centre = torch.from_numpy(network.mean).reshape(len(states), len(network.pooling), -1)
     usual = network._shares([_spread(own, network._read_by()) for own in centre], slope)[0]
     relevance = torch.eye(attentions[0].shape[-1])
     total = torch.zeros(relevance.shape[0])

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from veridical._version import VERSION
-from veridical.artifact import BACKBONE, CARD, ModelFolder, read_model, write_model
-from veridical.backbone import OnnxBackbone
-from veridical.detector import Detector, default_model, head_to, rule_to, spec_from
+from veridical.detector import Detector, default_model, head_to, spec_from, surrogate_to
 from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
-from veridical.faces import FaceFinder, Framing
-from veridical.samples import Sample
-from veridical.splits import thinned
+from veridical.io.model import BACKBONE, CARD, ModelFolder, read_model, write_model
+from veridical.io.samples import Sample
+from veridical.io.splits import subsample
 from veridical.train.audit import Audit, audit, refuse_confounded
 from veridical.train.audit_files import record
-from veridical.train.explainer import SETS, FittedRule, fit_rule, measure
+from veridical.train.explainer import SETS, FittedSurrogate, fit_surrogate, measure
 from veridical.train.export import Export, export
-from veridical.train.features import Looker, Looks, Track, untracked
+from veridical.train.features import FeatureExtractor, FeatureSet, Track, untracked
 from veridical.train.fit import Fitted, fit
 from veridical.train.recipes import Recipe
+from veridical.vision.backbone import OnnxBackbone
+from veridical.vision.faces import CropConfig, FaceFinder
 
 _MIN_FACE_PX = 40  # smaller faces are neither learnt from nor judged
 _FEWEST = 20  # pictures with a face per class: below, not even the splits make sense
@@ -41,7 +41,7 @@ class Trained:
     """
 
     folder: ModelFolder
-    looks: Looks
+    looks: FeatureSet
     fitted: Fitted
     audit: Audit
 
@@ -93,16 +93,18 @@ def train(
         Confounded: If the class can be guessed without looking at a face.
         VeridicalError: If the backbone or the data cannot be used; see the errors' tree.
     """
-    samples = samples if most is None else thinned(samples, most, seed)
+    samples = samples if most is None else subsample(samples, most, seed)
     say("Preparing the backbone")
     made = _backbone(backbone, cache, recipe, image_px, precision)
-    framing = Framing(size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole)
+    framing = CropConfig(
+        size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole
+    )
     finder = FaceFinder(threads)
     audited = audit(
         # Pseudo-fakes are real pictures, sent through a decoder and saved anew by ourselves.
         [sample for sample in samples if sample.generator not in recipe.pseudo],
         finder=finder,
-        framing=framing,
+        crop_config=framing,
         views=recipe.views,
         engine=engine,
         seed=seed,
@@ -110,20 +112,20 @@ def train(
     )
     if not allow_confounds:
         refuse_confounded(audited)
-    looker = Looker(
+    extractor = FeatureExtractor(
         finder=finder,
         backbone=OnnxBackbone(made.path, made.spec, threads),
         backbone_hash=made.sha256,
-        framing=framing,
+        crop_config=framing,
         pooling=recipe.pooling,
         views=recipe.views,
         min_face_px=float(_MIN_FACE_PX),
         cache=cache,
     )
-    looks = looker.look(samples, engine, track)
+    looks = extractor.look(samples, engine, track)
     _refuse_few(looks, len(samples))
     fitted = fit(looks, recipe, seed=seed, say=say)
-    explained = _explained(looker, fitted, looks, recipe, engine, track)
+    explained = _explained(extractor, fitted, looks, recipe, engine, track)
     say("Writing the model")
     head_card, tensors = head_to(fitted.head)
     tensors |= {
@@ -152,7 +154,7 @@ def train(
         "notes": dict(notes or {}),
         "explainer": explained.record if explained else {},
     }
-    rule = rule_to(explained.rule) if explained else None
+    rule = surrogate_to(explained.rule) if explained else None
     folder = write_model(out, card, tensors, made.path, rule)
     return Trained(folder=folder, looks=looks, fitted=fitted, audit=audited)
 
@@ -178,7 +180,7 @@ def _backbone(
         raise ModelDamaged(
             f"The card in {path} does not say what its backbone is and how it was checked "
             f"({foreign!r}).",
-            hint="Copy the whole folder again, or name a Hugging Face model with --backbone.",
+            hint="Perturbation the whole folder again, or name a Hugging Face model with --backbone.",
         ) from foreign
     other_size = image_px not in (None, spec.image_px)
     other_precision = precision not in (None, spec.precision)
@@ -198,36 +200,38 @@ def _backbone(
 
 
 def _explained(
-    looker: Looker,
+    extractor: FeatureExtractor,
     fitted: Fitted,
-    looks: Looks,
+    looks: FeatureSet,
     recipe: Recipe,
     engine: Engine,
     track: Track[Sample],
-) -> FittedRule | None:
+) -> FittedSurrogate | None:
     """Fit the rule that maps are read by; None if the recipe asks for none."""
     if not recipe.explained:
         return None
     detector = Detector(
-        finder=looker.finder,
-        backbone=looker.backbone,
-        framing=looker.framing,
-        pooling=looker.pooling,
+        finder=extractor.finder,
+        backbone=extractor.backbone,
+        crop_config=extractor.crop_config,
+        pooling=extractor.pooling,
         head=fitted.head,
         calibration=fitted.calibration,
-        outlier=fitted.outlier,
-        min_face_px=looker.min_face_px,
+        ood=fitted.ood,
+        min_face_px=extractor.min_face_px,
         model="",
-        limits=looker.limits,
+        limits=extractor.limits,
     )
     samples = [sample for sample in looks.samples if sample.generator not in recipe.pseudo]
     cells = {(sample.label, sample.source, sample.generator) for sample in samples}
-    few = thinned(samples, ceil(recipe.explained / len(cells)), seed=0)
-    falls = measure(detector, few, sets=SETS, engine=engine, cache=looker.cache, track=track)
-    return fit_rule(falls, len(looker.backbone.spec.layers))
+    few = subsample(samples, ceil(recipe.explained / len(cells)), seed=0)
+    logit_drops = measure(
+        detector, few, sets=SETS, engine=engine, cache=extractor.cache, track=track
+    )
+    return fit_surrogate(logit_drops, len(extractor.backbone.spec.layers))
 
 
-def _refuse_few(looks: Looks, given: int) -> None:
+def _refuse_few(looks: FeatureSet, given: int) -> None:
     counts = Counter(sample.label for sample in looks.samples)
     lost = (
         f"{given} pictures came; {len(looks.faceless)} show no face, {len(looks.too_small)} only "
@@ -247,7 +251,7 @@ def _refuse_few(looks: Looks, given: int) -> None:
         )
 
 
-def _tally(looks: Looks, fitted: Fitted, most: int | None) -> dict[str, Any]:
+def _tally(looks: FeatureSet, fitted: Fitted, most: int | None) -> dict[str, Any]:
     cells = Counter((s.label, s.source, s.generator) for s in looks.samples)
     return {
         "pictures": len(looks.samples),

@@ -20,9 +20,10 @@ import numpy as np
 
 from veridical.arrays import Bool, Float, ndarray
 from veridical.cues.weights import LIMIT, Weights
-from veridical.head import sigmoid
-from veridical.intervals import Measured, Resampling, percentiles
-from veridical.metrics import auroc, bootstrap
+from veridical.infer.head import sigmoid
+from veridical.report import Estimate
+from veridical.stats.intervals import Resampling, percentiles
+from veridical.stats.metrics import auroc, bootstrap
 
 RIDGE = 0.03  # prior precision per coefficient, as a share of the pictures
 MOST = 3.0  # nats; no cue speaks louder, whatever its left-out pictures say
@@ -79,7 +80,7 @@ class Fit:
 
     weights: Weights
     raw: Weights
-    left_out: Measured
+    left_out: Estimate
     slope: float
 
 
@@ -103,8 +104,8 @@ class Worth:
     n_real: int
     n_ai: int
     silent: float
-    auroc: Measured
-    cllr: Measured
+    auroc: Estimate
+    cllr: Estimate
     slope: float
     by_generator: tuple[tuple[str, float], ...]
 
@@ -130,8 +131,8 @@ def fit_ratio(cue: str, statistics: Sequence[str], table: Table) -> Fit:
     raw = Weights(
         cue=cue,
         statistics=tuple(statistics),
-        centre=tuple(map(float, centre)),
-        spread=tuple(map(float, spread)),
+        mean=tuple(map(float, centre)),
+        scale=tuple(map(float, spread)),
         usual=tuple((float(low), float(high)) for low, high in usual),
         coefficients=tuple(map(float, found[:-1])),
         intercept=float(found[-1]),
@@ -184,7 +185,7 @@ def _pairs(cue: str, table: Table) -> list[_Pair]:
     return found
 
 
-def _over_sources(pairs: Sequence[_Pair], resamples: int = 1000) -> Measured:
+def _over_sources(pairs: Sequence[_Pair], resamples: int = 1000) -> Estimate:
     """Return the mean AUROC within pairs, with an interval over sources of both classes."""
     made, taken = (sorted({getattr(p, side) for p in pairs}) for side in ("made", "taken"))
     grid = np.full((len(made), len(taken)), np.nan)
@@ -322,8 +323,8 @@ def _scales(
 
 def _standard(
     values: Float[ndarray, "n statistics"],
-    centre: Float[ndarray, " statistics"],
-    spread: Float[ndarray, " statistics"],
+    mean: Float[ndarray, " statistics"],
+    scale: Float[ndarray, " statistics"],
 ) -> Float[ndarray, "n statistics"]:
     """Standardise and clip; what is not known is nothing unusual."""
     away = np.where(np.isfinite(values), (values - centre) / spread, 0)

@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from veridical.arrays import UInt8, ndarray
-from veridical.faces import Framing, cut, surroundings
 from veridical.report import Box
+from veridical.vision.faces import CropConfig, crop_box, extract_crop
 
 VERSION = 2  # part of the cache key: raise it with any change below
 
@@ -43,21 +43,25 @@ class Window:
 
 
 def window(
-    box: Box, framing: Framing, width: int, height: int, picture: str, number: int
+    box: Box, crop_config: CropConfig, width: int, height: int, picture: str, number: int
 ) -> Window:
     """Return what `view` shows of a photo of `width` x `height` px; the arguments are its own."""
     return _drawn(box, framing, width, height, picture, number)[0]
 
 
 def view(
-    pixels: UInt8[ndarray, "height width 3"], box: Box, framing: Framing, picture: str, number: int
+    pixels: UInt8[ndarray, "height width 3"],
+    box: Box,
+    crop_config: CropConfig,
+    picture: str,
+    number: int,
 ) -> UInt8[ndarray, "size size 3"]:
     """Return one view of a face, as the backbone would see it.
 
     Args:
         pixels: Upright sRGB photo.
         box: The face, px of the photo; the whole frame under `framing.whole`.
-        framing: How faces are cut out at inspection.
+        crop_config: How faces are cut out at inspection.
         picture: SHA-256 of the file.
         number: 0 is the picture as delivered, cut exactly as at inspection.
     """
@@ -65,7 +69,7 @@ def view(
     shown, filter_, draw = _drawn(box, framing, width, height, picture, number)
     area, side = shown.area, shown.side_px
     if number == 0:
-        return cut(pixels, area, framing)
+        return extract_crop(pixels, area, framing)
     crop = Image.fromarray(pixels).resize(
         (side, side),
         filter_,
@@ -86,18 +90,18 @@ def view(
 
 
 def _drawn(
-    box: Box, framing: Framing, width: int, height: int, picture: str, number: int
+    box: Box, crop_config: CropConfig, width: int, height: int, picture: str, number: int
 ) -> tuple[Window, Image.Resampling, np.random.Generator]:
     """Draw what a view shows; the generator goes on to how it is encoded."""
     seed = sha256(f"{VERSION}/{picture}/{number}".encode()).digest()
     draw = np.random.default_rng(int.from_bytes(seed[:8], "big"))
     if number == 0:
-        area = surroundings(box, framing, width, height)
+        area = crop_box(box, framing, width, height)
         side = framing.through_px or framing.size_px
         return Window(area=area, side_px=side, mirrored=False), Image.Resampling.BICUBIC, draw
     right, down = draw.uniform(-_SHIFT, _SHIFT, size=2) * max(box.width, box.height)
     moved = replace(box, left=box.left + float(right), top=box.top + float(down))
-    area = surroundings(moved, framing, width, height, margin=draw.uniform(*_MARGINS))
+    area = crop_box(moved, framing, width, height, margin=draw.uniform(*_MARGINS))
     side = min(round(np.exp(draw.uniform(*np.log(_SIDES_PX)))), round(area.width))
     filter_ = draw.choice(
         [Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS]

@@ -1,0 +1,1 @@
+"""A model and labelled pictures in, figures with intervals out."""

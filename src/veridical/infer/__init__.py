@@ -1,0 +1,1 @@
+"""From features to a decision: posterior, calibration, out-of-distribution score, priors."""

@@ -1,0 +1,1 @@
+"""Matter: bytes in, arrays out, and back. Files, pictures, labelled folders, model folders."""

@@ -1,0 +1,282 @@
+"""Which format is it, which decoder may have it, and within which limits.
+
+Until it has been decoded, a picture is a stranger's file. We look at the first bytes ourselves and
+hand the file to the one Pillow decoder they call for: no PostScript, no guessing by suffix. Going
+past `Image.open` also goes past the decompression-bomb warning it raises in the middle of a file,
+which could only be silenced for all threads at once; the size in the header is held to our own
+limits instead, before any pixel is decoded. Pillow's remaining warnings, about odd metadata, are
+left to the filters of the program that calls us; under `-W error` such a file counts as damaged.
+"""
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+    features,
+)
+
+from veridical._optional import need
+from veridical.errors import (
+    FormatNotInstalled,
+    MissingExtra,
+    NotAPhoto,
+    PhotoDamaged,
+    PhotoEmpty,
+    PhotoError,
+    PhotoTooLarge,
+    PhotoTooSlow,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one picture may ask of us.
+
+    Attributes:
+        max_bytes: Of the file, before decoding.
+        max_pixels: Width times height, read from the header.
+        max_side: Of the width and of the height, px, read from the header.
+        max_seconds: For decoding. Checked each time the decoder asks for more of the file, which
+            stops JPEG, PNG, GIF, BMP and uncompressed TIFF on the way; WebP, AVIF, HEIC and
+            compressed TIFF are decoded in one go, and bounded by their pixels alone.
+    """
+
+    max_bytes: int = 100 * 2**20
+    max_pixels: int = 100_000_000
+    max_side: int = 20_000
+    max_seconds: float = 20.0
+
+
+SUFFIXES = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".png", ".apng"), "PNG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "HEIF"),
+    **dict.fromkeys((".bmp", ".dib"), "BMP"),
+    ".webp": "WEBP",
+    ".gif": "GIF",
+    ".avif": "AVIF",
+}
+"""The formats that can be read, by the endings of their files' names."""
+
+
+# --- limits ------------------------------------------------------------------------------------
+
+
+class Clock(io.BytesIO):
+    """A file in memory that stops giving once the time is up, wherever the decoder then is."""
+
+    def __init__(self, data: bytes, name: str, seconds: float) -> None:
+        super().__init__(data)
+        self._name, self._seconds = name, seconds
+        self.restart()
+
+    def restart(self) -> None:
+        """Count from now: what happened between two uses of the file is not its fault."""
+        self._end = time.monotonic() + self._seconds
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return at most `size` bytes.
+
+        Raises:
+            PhotoTooSlow: If the time is up.
+        """
+        if time.monotonic() > self._end:
+            raise PhotoTooSlow(
+                f"{self._name}: decoding took longer than {self._seconds:g} s.",
+                hint="Save the picture again as a plain JPEG or PNG, or raise Limits.max_seconds.",
+            )
+        return super().read(size)
+
+
+def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
+    """Hold a size in px to the limits.
+
+    Raises:
+        PhotoTooLarge: If it is over them.
+    """
+    width, height = size
+    if max(size) > limits.max_side or width * height > limits.max_pixels:
+        raise PhotoTooLarge(
+            f"{name}: is {width} x {height} px; at most {limits.max_pixels} px in all and "
+            f"{limits.max_side} px a side were wanted.",
+            hint="Use a smaller copy, or raise Limits.max_pixels and Limits.max_side.",
+        )
+
+
+def refuse_bytes(name: str, size: int, limits: Limits) -> NoReturn:
+    """Say that a file is too large."""
+    raise PhotoTooLarge(
+        f"{name}: {size} bytes or more came; the limit is {limits.max_bytes}.",
+        hint="Use a smaller copy, or raise Limits.max_bytes.",
+    )
+
+
+@contextmanager
+def photo_errors_only(name: str, kind: str | None) -> Iterator[None]:
+    """Translate whatever a decoder raises. For a hostile file that can be anything at all."""
+    what = f"begins like a {kind} file" if kind else "came"
+    try:
+        yield
+    except PhotoError:
+        raise
+    except MissingExtra as error:
+        raise FormatNotInstalled(f"{name}: {what}. {error.message}", hint=error.hint) from error
+    except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PhotoTooLarge(
+            f"{name}: {what}, and is more than Pillow or the memory can hold ({said(error)}).",
+            hint="Use a smaller copy.",
+        ) from error
+    except Exception as error:
+        raise PhotoDamaged(
+            f"{name}: {what}, and cannot be decoded ({said(error)}).",
+            hint="Get an undamaged copy, or save it again as an 8-bit JPEG or PNG.",
+        ) from error
+
+
+def said(error: BaseException) -> str:
+    """Return kind and message of a foreign error, shortened."""
+    return f"{type(error).__name__}: {error}"[:200].rstrip(": ")
+
+
+# --- which format? -----------------------------------------------------------------------------
+
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    """Pillow's JPEG decoder, fed in sips, with the resolution unread."""
+
+    def _open(self) -> None:
+        # With a resolution at hand Pillow leaves EXIF alone, and so does not warn when it is odd.
+        self.info["dpi"] = (72, 72)
+        # A progressive scan of a hundred bytes can cost ten milliseconds; 4 KiB at a time keep the
+        # clock's checks close together, and cost an honest picture nothing measurable.
+        self.decodermaxblock = 4096
+        super()._open()
+
+
+_DECODERS: dict[str, type[ImageFile.ImageFile]] = {
+    "JPEG": _Jpeg,
+    "PNG": PngImagePlugin.PngImageFile,
+    "WEBP": WebPImagePlugin.WebPImageFile,
+    "BMP": BmpImagePlugin.BmpImageFile,
+    "TIFF": TiffImagePlugin.TiffImageFile,
+    "GIF": GifImagePlugin.GifImageFile,
+    "AVIF": AvifImagePlugin.AvifImageFile,
+}
+_MAGIC = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF87a": "GIF",
+    b"GIF89a": "GIF",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",  # BigTIFF
+    b"MM\0+": "TIFF",
+}
+_BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # bytes; the versions of BITMAPINFOHEADER
+_HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}
+_STRANGERS = {
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive or an Office document",
+    b"\x1f\x8b": "a gzip archive",
+    b"8BPS": "a Photoshop document",
+    b"%!PS": "a PostScript document",
+    b"\0\0\x01\0": "a Windows icon",
+    b"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
+    b"\0\0\0\x0cJXL ": "a JPEG XL picture",
+    b"\xff\x0a": "a JPEG XL picture",
+    b"\x1aE\xdf\xa3": "a Matroska or WebM video",
+    b"version https://git-lfs": "a Git LFS pointer, not the file it stands for",
+}
+
+
+def sniff(data: bytes) -> str | None:
+    """Return the format that the first bytes announce, of those we accept."""
+    for magic, kind in _MAGIC.items():
+        if data.startswith(magic):
+            return kind
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "WEBP"
+    if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADERS:
+        return "BMP"
+    if data[4:8] == b"ftyp":
+        box = data[8 : min(int.from_bytes(data[:4]), 256)]
+        brands = {box[:4], *(box[at : at + 4] for at in range(8, len(box), 4))}
+        if brands & {b"avif", b"avis"}:
+            return "AVIF"
+        if brands & (_HEIF_BRANDS | {b"mif1", b"msf1"}):
+            return "HEIF"
+    return None
+
+
+def _describe(data: bytes) -> str:
+    """Say what bytes that are no photo look like."""
+    for magic, what in _STRANGERS.items():
+        if data.startswith(magic):
+            return what
+    if data[4:8] == b"ftyp":
+        return "an MP4 or QuickTime video, or a raw picture"
+    start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page"
+    if start.startswith(b"<"):
+        return "an SVG drawing" if b"<svg" in start else "an XML document"
+    if all(byte >= 32 or byte in b"\t\n\r\f" for byte in start):
+        return "text"
+    return f"no format we know (it begins with {data[:8].hex(' ')})"
+
+
+def known_format(data: bytes, name: str) -> str:
+    """Return the format of a picture's bytes.
+
+    Raises:
+        PhotoEmpty: If there are none.
+        NotAPhoto: If they are of no format that is read.
+    """
+    if not data:
+        raise PhotoEmpty(f"{name}: zero bytes came.", hint="Get the file again.")
+    kind = sniff(data)
+    if kind is None:
+        raise NotAPhoto(
+            f"{name}: is {_describe(data)}; a picture was wanted.",
+            hint="Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file.",
+        )
+    return kind
+
+
+def open_image(data: bytes, kind: str, name: str, limits: Limits) -> ImageFile.ImageFile:
+    """Read the header of a picture's file with the one decoder for its format; no pixel yet.
+
+    Raises:
+        PhotoError: If the file cannot be read, or is over the limits.
+    """
+    with photo_errors_only(name, kind):
+        image = _decoder(kind)(Clock(data, name, limits.max_seconds))
+        check_size(name, image.size, limits)
+    return image
+
+
+def _decoder(kind: str) -> type[ImageFile.ImageFile]:
+    if kind == "HEIF":
+        heif: Any = need("pillow_heif", extra="heic", to="decode HEIC pictures")
+        decoder: type[ImageFile.ImageFile] = heif.HeifImageFile
+        return decoder
+    if kind == "AVIF" and not features.check("avif"):
+        raise MissingExtra(
+            "This build of Pillow cannot decode it.",
+            hint="Install Pillow's own wheel with: pip install --force-reinstall pillow",
+        )
+    return _DECODERS[kind]

@@ -1,1 +1,0 @@
-"""Answers for programs (`records`), for people (`terminal`), as pictures (`overlay`, `cues`)."""

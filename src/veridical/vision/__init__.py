@@ -1,0 +1,1 @@
+"""Find faces, crop them, and turn crops into tokens."""

@@ -1,0 +1,186 @@
+"""ONNX Runtime sessions: which processor, how many threads, and peace between thread pools."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from veridical.errors import DeviceMissing, ModelDamaged
+
+CPU = ("CPUExecutionProvider",)
+
+DEVICES: Mapping[str, str] = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+}
+"""Short names of ONNX Runtime's execution providers."""
+
+
+def providers_of(device: str) -> tuple[str, ...]:
+    """Return the execution providers of a device: its own, then the CPU for what that lacks.
+
+    Raises:
+        DeviceMissing: If there is no such device.
+    """
+    if device not in DEVICES:
+        raise DeviceMissing(
+            f"There is no device {device!r}.", hint=f"Use one of: {', '.join(DEVICES)}."
+        )
+    return tuple(dict.fromkeys((DEVICES[device], *CPU)))
+
+
+def checked_providers(providers: Sequence[str]) -> tuple[str, ...]:
+    """Return the providers if this installation of ONNX Runtime has all of them.
+
+    Raises:
+        DeviceMissing: If it has not.
+    """
+    from onnxruntime import get_available_providers
+
+    there = get_available_providers()
+    absent = [name for name in providers if name not in there]
+    if absent or not providers:
+        raise DeviceMissing(
+            f"ONNX Runtime has no {', '.join(absent) or 'provider: none was named'} here; it has "
+            f"{', '.join(there)}.",
+            hint="Use the CPU (the default), or install the build of ONNX Runtime for your "
+            "device, such as onnxruntime-gpu for CUDA.",
+        )
+    return tuple(providers)
+
+
+def open_session(
+    graph: str | bytes,
+    *,
+    name: str,
+    threads: int,
+    providers: Sequence[str] = CPU,
+    config: Mapping[str, str] | None = None,
+) -> Any:
+    """Open a graph.
+
+    Args:
+        graph: Path, or the file's bytes.
+        name: What messages call it.
+        threads: Of one run; 0 lets ONNX Runtime choose.
+        providers: Execution providers, the preferred one first.
+        config: Further session options of ONNX Runtime.
+
+    Raises:
+        ModelDamaged: If ONNX Runtime cannot read it.
+        DeviceMissing: If a provider is not there, or does not start.
+    """
+    from onnxruntime import InferenceSession, SessionOptions
+    from onnxruntime.capi.onnxruntime_pybind11_state import (  # type: ignore[import-not-found, unused-ignore]
+        Fail,
+        InvalidArgument,
+        InvalidGraph,
+        InvalidProtobuf,
+        NoSuchFile,
+    )
+
+    options = SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    for key, value in (config or {}).items():
+        options.add_session_config_entry(key, value)
+    wanted = list(checked_providers(providers))
+    try:
+        session = InferenceSession(graph, options, providers=wanted)
+    except (Fail, InvalidArgument, InvalidGraph, InvalidProtobuf, NoSuchFile) as foreign:
+        raise ModelDamaged(
+            f"{name} is not a graph that ONNX Runtime can run ({str(foreign)[:200]}).",
+            hint="Export the model again with `veridical train`.",
+        ) from foreign
+    if session.get_providers()[0] != wanted[0]:
+        # ONNX Runtime goes on with the CPU if, say, a driver is absent; we were asked otherwise.
+        raise DeviceMissing(
+            f"{wanted[0]} is installed and does not start.",
+            hint="Check the driver and its libraries, or use the CPU (the default).",
+        )
+    return session
+
+
+def packaged(name: str) -> bytes:
+    """Return a graph that comes with the package."""
+    return files("veridical").joinpath("models", name).read_bytes()
+
+
+def batches(providers: Sequence[str]) -> int:
+    """Return how many crops one run should take: on a CPU, one by one is fastest."""
+    return 1 if tuple(providers) == CPU else 16
+
+
+@cache
+def saturates() -> bool:
+    """Whether this processor's fast products of unsigned by signed bytes are not exact.
+
+    x86 without VNNI adds two such products in 16 bits, which cannot hold the largest. Asked of ONNX
+    Runtime itself, and once: `models/extremes.onnx` (`scripts/make_extremes.py`) multiplies the
+    largest bytes there are. One row and several have kernels of their own.
+    """
+    session = open_session(packaged("extremes.onnx"), name="extremes.onnx", threads=1)
+    inner = session.get_inputs()[0].shape[1]
+    return any(
+        (session.run(None, {"x": np.full((rows, inner), 255, np.uint8)})[0] != inner * 255 * 127)
+        .any()
+        .item()
+        for rows in (1, 8)
+    )
+
+
+# --- BLAS ----------------------------------------------------------------------------------------
+
+
+class _OneBlasThread:
+    """Counts who needs BLAS on one thread, so that threads may leave in any order."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = Lock(), 0
+        self._limit: Any = None
+
+    def enter(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._limit = _controller().limit(limits=1, user_api="blas")
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit, limit = None, self._limit
+                limit.restore_original_limits()
+
+
+_BLAS = _OneBlasThread()
+
+
+@cache
+def _controller() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Keep NumPy's BLAS on one thread meanwhile.
+
+    Our matrices are small, and idle BLAS threads spin: they would take the cores from ONNX
+    Runtime. One thread also makes sums round alike on every machine with the same kernels.
+    """
+    _BLAS.enter()
+    try:
+        yield
+    finally:
+        _BLAS.leave()
