@@ -170,10 +170,9 @@ class Detector:
             PhotoError: If the picture cannot be read.
             ValueError: If the window of an occlusion does not fit the crop.
         """
-        with one_blas_thread():
-            prepared = self._prepare(open_source(source, self.limits), whole_image)
-            tokens = self._tokens(prepared.crops)
-            return self._finish(prepared, tokens, _chosen(cues), _config(explain))
+        prepared = self._prepare(open_source(source, self.limits), whole_image)
+        tokens = self._tokens(prepared.crops)
+        return self._finish(prepared, tokens, _chosen(cues), _config(explain))
 
     def inspect_many(
         self,
@@ -201,20 +200,18 @@ class Detector:
             work = partial(self.inspect, whole_image=whole_image, cues=cues, explain=explain)
             yield from outcomes(work, sources, engine)
             return
-        with one_blas_thread():
-            prepare = partial(self._opened, whole_image=whole_image)
-            finish = partial(self._finish, cues=_chosen(cues), explain=_config(explain))
-            prepared = outcomes(prepare, sources, engine)
-            while group := tuple(islice(prepared, self.backbone.batch)):
-                ready = [one for one in group if not isinstance(one, Failure) and one.rows]
-                every = [crop for one in ready for crop in one.crops]
-                tokens = iter(self._tokens(np.stack(every)) if every else ())
-                for one in group:
-                    if isinstance(one, Failure):
-                        yield one
-                        continue
-                    own = tuple(islice(tokens, len(one.rows)))
-                    yield outcome(partial(finish, one), own, path=one.file.path)
+        prepare = partial(self._opened, whole_image=whole_image)
+        finish = partial(self._finish, cues=_chosen(cues), explain=_config(explain))
+        prepared = outcomes(prepare, sources, engine)
+        while group := tuple(islice(prepared, self.backbone.batch)):
+            crops = [crop for one in group if isinstance(one, _Prepared) for crop in one.crops]
+            tokens = iter(self._tokens(np.stack(crops)) if crops else ())
+            for one in group:
+                if isinstance(one, Failure):
+                    yield one
+                    continue
+                own = tuple(islice(tokens, len(one.rows)))
+                yield outcome(partial(finish, one), own, path=one.file.path)
 
     def logits(
         self, source: Source | File, *, whole_image: bool = False
@@ -230,18 +227,20 @@ class Detector:
         Raises:
             PhotoError: If the picture cannot be read.
         """
+        prepared = self._prepare(open_source(source, self.limits), whole_image)
         with one_blas_thread():
-            prepared = self._prepare(open_source(source, self.limits), whole_image)
             found = [self._forward(one).logits for one in self._tokens(prepared.crops)]
             return np.array(found, np.float64).reshape(len(found), self.parts.head.samples)
 
     def p_ai(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
         """Return the calibrated predictive P(ai) of crops."""
-        return np.array([summarise(logits).p_ai for logits in self._calibrated(crops)])
+        with one_blas_thread():
+            return np.array([summarise(logits).p_ai for logits in self._calibrated(crops)])
 
     def mean_logit(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, " batch"]:
         """Return the mean calibrated logit of crops: what maps are of."""
-        return np.array([float(logits.mean()) for logits in self._calibrated(crops)])
+        with one_blas_thread():
+            return np.array([float(logits.mean()) for logits in self._calibrated(crops)])
 
     def linear(
         self, features: Float32[ndarray, " features"]
@@ -293,12 +292,13 @@ class Detector:
             at: (crop, one)
             for at, crop, one in zip(prepared.rows, prepared.crops, tokens, strict=True)
         }
-        faces = tuple(
-            self._face(prepared, at, *own[at], cues, explain)
-            if at in own
-            else _result(box, face, Reason.FACE_TOO_SMALL)
-            for at, (box, _, face) in enumerate(prepared.faces)
-        )
+        with one_blas_thread():
+            faces = tuple(
+                self._face(prepared, at, *own[at], cues, explain)
+                if at in own
+                else _result(box, face, Reason.FACE_TOO_SMALL)
+                for at, (box, _, face) in enumerate(prepared.faces)
+            )
         decision, lead, reasons = combine(faces)
         verdict = None if lead is None else faces[lead].verdict
         calibration, file = self.parts.calibration, prepared.file

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from veridical.cues.protocol import Curve, Drawing, Examined, Map, Marked
+from veridical.explanation import Curve, Drawing, Map, Marked
 from veridical.present.cue_panels import SIDE, panel, shades
-from veridical.report import NotApplicable, Reading
+from veridical.report import Reading
 
 LINE = Curve(
     x=np.linspace(0.01, 0.5, 32),
@@ -23,13 +23,12 @@ DRAWINGS: tuple[Drawing, ...] = (
 )
 
 
-def examined(drawing: Drawing | None) -> Examined:
-    reading = Reading(cue="made", statistics=(), llr=None, plain="a.", technical="b.")
-    return Examined(answer=reading, drawing=drawing)
+def reading(drawing: Drawing | None) -> Reading:
+    return Reading(cue="made", statistics={}, llr=None, plain="a.", technical="b.", drawing=drawing)
 
 
 def drawn(drawing: Drawing) -> Image.Image:
-    found = panel(examined(drawing))
+    found = panel(reading(drawing))
     assert found is not None
     return found
 
@@ -50,9 +49,8 @@ def test_a_panel_means_the_same_without_colour(drawing: Drawing) -> None:
     assert np.abs(pixels.max(axis=2) - pixels.min(axis=2)).max() < 40
 
 
-def test_a_silent_cue_and_one_without_a_drawing_have_no_panel() -> None:
-    assert panel(examined(None)) is None
-    assert panel(Examined(answer=NotApplicable(cue="made", why="No."), drawing=LINE)) is None
+def test_a_cue_without_a_drawing_has_no_panel() -> None:
+    assert panel(reading(None)) is None
 
 
 def test_more_is_lighter_up_to_the_limit() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.present.made import VERDICT
 from veridical.infer.priors import posterior
-from veridical.present.figure import HUE
+from veridical.present.maps import HUE
 from veridical.present.waterfall import (
     Waterfall,
     amount,
@@ -28,7 +28,7 @@ shares = st.floats(1e-9, 1 - 1e-9)
 
 
 def reading(cue: str, llr: float | None) -> Reading:
-    return Reading(cue=cue, statistics=(), llr=llr, plain="seen.", technical="Seen.")
+    return Reading(cue=cue, statistics={}, llr=llr, plain="seen.", technical="Seen.")
 
 
 ANSWERS = (
@@ -56,7 +56,7 @@ def test_the_steps_add_up_to_the_odds_of_p_ai(p_ai: float, prior: float) -> None
 
 
 @given(shares, shares, shares)
-def test_the_networks_step_does_not_depend_on_what_was_presumed(
+def test_the_networks_step_does_not_depend_on_the_prior(
     p_ai: float, prior: float, other: float
 ) -> None:
     moved = min(max(posterior(p_ai, other, prior), 1e-12), 1 - 1e-12)
@@ -91,10 +91,10 @@ def test_the_words_have_every_step_in_both_units() -> None:
     words = in_words(waterfall(VERDICT, 0.01, 0.9, ANSWERS))
     for part in (
         "1 % are AI-generated: -20.0 dB (-6.6 bits).",
-        "What the network saw: +35.5 dB (+11.8 bits).",
-        "Grain, beside the verdict: -2.2 dB by itself, not added.",
-        "Fall of fine detail, beside the verdict: no weight.",
-        "Direction of light, beside the verdict: silent.",
+        "The network: +35.5 dB (+11.8 bits).",
+        "Grain, not part of P(ai): -2.2 dB by itself, not added.",
+        "Fall of fine detail, not part of P(ai): no weight.",
+        "Direction of light, not part of P(ai): not measured.",
         "Total: +15.6 dB, 36 to 1 for AI (+5.2 bits); 90 % credible interval +10.2 dB to +22.2 dB.",
     ):
         assert part in words
@@ -126,7 +126,7 @@ def test_bars_and_letters_stand_out_on_white_without_their_hue() -> None:
         assert 1.05 / (luminance(colour) + 0.05) > 4.5
 
 
-def test_which_side_a_step_is_on_says_whom_it_speaks_for_in_grey_too() -> None:
+def test_which_side_a_step_is_on_says_what_it_supports_in_grey_too() -> None:
     middle = 360  # px, of 720
     for p_ai, side in ((0.9, 1), (0.1, -1)):
         grey = np.asarray(draw(made(p_ai)).convert("L")).astype(int)

@@ -79,9 +79,9 @@ def examine(given: CueInput, cue: Cue, weights: Weights | None) -> Reading | Not
 
 def _worth(llr: float | None) -> str:
     if llr is None:
-        return "this is information only and moves no verdict"
+        return "information only"
     if abs(llr) < _FAINT:
-        return "this speaks neither way"
+        return "this supports neither answer"
     whom = "AI-generated faces" if llr > 0 else "real photographs"
     return f"its measurements together are {exp(abs(llr)):.1f} times as common among {whom}"
 

@@ -1,21 +1,20 @@
-"""What forensic cues saw, as small pictures: one panel per cue, with Pillow and nothing more.
+"""What forensic cues saw, as small pictures: one panel per cue.
 
 Lightness alone carries the meaning, so that a panel survives a black-and-white printer and any eye.
 """
 
-from functools import cache
 from itertools import pairwise
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from veridical.arrays import Float, ndarray
-from veridical.cues.protocol import Curve, Drawing, Examined, Map, Marked
+from veridical.arrays import Float, UInt8, ndarray
+from veridical.explanation import Curve, Drawing, Map, Marked
+from veridical.present.maps import GREY, INK, LINE, font
 from veridical.report import Reading
 
 SIDE = 300  # px, of the picture in a panel
 _HEAD, _FOOT, _EDGE = 34, 46, 14  # px, above, below and beside it
-_INK, _GREY, _LINE = (17, 24, 39), (107, 114, 128), (209, 213, 219)
 _GAP = 8  # px, between a picture and its insets
 TITLES = {
     "spectrum": "Fall of fine detail",
@@ -27,16 +26,15 @@ TITLES = {
 _FRACTIONS = {1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2"}
 
 
-def panel(examined: Examined) -> Image.Image | None:
-    """Draw what a cue saw; None where it was silent or has nothing to draw."""
-    if examined.drawing is None or not isinstance(examined.answer, Reading):
+def panel(reading: Reading) -> Image.Image | None:
+    """Draw what a cue saw; None where it has nothing to draw."""
+    if reading.drawing is None:
         return None
-    cue = examined.answer.cue
     canvas = Image.new("RGB", (SIDE + 2 * _EDGE, _HEAD + SIDE + _FOOT), "white")
     pen = ImageDraw.Draw(canvas)
-    pen.text((_EDGE, 8), TITLES.get(cue, cue), _INK, _font(17))
-    note = _draw(canvas, examined.drawing)
-    pen.text((_EDGE, _HEAD + SIDE + _FOOT - 8), note, _GREY, _font(13), "ls")
+    pen.text((_EDGE, 8), TITLES.get(reading.cue, reading.cue), INK, font(17))
+    note = _draw(canvas, reading.drawing)
+    pen.text((_EDGE, _HEAD + SIDE + _FOOT - 8), note, GREY, font(13), "ls")
     return canvas
 
 
@@ -47,6 +45,15 @@ def _draw(canvas: Image.Image, drawing: Drawing) -> str:
     if isinstance(drawing, Map):
         return _map(canvas, drawing)
     return _marked(canvas, drawing)
+
+
+def kind(drawing: Drawing) -> str:
+    """Say what a panel shows, for those who do not see it."""
+    if isinstance(drawing, Curve):
+        return f"a curve of {drawing.y_label} against {drawing.x_label}"
+    if isinstance(drawing, Map):
+        return f"a map in grey, lighter for more {drawing.unit}"
+    return "the face turned upright, with what was found marked in it"
 
 
 def _curve(canvas: Image.Image, curve: Curve) -> str:
@@ -63,19 +70,19 @@ def _curve(canvas: Image.Image, curve: Curve) -> str:
             _HEAD + 8 + (high - y) / room * (SIDE - 16),
         )
 
-    pen.rectangle((_EDGE, _HEAD, _EDGE + SIDE - 1, _HEAD + SIDE - 1), outline=_LINE)
+    pen.rectangle((_EDGE, _HEAD, _EDGE + SIDE - 1, _HEAD + SIDE - 1), outline=LINE)
     for mark in curve.marks:
         at = place(mark, low)[0]
         if first <= mark <= last:
             _dotted(pen, [(at, _HEAD + 1.0), (at, _HEAD + SIDE - 2.0)])
             label = _FRACTIONS.get(mark, f"{mark:g}")
-            pen.text((at - 4, _HEAD + 6), label, _GREY, _font(12), "ra")
+            pen.text((at - 4, _HEAD + 6), label, GREY, font(12), "ra")
     if curve.fit is not None:
-        _dotted(pen, [place(x, y) for x, y in zip(curve.x, curve.fit, strict=True)], _GREY, 2)
-    pen.line([place(x, y) for x, y in zip(curve.x, curve.y, strict=True)], _INK, 3)
-    pen.text((_EDGE, _HEAD + SIDE + 6), f"{first:.2g}", _GREY, _font(12))
-    pen.text((_EDGE + SIDE, _HEAD + SIDE + 6), f"{last:.2g}", _GREY, _font(12), "ra")
-    pen.text((_EDGE + SIDE / 2, _HEAD + SIDE + 6), curve.x_label, _GREY, _font(12), "ma")
+        _dotted(pen, [place(x, y) for x, y in zip(curve.x, curve.fit, strict=True)], GREY, 2)
+    pen.line([place(x, y) for x, y in zip(curve.x, curve.y, strict=True)], INK, 3)
+    pen.text((_EDGE, _HEAD + SIDE + 6), f"{first:.2g}", GREY, font(12))
+    pen.text((_EDGE + SIDE, _HEAD + SIDE + 6), f"{last:.2g}", GREY, font(12), "ra")
+    pen.text((_EDGE + SIDE / 2, _HEAD + SIDE + 6), curve.x_label, GREY, font(12), "ma")
     law = "" if curve.fit is None else "; dotted: power law"
     return f"{curve.y_label}, {low:.3g} to {high:.3g}{law}"
 
@@ -83,7 +90,7 @@ def _curve(canvas: Image.Image, curve: Curve) -> str:
 def _dotted(
     pen: ImageDraw.ImageDraw,
     points: list[tuple[float, float]],
-    colour: tuple[int, int, int] = _LINE,
+    colour: tuple[int, int, int] = LINE,
     width: int = 1,
 ) -> None:
     """Draw a line of dashes 4 px long through points."""
@@ -108,15 +115,15 @@ def _map(canvas: Image.Image, drawn: Map) -> str:
     bar = np.linspace(0, 255, SIDE // 3, dtype=np.uint8)[None].repeat(8, axis=0)
     at = _EDGE + SIDE // 3, _HEAD + SIDE + 8
     canvas.paste(Image.fromarray(bar).convert("RGB"), at)
-    pen.rectangle((at[0] - 1, at[1] - 1, at[0] + SIDE // 3, at[1] + 8), outline=_LINE)
-    pen.text((at[0] - 6, at[1] + 4), "0", _GREY, _font(12), "rm")
-    pen.text((at[0] + SIDE // 3 + 6, at[1] + 4), f"{limit:.2g}", _GREY, _font(12), "lm")
+    pen.rectangle((at[0] - 1, at[1] - 1, at[0] + SIDE // 3, at[1] + 8), outline=LINE)
+    pen.text((at[0] - 6, at[1] + 4), "0", GREY, font(12), "rm")
+    pen.text((at[0] + SIDE // 3 + 6, at[1] + 4), f"{limit:.2g}", GREY, font(12), "lm")
     return drawn.unit
 
 
 def shades(
     values: Float[ndarray, "rows columns"],
-) -> tuple[ndarray, float]:
+) -> tuple[UInt8[ndarray, "rows columns"], float]:
     """Return levels of grey, white for the limit and above, and that limit.
 
     The limit is the 99th percentile: one bright speck must not darken the rest.
@@ -161,11 +168,3 @@ def _arrow(pen: ImageDraw.ImageDraw, start: Float[ndarray, "2"], end: Float[ndar
     for colour, width in (("black", 6), ("white", 2)):
         pen.line((*start, *end), colour, width)
         pen.polygon(head, fill="white", outline="black")
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Return Pillow's own font: it is there on every system, and has ASCII only."""
-    font = ImageFont.load_default(size)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    return font

@@ -1,140 +1,267 @@
-"""A page as one HTML file that needs nothing else: no script, no font, no address.
+"""The page of one photo as one HTML file that needs nothing else, and the card for notebooks.
 
-Whatever comes from a file is text here, never markup: every string is escaped, once, where it is
-put into a tag. A policy in the head forbids the rest, should a mistake ever let something through.
+No script, no font, no address. Whatever comes from a file is text here, never markup: the templates
+escape every string, and write control characters as escapes, where it is put into the page. A
+policy in the head forbids the rest.
 """
 
-import io
-from base64 import b64encode
 from collections.abc import Iterator
-from html import escape
+from dataclasses import dataclass
+from functools import cache
+from pathlib import PurePath
 
-from PIL import Image
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from veridical.present.blocks import Block, Facts, Figure, Gallery, Heading, Items, Page, Words
-from veridical.present.figure import HUE, INK, LINE
+from veridical.io.decode import Photo
+from veridical.present import pictures, words
+from veridical.present.maps import (
+    GREY,
+    HUE,
+    INK,
+    LINE,
+    comparison_in_words,
+    method_in_words,
+    places_in_words,
+    score_in_words,
+    shown,
+)
+from veridical.present.numbers import percent, share, span
+from veridical.present.pictures import Picture
+from veridical.present.words import WORD, printable, sentence
+from veridical.report import FaceResult, Failure, Report, Verdict
 
-_QUALITY = 88  # of photographs, on libjpeg's scale, colours at full resolution
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+MOST_FACES = 8  # that get pictures; of the others the page has the numbers only
 
-
-def html(page: Page) -> str:
-    """Return the page as HTML; encode it as UTF-8."""
-    return "\n".join(_lines(page)) + "\n"
-
-
-def _lines(page: Page) -> Iterator[str]:
-    yield "<!doctype html>"
-    yield '<html lang="en">'
-    yield "<head>"
-    yield '<meta charset="utf-8">'
-    yield f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-    yield '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    yield '<meta name="color-scheme" content="light">'
-    yield f"<title>{escape(page.title)}</title>"
-    yield f"<style>{_STYLE}</style>"
-    yield "</head>"
-    yield "<body>"
-    yield "<main>"
-    inside = False
-    for block in page.blocks:
-        if isinstance(block, Heading) and block.level == 2:
-            if inside:
-                yield "</section>"
-            inside = True
-            yield "<section>"
-        yield from _block(block)
-    if inside:
-        yield "</section>"
-    yield "</main>"
-    yield "</body>"
-    yield "</html>"
+Rows = tuple[tuple[str, str], ...]
 
 
-def _block(block: Block) -> Iterator[str]:
-    if isinstance(block, Heading):
-        yield f"<h{block.level}>{escape(block.text)}</h{block.level}>"
-    elif isinstance(block, Words):
-        kind = f"{block.role} {block.decision.value}" if block.decision else block.role
-        yield f'<p class="{kind}">{escape(block.text)}</p>'
-    elif isinstance(block, Facts):
-        yield "<dl>"
-        for label, text in block.rows:
-            yield f"<div><dt>{escape(label)}</dt><dd>{escape(text)}</dd></div>"
-        yield "</dl>"
-    elif isinstance(block, Items):
-        yield "<ul>"
-        yield from (f"<li>{escape(item)}</li>" for item in block.items)
-        yield "</ul>"
-    elif isinstance(block, Gallery):
-        yield '<div class="gallery">'
-        for figure in block.figures:
-            yield from _figure(figure)
-        yield "</div>"
-    else:
-        yield from _figure(block)
+def page(report: Report, photo: Photo, *, title: str) -> str:
+    """Return the page of a picture that was read; encode it as UTF-8.
 
-
-def _figure(figure: Figure) -> Iterator[str]:
-    width, height = figure.image.size
-    yield f'<figure style="max-width:{figure.width}px">'
-    yield (
-        f'<img src="{_address(figure)}" width="{width}" height="{height}" '
-        f'alt="{escape(figure.says)}">'
+    Args:
+        report: On the picture.
+        photo: The same, decoded.
+        title: What the page calls it, such as the name of the file.
+    """
+    views = [_view(at, report, photo) for at in range(len(report.faces))]
+    lead = report.lead
+    return _render(
+        "page",
+        title=title,
+        report=report,
+        answer=WORD[report.decision],
+        photo=pictures.of_photo(report, photo),
+        map=pictures.of_map(lead, photo, _called(report, report.lead_index)) if lead else None,
+        why=_why(report, lead),
+        next=words.next_step(report.decision, report.reasons),
+        lead=lead,
+        views=views,
+        processing=tuple(_processing(report, title)),
+        limits=words.LIMITS,
     )
-    if figure.caption:
-        detail = f"<small>{escape(figure.detail)}</small>" if figure.detail else ""
-        yield f"<figcaption>{escape(figure.caption)}{detail}</figcaption>"
-    yield "</figure>"
 
 
-def _address(figure: Figure) -> str:
-    """Return the picture itself in the place of an address."""
-    into = io.BytesIO()
-    if figure.photo:
-        figure.image.save(into, format="JPEG", quality=_QUALITY, subsampling=0)
-    else:
-        # Nothing but our own few colours: a palette holds them, exactly or nearly so.
-        figure.image.quantize(128, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(
-            into, format="PNG"
+def failure_page(failure: Failure, *, version: str, model: str, photo: Photo | None = None) -> str:
+    """Return the page of a picture that could not be judged.
+
+    Args:
+        failure: Why.
+        version: Of this program.
+        model: First 12 hex digits of the SHA-256 of the model's card.
+        photo: The picture, if it could be decoded.
+    """
+    # The name alone: a page may be passed on, and folders are private.
+    path = failure.path or ""
+    error = failure.error.removeprefix(f"{path}: ")
+    return _render(
+        "failure",
+        title=PurePath(path).name or path or "a picture without a file name",
+        answer="NOT JUDGED",
+        error=f"{error[:1].upper()}{error[1:]}",
+        hint=failure.hint,
+        photo=pictures.bare(photo) if photo else None,
+        processing=(("Model", model), ("Version", f"veridical {version}")),
+        limits=words.LIMITS,
+    )
+
+
+def card(report: Report) -> str:
+    """Return a small piece of HTML for notebooks, complete in itself."""
+    told = words.why(report.decision, report.reasons, report.promise(report.decision))
+    path = report.path or ""
+    return _render(
+        "card",
+        name=PurePath(path).name or path,
+        report=report,
+        answer=WORD[report.decision],
+        why=told,
+        next=words.next_step(report.decision, report.reasons),
+    )
+
+
+# --- what the page says ------------------------------------------------------------------------
+
+
+def _why(report: Report, lead: FaceResult | None) -> tuple[str, ...]:
+    """Return three sentences: the reason, the number, the map; fewer where there is no number."""
+    told = [words.why(report.decision, report.reasons, report.promise(report.decision))]
+    if lead and lead.verdict:
+        what = _called(report, report.lead_index)
+        told.append(sentence(words.in_chances(lead.verdict, report.prior, what)))
+    explanation = lead.explanation if lead else None
+    if explanation:
+        tested = explanation.faithfulness
+        told.append(
+            f"In the map, {places_in_words(explanation.patches)}"
+            if shown(tested)
+            else comparison_in_words(tested)
         )
-    kind = "jpeg" if figure.photo else "png"
-    return f"data:image/{kind};base64,{b64encode(into.getvalue()).decode()}"
+    return tuple(told)
+
+
+def _called(report: Report, at: int | None) -> str:
+    return "this face" if len(report.faces) == 1 or at is None else f"face {at + 1}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _View:
+    """What the page shows of one face, for experts.
+
+    Attributes:
+        heading: Number of the face, and its answer.
+        verdict: None for a face that was not judged.
+        why: In a sentence or two.
+        map: Its map, where the page does not begin with it.
+        maps: Further maps.
+        about_maps: Sentences on the maps.
+        numbers: Labels and values.
+        waterfall: How P(ai) adds up.
+        cues: Panels of forensic cues.
+        cue_lines: What there is to say of cues without a panel.
+    """
+
+    heading: str
+    verdict: Verdict | None
+    why: str
+    map: Picture | None
+    maps: tuple[Picture, ...]
+    about_maps: tuple[str, ...]
+    numbers: Rows
+    waterfall: Picture | None
+    cues: tuple[Picture, ...]
+    cue_lines: tuple[str, ...]
+
+
+def _view(at: int, report: Report, photo: Photo) -> _View:
+    face, drawn, first = report.faces[at], at < MOST_FACES, at == report.lead_index
+    panels, lines = pictures.of_cues(face.readings or ()) if drawn else ([], [])
+    answer = WORD[face.decision] if face.verdict else "not judged"
+    return _View(
+        heading=f"Face {at + 1}: {answer}",
+        verdict=face.verdict,
+        why=words.why(face.decision, face.reasons, report.promise(face.decision)),
+        map=pictures.of_map(face, photo, f"face {at + 1}") if drawn and not first else None,
+        maps=tuple(pictures.of_other_maps(face, photo)) if drawn else (),
+        about_maps=tuple(_about_maps(face)),
+        numbers=tuple(_numbers(face, report)),
+        waterfall=pictures.of_waterfall(face, report) if drawn else None,
+        cues=tuple(panels),
+        cue_lines=tuple(lines),
+    )
+
+
+def _about_maps(face: FaceResult) -> Iterator[str]:
+    explanation = face.explanation
+    if explanation is None:
+        return
+    yield comparison_in_words(explanation.faithfulness)
+    if shown(explanation.faithfulness) and explanation.method == "surrogate":
+        yield (
+            "The map estimates how the answer would move if a place were covered. Its values do "
+            "not add up to the answer: most places can support one side, and the whole face the "
+            "other."
+        )
+    out = pictures.withheld(explanation.maps)
+    if out:
+        yield f"Withheld, because they are no better than random maps: {', '.join(out)}."
+
+
+def _numbers(face: FaceResult, report: Report) -> Iterator[tuple[str, str]]:
+    verdict, box = face.verdict, face.box
+    if verdict:
+        interval = f"{percent(report.level)} credible interval {span(verdict.interval)}"
+        yield "P(ai)", f"{share(verdict.p_ai)}, {interval}"
+        if face is report.lead and report.at_prior:
+            at = report.at_prior
+            yield f"At {percent(at.prior)}", words.at_share(at)
+            yield "Evidence", words.weight(at)
+    yield "Reasons", " ".join(map(sentence, words.because(face.reasons, report)))
+    if verdict:
+        told = sentence(words.in_words(verdict, face.reasons))
+        yield "Uncertainty", f"{told} {words.no_suspicion(verdict)}".rstrip()
+        copies = "none: they are tried only before a face is called AI-generated"
+        if verdict.stability:
+            copies = words.of_copies(verdict.stability, face.reasons)
+        yield "Copies", sentence(copies)
+        yield "Distance", sentence(words.distance(verdict))
+    if face.explanation:
+        yield "Map", score_in_words(face.explanation.faithfulness)
+        yield "Logit", method_in_words(face.explanation)
+    place = f"{box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
+    yield "Face", f"{place}; face detector's confidence {face.confidence:.2f}"
+
+
+def _processing(report: Report, title: str) -> Iterator[tuple[str, str]]:
+    yield "File", title
+    yield "Picture", f"{report.width} x {report.height} px"
+    yield "SHA-256", report.sha256
+    yield "Processing", "; ".join(report.steps) or "none"
+    yield "Model", report.model
+    yield "Version", f"veridical {report.version}"
+    yield (
+        "Coverage",
+        "the prediction sets are promised to hold the truth for "
+        f"{percent(report.coverage_of_reals)} of the real pictures and for "
+        f"{percent(report.coverage_of_ai)} of the AI-generated ones",
+    )
+
+
+# --- templates ---------------------------------------------------------------------------------
+
+
+def _render(template: str, /, **values: object) -> str:
+    return _environment().get_template(f"{template}.html.j2").render(values)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("veridical.present"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "hue": {decision.value: _css(colour) for decision, colour in HUE.items()},
+        "ink": _css(INK),
+        "grey": _css(GREY),
+        "line": _css(LINE),
+        "share": share,
+        "span": span,
+        "percent": percent,
+        "assumption": words.assumption,
+    }
+    return environment
+
+
+def _printable(value: object) -> object:
+    """Make every string of a page printable; what is markup already was made from such strings."""
+    if isinstance(value, str) and not hasattr(value, "__html__"):
+        return printable(value)
+    return value
 
 
 def _css(rgb: tuple[int, int, int]) -> str:
     return "#{:02x}{:02x}{:02x}".format(*rgb)
-
-
-_STYLE = f"""
-:root {{ color-scheme: light; }}
-* {{ box-sizing: border-box; }}
-body {{ margin: 0; background: #fff; color: {_css(INK)};
-  font: 1rem/1.5 system-ui, sans-serif; -webkit-text-size-adjust: 100%; }}
-main {{ max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }}
-h1 {{ font-size: 1.25rem; line-height: 1.3; margin: 0 0 .5rem; font-weight: 600; }}
-h2 {{ font-size: 1.375rem; line-height: 1.3; margin: 0 0 .5rem; }}
-h3 {{ font-size: 1.125rem; line-height: 1.3; margin: 2rem 0 .5rem; }}
-p, ul, dl {{ margin: .5rem 0 1rem; max-width: 44rem; }}
-section {{ border-top: 1px solid {_css(LINE)}; margin-top: 2rem; padding-top: 1.5rem; }}
-.answer {{ font-size: 2rem; line-height: 1.2; font-weight: 700; margin: 0; }}
-{" ".join(f".answer.{decision.value} {{ color: {_css(hue)}; }}" for decision, hue in HUE.items())}
-.lead {{ font-size: 1.125rem; }}
-figcaption small {{ display: block; margin-top: .25rem; font-size: .8125rem; color: #4b5563; }}
-figure {{ margin: 1rem 0; }}
-img {{ display: block; max-width: 100%; height: auto; }}
-figcaption {{ font-size: .9375rem; margin-top: .375rem; }}
-.gallery {{ display: grid; gap: 1rem 1.5rem;
-  grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); }}
-.gallery figure {{ margin: .5rem 0; }}
-ul {{ padding-left: 1.25rem; }}
-li {{ margin: .375rem 0; }}
-dl > div {{ display: grid; grid-template-columns: 6.5rem 1fr; gap: 0 1rem; padding: .375rem 0;
-  border-bottom: 1px solid {_css(LINE)}; }}
-dt {{ color: #4b5563; }}
-dd {{ margin: 0; }}
-@media (max-width: 30rem) {{ dl > div {{ grid-template-columns: 1fr; }} }}
-@media print {{ main {{ max-width: none; padding: 0; }}
-  figure, dl > div, li {{ break-inside: avoid; }} h2, h3 {{ break-after: avoid; }}
-  img {{ max-height: 14cm; width: auto; }} }}
-"""

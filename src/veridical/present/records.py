@@ -1,214 +1,221 @@
-"""Answers as JSON: one object per picture, of a published shape, at full precision.
+"""The JSON Schema of the output, generated from the types of `report.py` and their docstrings.
 
-The shape is `report.schema.json`, beside this file. Rounding is for people (`terminal`).
+`Report.to_dict` writes every field of a dataclass under its own name; `schema` says the same to
+other programs, and `tables` to people (docs/json.md).
 """
 
-import json
-import math
-import os
-from collections.abc import Mapping, Sequence
-from importlib.resources import files
-from typing import Any, TypeAlias
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, fields, is_dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from veridical.infer.priors import AtPrior, PredictiveValues
-from veridical.report import (
-    Box,
-    Decision,
-    FaceResult,
-    Failure,
-    NotApplicable,
-    Reading,
-    Report,
-    Stability,
-)
+from veridical.arrays import ndarray
+from veridical.report import FAILURE, REPORT, Failure, Report
 
-Answers: TypeAlias = Sequence[Sequence[Reading | NotApplicable] | None]
-"""What forensic cues said of each face of a report; None for one that they were not asked about."""
+Kind = type[Any]
+Schema = dict[str, Any]
 
-REPORT = "veridical.report/1"
-FAILURE = "veridical.failure/1"
+_TOP: dict[Kind, str] = {Report: REPORT, Failure: FAILURE}
+_PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+_SHARE: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+# By the name of a field: a name means the same in every type. All other numbers of type float may
+# be null, because JSON cannot write one that is not finite.
+_KNOWN: dict[str, Schema] = {
+    **dict.fromkeys(("p_ai", "interval", "confidence", "value", "low", "high"), _PROBABILITY),
+    **dict.fromkeys(("ppv", "ppv_interval", "npv", "npv_interval"), _PROBABILITY),
+    **dict.fromkeys(("coverage", "coverage_of_reals", "coverage_of_ai", "level", "prior"), _SHARE),
+    "statistics": {"type": "number"},
+    "llr": {"type": "number"},
+    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "model": {"type": "string", "pattern": "^[0-9a-f]{12}$"},
+}
+_NUMBER: Schema = {"type": ["number", "null"]}
+_PATH_BYTES: Schema = {
+    "type": "string",
+    "pattern": "^([0-9a-f]{2})+$",
+    "description": (
+        "Only there if the path is not Unicode: its bytes, in hexadecimal. `path` then holds "
+        "backslash escapes."
+    ),
+}
 
 
-def record(
-    outcome: Report | Failure,
-    at: AtPrior | None = None,
-    values: PredictiveValues | None = None,
-    cues: Answers | None = None,
-) -> dict[str, object]:
-    """Return the outcome as plain values that `schema` accepts.
+def schema() -> Schema:
+    """Return the JSON Schema (draft 2020-12) of a line of `inspect --json`."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:veridical:report:2",
+        "title": "Veridical's answer about one picture",
+        "description": "A Report, or a Failure where the picture could not be judged.",
+        "oneOf": [_ref(kind) for kind in _TOP],
+        "$defs": {kind.__name__: _definition(kind) for kind in _kinds()},
+    }
 
-    Args:
-        outcome: The answer, or why there is none.
-        at: What it says at another share of AI-generated pictures, if that was asked.
-        values: What the model's decisions are worth at that share, if that is known.
-        cues: What forensic cues said of its faces, if they were asked.
 
-    `path` is always valid Unicode, for readers stricter than Python's: what was not is written as
-    backslash escapes, and `path_bytes` then holds the name itself (see `path_of`).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What docs/json.md says of one type.
+
+    Attributes:
+        title: Name of the type.
+        description: What it is.
+        rows: Of each field its name, its type in words, and its meaning.
     """
-    if isinstance(outcome, Failure):
-        bug = {} if outcome.bug is None else {"bug": _unicode(outcome.bug)}
-        return {
-            "schema": FAILURE,
-            **_path(outcome.path),
-            "error": _unicode(outcome.error),
-            "hint": _unicode(outcome.hint),
-            **bug,
+
+    title: str
+    description: str
+    rows: tuple[tuple[str, str, str], ...]
+
+
+def tables() -> tuple[Table, ...]:
+    """Return a table of every type: Report and Failure, then their parts in order of use."""
+    definitions = ((kind, _definition(kind)) for kind in _kinds())
+    return tuple(
+        Table(
+            title=kind.__name__,
+            description=entry["description"],
+            rows=tuple(
+                (name, _in_words(each), each.get("description", ""))
+                for name, each in entry["properties"].items()
+            ),
+        )
+        for kind, entry in definitions
+        if "properties" in entry
+    )
+
+
+# --- types -------------------------------------------------------------------------------------
+
+
+def _kinds() -> Iterator[Kind]:
+    """Return the dataclasses and word lists of the output, each before what it is made of."""
+    waiting, seen = list(_TOP), set(_TOP)
+    while waiting:
+        yield (kind := waiting.pop(0))
+        if is_dataclass(kind):
+            for hint in _hints(kind).values():
+                new = [one for one in _named(hint) if one not in seen]
+                waiting += new
+                seen |= set(new)
+
+
+def _named(hint: Any) -> list[Kind]:
+    if isinstance(hint, type) and (is_dataclass(hint) or issubclass(hint, Enum)):
+        return [hint]
+    return [kind for part in get_args(hint) for kind in _named(part)]
+
+
+def _hints(kind: Kind) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in _written(kind)}
+
+
+def _written(kind: Kind) -> list[Field[Any]]:
+    return [field for field in fields(kind) if field.metadata.get("json", True)]
+
+
+def _definition(kind: Kind) -> Schema:
+    text, meanings = _documented(kind)
+    if issubclass(kind, Enum):
+        return {"description": text, "enum": [word.value for word in kind]}
+    properties: Schema = {}
+    if kind in _TOP:
+        properties["schema"] = {
+            "const": _TOP[kind],
+            "description": "Name and version of this shape.",
         }
+    for name, hint in _hints(kind).items():
+        properties[name] = {**_type(hint, name), "description": meanings[name]}
+    needed = list(properties)
+    if kind in _TOP:
+        properties["path_bytes"] = _PATH_BYTES
     return {
-        "schema": REPORT,
-        **_path(outcome.path),
-        "sha256": outcome.sha256,
-        "decision": outcome.decision.value,
-        "p_ai": None if outcome.p_ai is None else float(outcome.p_ai),
-        "interval": None if outcome.interval is None else [float(p) for p in outcome.interval],
-        "reasons": [reason.value for reason in outcome.reasons],
-        "coverage": float(outcome.coverage),
-        # Of which class a decision is a mistake about: `ai` about a real picture.
-        "coverage_of_reals": float(outcome.promise(Decision.AI)),
-        "coverage_of_ai": float(outcome.promise(Decision.REAL)),
-        "level": float(outcome.level),
-        "prior": float(outcome.prior),
-        "at_prior": None if at is None else at_prior_record(at, values),
-        "faces": [face_record(face) for face in outcome.faces]
-        if cues is None
-        else [
-            {**face_record(face), "cues": answers and [cue_record(answer) for answer in answers]}
-            for face, answers in zip(outcome.faces, cues, strict=True)
-        ],
-        "width": outcome.width,
-        "height": outcome.height,
-        "steps": [_unicode(step) for step in outcome.steps],
-        "model": outcome.model,
-        "version": outcome.version,
+        "description": text,
+        "type": "object",
+        "additionalProperties": False,
+        "required": needed,
+        "properties": properties,
     }
 
 
-def at_prior_record(at: AtPrior, values: PredictiveValues | None) -> dict[str, object]:
-    """Return as plain values what an answer says at another share of AI-generated pictures."""
-    return {
-        "prior": float(at.prior),
-        "p_ai": float(at.p_ai),
-        "interval": [float(p) for p in at.interval],
-        "evidence": finite(at.evidence),
-        "evidence_interval": [finite(end) for end in at.evidence_interval],
-        "predictive": None
-        if values is None
-        else {
-            "split": values.split,
-            "ppv": None if values.ppv is None else float(values.ppv),
-            "ppv_interval": [float(end) for end in values.ppv_interval],
-            "npv": None if values.npv is None else float(values.npv),
-            "npv_interval": [float(end) for end in values.npv_interval],
-        },
-    }
+def _type(hint: Any, name: str) -> Schema:
+    """Return the schema of a type hint; see `encode.plain` for what becomes of the values."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return _either([_type(part, name) for part in args])
+    if origin is tuple or hint == tuple[()]:
+        if args[1:] == (Ellipsis,):
+            return {"type": "array", "items": _type(args[0], name)}
+        every = {"items": _type(args[0], name)} if args else {}
+        return {"type": "array", **every, "minItems": len(args), "maxItems": len(args)}
+    if origin is Literal:
+        return {"enum": list(args)}
+    if origin is Mapping:
+        return {"type": "object", "additionalProperties": _type(args[1], name)}
+    if getattr(hint, "array_type", hint) is ndarray:  # every array that is written is a grid
+        return {"type": "array", "items": {"type": "array", "items": _NUMBER}}
+    if hint is float:
+        return _KNOWN.get(name, _NUMBER)
+    if hint is str:
+        return _KNOWN.get(name, {"type": "string"})
+    if hint is int:
+        return {"type": "integer", "minimum": 0}
+    if hint is NoneType:
+        return {"type": "null"}
+    return _ref(hint)
 
 
-def face_record(face: FaceResult) -> dict[str, object]:
-    """Return one face as plain values; the belief is null where there was nothing to judge."""
-    verdict = face.verdict
-    return {
-        "box": box_record(face.box),
-        "landmarks": [[float(x), float(y)] for x, y in face.landmarks],
-        "detection": float(face.confidence),
-        "decision": face.decision.value,
-        "p_ai": None if verdict is None else float(verdict.p_ai),
-        "interval": None if verdict is None else [float(p) for p in verdict.interval],
-        "std": None if verdict is None else finite(verdict.std),
-        "total": None if verdict is None else finite(verdict.total),
-        "aleatoric": None if verdict is None else finite(verdict.aleatoric),
-        "epistemic": None if verdict is None else finite(verdict.epistemic),
-        "distance": None if verdict is None else finite(verdict.distance),
-        "reasons": [reason.value for reason in face.reasons],
-        "stability": None if verdict is None else stability_record(verdict.stability),
-    }
+def _either(parts: list[Schema]) -> Schema:
+    """Return a union; null is written into a plain type where that is possible."""
+    others = [part for part in parts if part != {"type": "null"}]
+    if len(others) == 1 and len(parts) == 2 and isinstance(others[0].get("type"), str):
+        return {**others[0], "type": [others[0]["type"], "null"]}
+    return {"anyOf": parts}
 
 
-def stability_record(stability: Stability | None) -> dict[str, object] | None:
-    """Return what the copies of a face got as plain values; None where there were none."""
-    if stability is None:
-        return None
-    copies = zip(stability.copies, stability.p_ai, strict=True)
-    return {
-        "copies": [{"name": name, "p_ai": float(p)} for name, p in copies],
-        "low": float(stability.low),
-        "high": float(stability.high),
-    }
+def _ref(kind: Kind) -> Schema:
+    return {"$ref": f"#/$defs/{kind.__name__}"}
 
 
-def cue_record(answer: Reading | NotApplicable) -> dict[str, object]:
-    """Return what a forensic cue said of one face as plain values; see `silent` first."""
-    if isinstance(answer, NotApplicable):
-        return {"cue": answer.cue, "silent": answer.why}
-    return {
-        "cue": answer.cue,
-        "silent": None,
-        "statistics": {name: float(value) for name, value in answer.statistics},
-        "llr": None if answer.llr is None else float(answer.llr),
-        "plain": answer.plain,
-        "technical": answer.technical,
-    }
+# --- words -------------------------------------------------------------------------------------
 
 
-def box_record(box: Box) -> dict[str, float]:
-    """Return a box as plain values, px."""
-    return {
-        "left": float(box.left),
-        "top": float(box.top),
-        "width": float(box.width),
-        "height": float(box.height),
-    }
+def _documented(kind: Kind) -> tuple[str, dict[str, str]]:
+    """Return a class's description and, from its `Attributes:`, that of every field."""
+    text, _, attributes = (kind.__doc__ or "").partition("Attributes:")
+    entries = re.split(r"\n {8}(?=\w+: )", attributes.rstrip())[1:]
+    meanings = dict(entry.split(": ", 1) for entry in entries)
+    return _joined(text), {name: _joined(meaning) for name, meaning in meanings.items()}
 
 
-def finite(number: float) -> float | None:
-    """Return the number, or None for NaN and infinities: JSON has no word for them."""
-    return float(number) if math.isfinite(number) else None
+def _joined(text: str) -> str:
+    return re.sub(r"\s+", " ", text).strip()
 
 
-def line(
-    outcome: Report | Failure,
-    at: AtPrior | None = None,
-    values: PredictiveValues | None = None,
-    cues: Answers | None = None,
-) -> str:
-    """Return the outcome as one line of JSON, without its line break; see `record`.
-
-    The line is ASCII: it survives every encoding, and no file name can break it in two or send
-    control characters to a terminal.
-
-    Raises:
-        ValueError: If a place in the picture is not a finite number.
-    """
-    return json.dumps(record(outcome, at, values, cues), allow_nan=False)
+def _in_words(entry: Schema) -> str:
+    """Return a schema's type in words."""
+    if "const" in entry:
+        return f'"{entry["const"]}"'
+    if "$ref" in entry:
+        return str(entry["$ref"]).rsplit("/", 1)[1]
+    if "enum" in entry:
+        return " or ".join(f'"{word}"' for word in entry["enum"])
+    if "anyOf" in entry:
+        return " or ".join(map(_in_words, entry["anyOf"]))
+    kinds = entry["type"] if isinstance(entry["type"], list) else [entry["type"]]
+    return " or ".join(_kind_in_words(kind, entry) for kind in kinds)
 
 
-def path_of(entry: Mapping[str, Any]) -> str | None:
-    """Return the path that a record was made for, to the byte; None if there was none."""
-    if "path_bytes" in entry:
-        return os.fsdecode(bytes.fromhex(entry["path_bytes"]))
-    path: str | None = entry["path"]
-    return path
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of every record."""
-    text = files("veridical.present").joinpath("report.schema.json").read_text(encoding="utf-8")
-    loaded: dict[str, Any] = json.loads(text)
-    return loaded
-
-
-def _path(path: str | None) -> dict[str, object]:
-    if path is None:
-        return {"path": None}
-    readable = _unicode(path)
-    if readable == path:
-        return {"path": path}
-    try:
-        return {"path": readable, "path_bytes": os.fsencode(path).hex()}
-    except UnicodeEncodeError:  # no file of this system can have that name
-        return {"path": readable}
-
-
-def _unicode(text: str) -> str:
-    """Escape what is no Unicode: lone surrogates, which stand for undecodable bytes of a name."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+def _kind_in_words(kind: str, entry: Schema) -> str:
+    if kind == "array":
+        if entry.get("maxItems") == 0:
+            return "empty list"
+        count = f" of {entry['minItems']}" if "minItems" in entry else ""
+        return f"list{count}: {_in_words(entry['items'])}"
+    if kind == "number" and "maximum" in entry:
+        return "number in [0, 1]"
+    if kind == "number" and "exclusiveMaximum" in entry:
+        return "number in (0, 1)"
+    return kind

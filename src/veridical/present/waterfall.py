@@ -1,11 +1,10 @@
-"""How a probability comes about, as a waterfall: what was presumed, the evidence, the total.
+"""How a probability comes about, as a waterfall: the prior, the evidence, the total.
 
-In odds, evidence multiplies; in their logarithm it adds up. The unit is the deciban, ten times the
-decimal logarithm of the odds (Good, "Probability and the Weighing of Evidence", 1950, chapter 6):
-10 decibans are odds of 10 to 1, and 3 are about 2 to 1. They are written as dB.
+Log odds add up. The unit is the deciban, ten times the decimal logarithm of the odds (Good,
+"Probability and the Weighing of Evidence", 1950, chapter 6): 10 decibans are odds of 10 to 1, and 3
+are about 2 to 1. They are written as dB.
 
-Only what went into P(ai) moves the total. Forensic cues are not fused with the network: they stand
-beside the sum as hatched steps, which the next step does not build on.
+Forensic cues are not part of P(ai): they are hatched steps beside the sum, and do not move it.
 """
 
 from collections.abc import Sequence
@@ -16,8 +15,8 @@ from PIL import Image, ImageDraw
 
 from veridical.infer.priors import EVEN, evidence
 from veridical.present.cue_panels import TITLES
-from veridical.present.figure import GREY, HUE, INK, LINE, font
-from veridical.present.terminal import percent
+from veridical.present.maps import GREY, HUE, INK, LINE, font
+from veridical.present.numbers import percent
 from veridical.report import Decision, NotApplicable, Reading, Verdict
 
 DECIBANS = 10 / log(10)  # in one nat
@@ -34,7 +33,7 @@ class Step:
     Attributes:
         label: What it is.
         start: Where it begins, dB.
-        size: How far it goes, dB; positive speaks for `ai`. Infinite where P(ai) is 0 or 1.
+        size: How far it goes, dB; positive supports `ai`. Infinite where P(ai) is 0 or 1.
         counts: Whether the next step begins where this one ends.
         says: Its size in words.
     """
@@ -48,11 +47,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
-    """The steps from what was presumed to P(ai).
+    """The steps from the prior to P(ai).
 
     Attributes:
-        prior: What was presumed before the picture was looked at; begins at 0.
-        evidence: What was found, in order.
+        prior: Log odds of the assumed share of AI-generated pictures; begins at 0.
+        evidence: Log-likelihood ratios: of the network, then of the cues.
         total: The sum of all that counts; begins at 0.
         interval: The ends of the credible interval of P(ai), dB, low then high.
         level: Mass of that interval.
@@ -71,48 +70,46 @@ class Waterfall:
 
 
 def waterfall(
-    verdict: Verdict, prior: float, level: float, answers: Sequence[Reading | NotApplicable] = ()
+    verdict: Verdict, prior: float, level: float, readings: Sequence[Reading | NotApplicable] = ()
 ) -> Waterfall:
     """Take a verdict's P(ai) apart into steps.
 
     Args:
         verdict: On one face.
-        prior: Share of AI-generated pictures that its P(ai) presumes.
+        prior: Share of AI-generated pictures that its P(ai) assumes.
         level: Mass of its credible interval.
-        answers: What the forensic cues said about the face; none of it moves the total.
+        readings: What the forensic cues said about the face; none of it moves the total.
     """
     before = decibans(prior)
     network = evidence(verdict.p_ai, prior) * DECIBANS
     after = before + network
-    presumed = Step(
-        label=f"Before looking: {percent(prior)} are AI-generated",
+    assumed = Step(
+        label=f"Prior: {percent(prior)} are AI-generated",
         start=0.0,
         size=before,
         counts=True,
         says=amount(before),
     )
-    seen = Step(
-        label="What the network saw", start=before, size=network, counts=True, says=amount(network)
-    )
+    seen = Step(label="The network", start=before, size=network, counts=True, says=amount(network))
     total = Step(
         label="Total", start=0.0, size=after, counts=True, says=f"{amount(after)}, {odds(after)}"
     )
     low, high = (decibans(end) for end in verdict.interval)
     return Waterfall(
-        prior=presumed,
-        evidence=(seen, *(_beside(answer, after) for answer in answers)),
+        prior=assumed,
+        evidence=(seen, *(_beside(reading, after) for reading in readings)),
         total=total,
         interval=(low, high),
         level=level,
     )
 
 
-def _beside(answer: Reading | NotApplicable, at: float) -> Step:
-    own, says = 0.0, "silent"
-    if isinstance(answer, Reading):
-        own = 0.0 if answer.llr is None else answer.llr * DECIBANS
-        says = "no weight" if answer.llr is None else f"{amount(own)} by itself, not added"
-    label = TITLES.get(answer.cue, answer.cue)
+def _beside(reading: Reading | NotApplicable, at: float) -> Step:
+    own, says = 0.0, "not measured"
+    if isinstance(reading, Reading):
+        own = 0.0 if reading.llr is None else reading.llr * DECIBANS
+        says = "no weight" if reading.llr is None else f"{amount(own)} by itself, not added"
+    label = TITLES.get(reading.cue, reading.cue)
     return Step(label=label, start=at, size=own, counts=False, says=says)
 
 
@@ -122,14 +119,14 @@ def decibans(p: float) -> float:
 
 
 def amount(size: float) -> str:
-    """Return decibans for people."""
+    """Return decibans as text."""
     if abs(size) > _MOST:
         return f"more than {_MOST:+.0f} dB" if size > 0 else f"less than {-_MOST:.0f} dB"
     return f"{size:+.1f} dB" if abs(size) >= 0.05 else "0.0 dB"
 
 
 def odds(size: float) -> str:
-    """Return decibans as odds, for people."""
+    """Return decibans as odds."""
     if abs(size) < 0.05:
         return "even odds"
     whom = "AI" if size > 0 else "real"
@@ -140,13 +137,13 @@ def odds(size: float) -> str:
 
 
 def in_words(made: Waterfall) -> str:
-    """Say all that the picture of a waterfall shows."""
+    """Say all that the picture shows."""
     told = []
     for step in made.counted:
         told.append(f"{step.label}: {step.says}{_in_bits(step.size)}.")
     for step in made.evidence:
         if not step.counts:
-            told.append(f"{step.label}, beside the verdict: {step.says}.")
+            told.append(f"{step.label}, not part of P(ai): {step.says}.")
     low, high = made.interval
     told.append(
         f"{made.total.label}: {made.total.says}{_in_bits(made.total.size)}; "
@@ -168,11 +165,11 @@ def _in_bits(size: float) -> str:
 def draw(made: Waterfall, *, width: int = 720, size: int = 27) -> Image.Image:
     """Draw a waterfall: a line of words and a bar below it for every step, and an axis.
 
-    Which side a bar is on and the sign of its number say whom it speaks for; colour only helps.
+    Which side a bar is on and the sign of its number say what it supports; colour only helps.
 
     Args:
         made: What to draw.
-        width: Of the picture, px.
+        width: px.
         size: Of the letters, px.
     """
     steps = [made.prior, *made.evidence, made.total]
@@ -199,8 +196,8 @@ def draw(made: Waterfall, *, width: int = 720, size: int = 27) -> Image.Image:
         pen.text((x, foot + round(1.3 * size)), ratio, GREY, font(round(0.85 * size)), "ma")
     pen.line((edge, foot, width - edge, foot), GREY, 2)
     ends = foot + round(2.9 * size)
-    pen.text((0, ends), "speaks for real", HUE[Decision.REAL], font(size))
-    pen.text((width, ends), "speaks for AI", HUE[Decision.AI], font(size), "ra")
+    pen.text((0, ends), "supports real", HUE[Decision.REAL], font(size))
+    pen.text((width, ends), "supports AI", HUE[Decision.AI], font(size), "ra")
     for number, step in enumerate(steps):
         top = number * row
         ink = INK if step.counts else GREY

@@ -1,0 +1,328 @@
+"""Every sentence that people read about a verdict.
+
+The terminal, the page, the figure and the notebook card take their words from here.
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+
+from veridical.infer.priors import EVEN, posterior
+from veridical.present.numbers import chances, nats, percent, pictures, ratio, share, span
+from veridical.report import (
+    AtPrior,
+    Decision,
+    NotApplicable,
+    PredictiveValues,
+    Reading,
+    Reason,
+    Report,
+    Stability,
+    Verdict,
+)
+
+WORD = {Decision.REAL: "REAL", Decision.AI: "AI-GENERATED", Decision.UNDECIDED: "UNDECIDED"}
+NAME = {Decision.REAL: "real", Decision.AI: "AI-generated"}
+
+LIMITS = (
+    "A verdict is one opinion with an error rate. It is no proof. Check the source, the context "
+    "and other copies, and never accuse a person because of it.",
+    "Real does not mean true: a photo can be staged, old, or shown in a wrong context. "
+    "AI-generated does not say who made the picture, or why.",
+    "New generators may pass as real. The numbers hold for pictures like those that the model was "
+    "tested on.",
+    "Only photographs of whole faces are judged. Face swaps, local edits, filters, drawings and "
+    "3D renderings are out of scope.",
+    "A map shows what the model used. It does not show what is wrong with the picture.",
+)
+"""What no verdict can mean."""
+
+# --- reasons -----------------------------------------------------------------------------------
+
+_SAYS = {
+    Reason.WITHIN_COVERAGE: "only one answer is plausible at this coverage",
+    Reason.BOTH_PLAUSIBLE: "both answers are plausible at this coverage",
+    Reason.NEITHER_PLAUSIBLE: "neither answer is plausible at this coverage",
+    Reason.INTERVAL_TOO_WIDE: "the credible interval includes 1/2",
+    Reason.UNLIKE_TRAINING: "the out-of-distribution score is above 1",
+    Reason.CHANGES_UNDER_RECOMPRESSION: "the verdict changes in perturbed copies",
+    Reason.FACE_TOO_SMALL: "the face has fewer pixels than the model needs",
+    Reason.NO_FACE: "no face was found",
+    Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
+    Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
+}
+_PLAINLY = {
+    Reason.WITHIN_COVERAGE: "few pictures of the other kind looked like this in our tests",
+    Reason.BOTH_PLAUSIBLE: (
+        "real and AI-generated pictures both looked like this to the model in our tests"
+    ),
+    Reason.NEITHER_PLAUSIBLE: "few pictures of either kind looked like this in our tests",
+    Reason.INTERVAL_TOO_WIDE: "the model's own estimate leaves both answers open",
+    Reason.UNLIKE_TRAINING: "this is too unlike the pictures that the model was trained on",
+    Reason.CHANGES_UNDER_RECOMPRESSION: (
+        "the answer changes when the picture is saved again or made smaller"
+    ),
+    Reason.FACE_TOO_SMALL: "the face has too few pixels to be judged",
+    Reason.NO_FACE: "no face was found, and only faces are judged",
+    Reason.WHOLE_IMAGE: (
+        "the whole frame was judged as asked, and how often that is wrong was not measured"
+    ),
+    Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
+}
+_LARGER = "Look for the original or a larger copy, and check the source."
+_DISTRUST = "Do not rely on the model here. Check the source."
+_NEXT = {
+    Reason.WITHIN_COVERAGE: "Check the source and the context too.",
+    Reason.BOTH_PLAUSIBLE: _LARGER,
+    Reason.NEITHER_PLAUSIBLE: _DISTRUST,
+    Reason.INTERVAL_TOO_WIDE: _LARGER,
+    Reason.UNLIKE_TRAINING: _DISTRUST,
+    Reason.CHANGES_UNDER_RECOMPRESSION: "Look for the original file, and check the source.",
+    Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
+    Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
+    Reason.WHOLE_IMAGE: "Judge the faces instead, if there are any.",
+    Reason.FACES_DISAGREE: "Read the answer about each face before you act.",
+}
+_NEXT_WITHIN = {
+    Decision.AI: "Check the source. Never accuse a person because of this.",
+    Decision.REAL: "Check the source too: a real photo can be staged or old.",
+}
+_BESIDE = (Reason.WHOLE_IMAGE, Reason.FACES_DISAGREE)  # said even where they are not the first
+
+
+def says(reason: Reason) -> str:
+    """Return a reason as a phrase for experts."""
+    return _SAYS[reason]
+
+
+def plainly(reason: Reason) -> str:
+    """Return a reason for somebody who has never read about statistics."""
+    return _PLAINLY[reason]
+
+
+def because(reasons: Iterable[Reason], report: Report) -> Iterator[str]:
+    """Return each reason for experts, with the coverage in numbers.
+
+    Args:
+        reasons: Of the report, or of one of its faces.
+        report: Says what is promised.
+    """
+    reals, ai = percent(report.coverage_of_reals), percent(report.coverage_of_ai)
+    stated = f"{reals} coverage" if reals == ai else f"{reals} (real) and {ai} (AI) coverage"
+    for reason in reasons:
+        yield says(reason).replace("this coverage", stated)
+
+
+def why(decision: Decision, reasons: Sequence[Reason], coverage: float) -> str:
+    """Say why in a sentence or two, for somebody who has to act on the answer.
+
+    Args:
+        decision: Of a picture, or of one face.
+        reasons: Its reasons, the most important first.
+        coverage: Promised within the class about which the decision would be a mistake; see
+            `Report.promise`.
+    """
+    told = [plainly(reason) for reason in reasons[:1]]
+    if Reason.WITHIN_COVERAGE in reasons[:1] and decision is not Decision.UNDECIDED:
+        other = NAME[Decision.REAL if decision is Decision.AI else Decision.AI]
+        crowd = 100
+        while (wrong := (1 - coverage) * crowd) < 1 - 1e-6 and crowd < 10**6:
+            crowd *= 10
+        told = [
+            f"of {crowd:,} {other} pictures like those in our tests, at most about {wrong:.2g} "
+            f"would be called {NAME[decision]} by mistake"
+        ]
+    told += [plainly(reason) for reason in _BESIDE if reason in reasons[1:]]
+    return " ".join(map(sentence, told))
+
+
+def next_step(decision: Decision, reasons: Sequence[Reason]) -> str:
+    """Say what to do about an answer."""
+    first = reasons[:1]
+    told = [_NEXT[reason] for reason in (*first, *(one for one in _BESIDE if one in reasons[1:]))]
+    if Reason.WITHIN_COVERAGE in first and decision in _NEXT_WITHIN:
+        told[0] = _NEXT_WITHIN[decision]
+    return " ".join(told)
+
+
+# --- uncertainty -------------------------------------------------------------------------------
+
+SURENESS = (  # nats: the entropy of a coin that shows one side in 99, 95 and 80 of 100 throws
+    (0.056, "sure"),
+    (0.199, "fairly sure"),
+    (0.500, "not very sure"),
+)
+_NEARLY_ALL = 0.9  # share of the uncertainty above which the other part is not named
+_ALIKE = "real and AI-generated pictures like this one look alike to it"
+_UNKNOWN = "it was trained on too few pictures like this one"
+
+
+def in_words(verdict: Verdict, reasons: Sequence[Reason] = ()) -> str:
+    """Say how sure the model is, and why it is not.
+
+    How sure goes by the entropy of the predictive: below that of a coin that shows one side in 99
+    of 100 throws (0.056 nats) the model is "sure", below 95 (0.199) "fairly sure", below 80
+    (0.500) "not very sure", else "unsure". The cause goes by the parts of the entropy: with nine
+    tenths or more in one part the other is not named. This is the model's own view: about a face
+    unlike its training pictures it says little, and the sentence says so.
+
+    Args:
+        verdict: On one face.
+        reasons: Of the same face.
+    """
+    total, aleatoric, epistemic = verdict.total, verdict.aleatoric, verdict.epistemic
+    if not all(map(math.isfinite, (total, aleatoric, epistemic))):
+        return "the model's uncertainty is not a number; please report this"
+    sure = next((word for limit, word in SURENESS if total < limit), "unsure")
+    part = epistemic / total if total > 0 else 0.0
+    if total < SURENESS[0][0]:
+        cause = ""
+    elif part <= 1 - _NEARLY_ALL:
+        cause = f": {_ALIKE}"
+    elif part < 0.5:
+        cause = f", mostly because {_ALIKE}, partly because {_UNKNOWN}"
+    elif part < _NEARLY_ALL:
+        cause = f", mostly because {_UNKNOWN}, partly because {_ALIKE}"
+    else:
+        cause = f": {_UNKNOWN}"
+    numbers = f"aleatoric {nats(aleatoric)}, epistemic {nats(epistemic)}"
+    if Reason.UNLIKE_TRAINING in reasons:
+        cause += "; about a face unlike its training pictures this says little"
+    return f"the model is {sure}{cause} ({numbers})"
+
+
+def no_suspicion(verdict: Verdict) -> str:
+    """Keep people from taking the model's uncertainty for a suspicion; empty where it is sure."""
+    unsure = verdict.total >= SURENESS[1][0] and verdict.aleatoric > verdict.epistemic
+    return "This is no sign that something is wrong with the picture." if unsure else ""
+
+
+def of_copies(stability: Stability, reasons: Sequence[Reason] = ()) -> str:
+    """Say what became of P(ai) in perturbed copies of the picture, and of the verdict."""
+    pairs = zip(stability.perturbations, stability.p_ai, strict=True)
+    each = ", ".join(f"{name} {share(p)}" for name, p in pairs)
+    changed = Reason.CHANGES_UNDER_RECOMPRESSION in reasons
+    kept = "the verdict changes and is withdrawn" if changed else "the verdict stays"
+    return f"P(ai) of copies, saved again or made smaller: {each}; {kept}"
+
+
+def distance(verdict: Verdict) -> str:
+    """Say how far a face is from the training pictures."""
+    side = "above 1: too unlike them to decide" if verdict.distance > 1 else "at most 1: like them"
+    return f"{verdict.distance:.2f} from the training pictures ({side})"
+
+
+# --- base rates --------------------------------------------------------------------------------
+
+
+def assumption(prior: float) -> str:
+    """Return what a P(ai) assumes about the share of AI-generated pictures."""
+    return f"{_part(prior)} of the pictures are AI-generated"
+
+
+def _part(prior: float) -> str:
+    return "half" if prior == EVEN else percent(prior)
+
+
+def at_share(at: AtPrior) -> str:
+    """Return what a P(ai) becomes at another share of AI-generated pictures."""
+    return f"P(ai) {share(at.p_ai)}, {span(at.interval)}"
+
+
+def weight(at: AtPrior) -> str:
+    """Return the evidence of a picture, whatever the share of AI-generated pictures."""
+    low, high = map(ratio, at.evidence_interval)
+    side = "AI-generated" if at.evidence > 0 else "real"
+    return (
+        f"likelihood ratio {ratio(at.evidence)}, {low} to {high}: "
+        f"{abs(at.evidence):.2f} nats in support of {side}"
+    )
+
+
+_RARE = 0.01  # share of AI-generated pictures that a probability is also told for
+
+
+def in_chances(verdict: Verdict, prior: float, what: str = "this face") -> str:
+    """Say P(ai) of a picture or face in whole chances, also where AI-generated ones are rare."""
+    told = f"for {what}, the model gives {chances(verdict.p_ai)} that it is AI-generated"
+    told += f" if {_part(prior)} of all pictures are"
+    if prior > _RARE:
+        told += f", and {chances(posterior(verdict.p_ai, _RARE, prior))}"
+        told += f" if {percent(_RARE)} of them are"
+    undecided = verdict.decision is Decision.UNDECIDED
+    return f"{told}; the answer is undecided, so do not rely on this number" if undecided else told
+
+
+def in_numbers(prior: float, values: PredictiveValues | None) -> str:
+    """Say what the decisions are worth at a share of AI-generated pictures, in whole pictures.
+
+    Natural frequencies are read rightly by far more people than percentages of percentages
+    (Gigerenzer and Hoffrage, "How to improve Bayesian reasoning without instruction",
+    Psychological Review 102(4), 1995).
+    """
+    if values is None:
+        return (
+            "How many of the photos called ai are AI-generated is not known: the error rates of "
+            "this model were not measured."
+        )
+    crowd = 1000
+    while min(prior, 1 - prior) * crowd < 10 - 1e-6 and crowd < 10**9:
+        crowd *= 10
+    alarms, rightly = values.called_ai, pictures(values.rightly_ai.value * crowd)
+    about = f"about {pictures(alarms.value * crowd)}"
+    if values.ppv is None:  # no real one was called ai when that was measured: no certainty
+        about = f"{pictures(alarms.value * crowd)} to {pictures(alarms.high * crowd)}"
+    return (
+        f"Of {crowd:,} photos of which {pictures(prior * crowd)} are AI-generated, {about} would "
+        f"be called ai; about {rightly} of those would really be AI-generated.\n"
+        f"Right among those called ai (PPV): {_value(values.ppv, values.ppv_interval)}. "
+        f"Right among those called real (NPV): {_value(values.npv, values.npv_interval)}. "
+        f"The ranges combine the worst and the best ends of the error rates' 95 % intervals. "
+        f"The rates were measured on {values.split}, and hold for photos like those."
+    )
+
+
+def _value(value: float | None, interval: tuple[float, float]) -> str:
+    ends = f"at least {share(interval[0])}" if interval[1] == 1 else span(interval)
+    return ends if value is None else f"{share(value)}, {ends}"
+
+
+# --- forensic cues -----------------------------------------------------------------------------
+
+
+def of_cues(report: Report, *, technical: bool = False) -> Iterator[tuple[str, str]]:
+    """Say what forensic cues saw, as (label, line): one line for each that speaks.
+
+    Args:
+        report: Its faces hold the readings.
+        technical: Say it for experts, and also which cues could not be measured, and why.
+    """
+    for number, face in enumerate(report.faces, start=1):
+        if face.readings is None:
+            continue
+        lines = [line for one in face.readings if (line := _of_cue(one, technical))]
+        label = "Cues" if len(report.faces) == 1 else f"Cues, face {number}"
+        for line in lines or ["No cue could be measured on this face."]:
+            yield label, line
+            label = ""
+
+
+def _of_cue(answer: Reading | NotApplicable, technical: bool) -> str:
+    if isinstance(answer, Reading):
+        return f"{answer.cue}: {answer.technical}" if technical else answer.plain
+    return f"{answer.cue}: not measured. {answer.why}" if technical else ""
+
+
+# --- text --------------------------------------------------------------------------------------
+
+
+def sentence(text: str) -> str:
+    """Return a phrase as a sentence."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def printable(text: str) -> str:
+    r"""Escape every character that does not show as itself: ESC becomes ``\x1b``.
+
+    Control characters can drive a terminal, and turned writing direction can disguise a name.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
