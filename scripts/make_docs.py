@@ -2,36 +2,45 @@
 
     python scripts/make_docs.py
 
-docs/cli.md comes from the help of every command, docs/json.md from the JSON Schema of the output,
-and the table of recipes in docs/training.md from `veridical.train.recipes`. The tests fail if one
-of them is stale.
+docs/cli.md comes from the help of every command, docs/json.md from the types of the output, and
+the table of recipes in docs/training.md from `veridical.train.recipes`. The tests fail if one of
+them is stale.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import click
 
-from veridical.cli import main as cli
-from veridical.present import records
-from veridical.report import Box, Decision, FaceResult, Failure, Reason, Report, Stability, Verdict
+from veridical.box import Box
+from veridical.cli.main import main as cli
+from veridical.infer.decision import combine
+from veridical.present.records import Table, tables
+from veridical.report import Decision, FaceResult, Failure, Reason, Report, Stability, Verdict
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
 _NOTE = "<!-- Written by scripts/make_docs.py; do not edit by hand. -->"
 _COLUMNS = 88  # of the help texts
 
-_STATUSES = {
-    "0": "the work was done; for `inspect`: every picture was judged, `undecided` included",
-    "1": "something stopped the work: no model, unusable data, an extra is missing",
-    "2": "a wrong command line",
-    "3": "`inspect` only: some pictures could not be read; a folder without any counts as one",
-    "4": "`inspect` only: no picture could be read",
-}
+_STATUSES = (
+    ("0", "the work is done; for `inspect`: every picture was judged, `undecided` included"),
+    ("1", "something stopped the work: no model, unusable data, a missing extra"),
+    ("2", "a wrong command line"),
+    ("3", "`inspect`: some pictures could not be read; a folder without any counts as one"),
+    ("4", "`inspect`: no picture could be read"),
+)
+_OF_DESCENT = (  # choices that mean nothing to a discriminant
+    *("hidden", "dropout", "optimiser", "learning_rate", "weight_decay"),
+    *("epochs", "patience", "batch"),
+)
+_VARIABLES = (
+    ("`VERIDICAL_CACHE`", "the folder of `train --cache`, if the option is not given"),
+    ("`XDG_CACHE_HOME`", "holds the cache in `veridical/` if neither is given"),
+)
 
 
 def pages() -> dict[str, str]:
@@ -56,115 +65,95 @@ def filled(page: str, mark: str, text: str) -> str:
 # --- the command line --------------------------------------------------------------------------
 
 
+def commands() -> dict[str, click.Command]:
+    """Return every command by its name; they are imported when they are asked for."""
+    context = click.Context(cli)
+    found = ((name, cli.get_command(context, name)) for name in cli.list_commands(context))
+    return {name: command for name, command in found if command}
+
+
 def _cli() -> Iterator[str]:
     yield "# Command line"
     yield _NOTE
-    yield (
-        "This page is the program's own help. [Using it](using.md) and "
-        "[Training and measuring](training.md) explain the commands with examples."
-    )
-    yield f"```text\n{_help(cli, 'veridical')}\n```"
-    for name in sorted(cli.commands):
+    yield "Help of every command. [Using it](using.md) and [Training](training.md) have examples."
+    for name, command in commands().items():
         yield f"## veridical {name}"
-        yield f"```text\n{_help(cli.commands[name], f'veridical {name}')}\n```"
+        yield f"```text\n{_help(command, f'veridical {name}')}\n```"
     yield "## Exit status"
-    yield _table(("status", "meaning"), ((code, says) for code, says in _STATUSES.items()))
+    yield _table(("status", "meaning"), _STATUSES)
+    yield "The status does not tell real from AI-generated pictures."
     yield "## Environment"
-    yield _table(
-        ("variable", "meaning"),
-        (
-            ("`VERIDICAL_CACHE`", "the folder of `train --cache`, if the option is not given"),
-            ("`XDG_CACHE_HOME`", "where `veridical/` is put as the cache if neither is given"),
-        ),
-    )
+    yield _table(("variable", "meaning"), _VARIABLES)
 
 
 def _help(command: click.Command, name: str) -> str:
     context = click.Context(command, info_name=name, terminal_width=_COLUMNS)
-    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    text = re.sub(r"\n  --help +Show this message and exit\.", "", text)
+    return re.sub(r"\n\n  Example:\n(?: {6}.*\n?)+", "\n", text)  # other pages have examples
 
 
 # --- the JSON output ---------------------------------------------------------------------------
 
 
 def _json() -> Iterator[str]:
-    schema = records.schema()
-    kinds: Mapping[str, Any] = schema["$defs"]
     yield "# JSON output"
     yield _NOTE
     yield (
-        "`veridical inspect --json` writes one JSON object per picture, each on a line of its "
-        "own. The lines are ASCII. Numbers have full precision; rounding is for people. "
-        "The line is a report, or a failure where the picture could not be judged; its `schema` "
-        "tells which. Programs get the JSON Schema (draft 2020-12) from `veridical schema`. "
-        "[What the numbers mean](numbers.md) explains the fields."
+        "`veridical inspect --json` writes one line of ASCII JSON per picture: a Report, or a "
+        "Failure where the picture could not be judged; `schema` tells which. `report.to_json()` "
+        "gives the same line. Numbers have full precision."
     )
-    for name, entry in kinds.items():
-        if "properties" in entry:
-            yield f"## {entry.get('title', name.capitalize())}"
-            yield entry["description"]
-            yield _properties(entry, kinds)
-    yield "## Words"
-    yield f"`decision` is one of {_listed(kinds['decision']['enum'])}."
-    yield f"`reasons` holds words of this list: {_listed(kinds['reasons']['items']['enum'])}."
+    yield (
+        "Here is each type with its fields. A `?` after a type: it may be null. `[0, 1]` is a "
+        "number in that range. `veridical schema` prints the JSON Schema (draft 2020-12), which "
+        "says more; [What the numbers mean](numbers.md) has the definitions."
+    )
+    for table in tables():
+        yield f"## {table.title}"
+        yield _first(table.description)
+        yield _fields(table)
     yield "## Examples"
-    yield "The numbers are invented: they show the shape. A picture that was judged:"
-    yield f"```json\n{_pretty(_sample_report())}\n```"
-    yield "A picture that could not be read:"
-    yield f"```json\n{_pretty(_sample_failure())}\n```"
+    yield "The numbers are invented."
+    for outcome in (_sample_report(), _sample_failure()):
+        yield f"```json\n{_pretty(outcome)}\n```"
 
 
-def _properties(entry: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
-    required = entry.get("required", [])
-    rows = (
-        (
-            f"`{name}`",
-            _type(value, kinds),
-            "always" if name in required else "sometimes",
-            value.get("description") or _resolved(value, kinds).get("description", ""),
-        )
-        for name, value in entry["properties"].items()
-    )
-    return _table(("field", "type", "there", "meaning"), rows)
+def _fields(table: Table) -> str:
+    rows = ((name, _short(kind), _first(meaning)) for name, kind, meaning in table.rows)
+    return "\n".join(f"- `{name}` {kind}: {meaning}" for name, kind, meaning in rows)
 
 
-def _resolved(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> Mapping[str, Any]:
-    if "$ref" in value:
-        found: Mapping[str, Any] = kinds[value["$ref"].removeprefix("#/$defs/")]
-        return found
-    return value
+def _first(text: str) -> str:
+    """Return the first sentence, without when it is null: the schema has the rest."""
+    text = re.sub(r"; (?:null|None)\b[^.;]*", "", text)
+    return re.split(r"(?<=[.?])\s+(?=[A-Z`])", text, maxsplit=1)[0]
 
 
-def _type(value: Mapping[str, Any], kinds: Mapping[str, Any]) -> str:
-    if "oneOf" in value:
-        return " or ".join(_type(one, kinds) for one in value["oneOf"])
-    if "$ref" in value and "properties" in _resolved(value, kinds):
-        name = value["$ref"].removeprefix("#/$defs/")
-        return f"[{name}](#{name})"
-    value = _resolved(value, kinds)
-    if "const" in value:
-        return f"`{json.dumps(value['const'])}`"
-    if "enum" in value:
-        return "a word"
-    kind = value["type"]
-    if kind == "array":
-        inner = _type(value["items"], kinds)
-        return f"list of {'words' if inner == 'a word' else inner}"
-    if isinstance(kind, list):
-        return " or ".join(kind)
-    if "maximum" in value:
-        return f"{kind} in [{value['minimum']}, {value['maximum']}]"
-    if "exclusiveMaximum" in value:
-        return f"{kind} in ({value['exclusiveMinimum']}, {value['exclusiveMaximum']})"
-    return str(kind)
-
-
-def _listed(words: list[str]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
+def _short(kind: str) -> str:
+    """Return a type in fewer words."""
+    kind = re.sub(r"list( of \d)?: list( of \d)?: ", "grid of ", kind)
+    for word, shorter in (("list of 2: ", "pair of "), ("list: ", "list of "), ("number in ", "")):
+        kind = kind.replace(word, shorter)
+    return kind.replace(" or null", "?")
 
 
 def _pretty(outcome: Report | Failure) -> str:
-    return json.dumps(records.record(outcome), indent=2)
+    """Return JSON with a line per entry; what fits on one line stays on it."""
+    return _nested(outcome.to_dict(), "")
+
+
+def _nested(value: object, indent: str) -> str:
+    flat = json.dumps(value)
+    if len(indent) + len(flat) <= _COLUMNS or not isinstance(value, dict | list):
+        return flat
+    inner = f"{indent}  "
+    if isinstance(value, dict):
+        lines = [f"{inner}{json.dumps(k)}: {_nested(v, inner)}" for k, v in value.items()]
+    else:
+        lines = [f"{inner}{_nested(v, inner)}" for v in value]
+    first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    return f"{first}\n" + ",\n".join(lines) + f"\n{indent}{last}"
 
 
 def _sample_report() -> Report:
@@ -177,34 +166,35 @@ def _sample_report() -> Report:
         aleatoric=0.32,
         epistemic=0.005,
         distance=0.5,
-        reasons=(Reason.WITHIN_COVERAGE,),
-        stability=Stability(
-            copies=("jpeg-60", "half-size-jpeg-75", "screenshot-0.8"), p_ai=(0.88, 0.8, 0.91)
-        ),
+        stability=Stability(perturbations=("jpeg-60", "screenshot-0.8"), p_ai=(0.88, 0.91)),
     )
     marks = ((260.0, 210.0), (340.0, 210.0), (300.0, 250.0), (268.0, 300.0), (332.0, 300.0))
     face = FaceResult(
         box=Box(left=200.0, top=120.0, width=200.0, height=250.0),
         landmarks=marks,
         confidence=0.9,
+        decision=verdict.decision,
+        reasons=(Reason.WITHIN_COVERAGE,),
         verdict=verdict,
-        reasons=verdict.reasons,
     )
+    decision, lead, reasons = combine((face,))
     return Report(
         path="portraits/one.jpg",
         sha256="0" * 64,
-        width=600,
-        height=800,
-        steps=("EXIF orientation 6 applied",),
-        faces=(face,),
-        decision=verdict.decision,
+        decision=decision,
         p_ai=verdict.p_ai,
         interval=verdict.interval,
-        reasons=verdict.reasons,
+        reasons=reasons,
+        lead_index=lead,
+        faces=(face,),
         coverage=0.9,
         coverage_of_reals=0.97,
         coverage_of_ai=0.9,
         level=0.9,
+        prior=0.5,
+        width=600,
+        height=800,
+        steps=("EXIF orientation 6 applied",),
         model="0" * 12,
         version="0.1.0",
     )
@@ -222,26 +212,18 @@ def _sample_failure() -> Failure:
 
 
 def _recipes() -> str:
-    meanings = _attributes(Recipe.__doc__ or "")
+    pairs = (
+        (one.name, getattr(DEFAULT, one.name), getattr(REFERENCE, one.name))
+        for one in fields(Recipe)
+    )
     return _table(
-        ("choice", "meaning", "`default`", "`reference`"),
+        ("choice", "`default`", "`reference`"),
         (
-            (
-                f"`{field.name}`",
-                meanings[field.name],
-                _shown(getattr(DEFAULT, field.name)),
-                _shown(getattr(REFERENCE, field.name)),
-            )
-            for field in fields(Recipe)
+            (f"`{name}`", _shown(ours), _shown(theirs))
+            for name, ours, theirs in pairs
+            if ours != theirs and name not in ("name", *_OF_DESCENT)
         ),
     )
-
-
-def _attributes(docstring: str) -> dict[str, str]:
-    """Return what the Attributes section of a Google docstring says of each name."""
-    section = docstring.split("Attributes:\n")[1]
-    found = re.findall(r"^ {8}(\w+): (.+(?:\n {12}.+)*)", section, re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
 
 
 def _shown(value: object) -> str:
@@ -256,7 +238,7 @@ def _joined(part: object) -> str:
     return " / ".join(map(_shown, part)) if isinstance(part, tuple) else _shown(part)
 
 
-def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]] | tuple[Any, ...]) -> str:
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     cells = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
     return "\n".join(
         [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *(f"| {c} |" for c in cells)]
