@@ -9,10 +9,10 @@ CODE := src tests scripts benchmarks research
 
 .PHONY: demo test check format lint types contract docs base clean
 
-demo: $(VENV)/.base ## judge the example pictures, and draw why
+demo: $(VENV)/.base ## judge the example pictures, and write a page about each
 	$(BIN)/veridical inspect examples --explain out/demo
 	@echo
-	@echo "Figures: out/demo   Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
+	@echo "Pages: out/demo/*.html   Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
 
 test: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest

@@ -1,0 +1,70 @@
+"""`veridical audit`: check a training set for short cuts."""
+
+from pathlib import Path
+
+import click
+
+from veridical.cli import options
+
+
+@click.command()
+@options.data
+@options.recipe
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, at full precision.")
+@click.option(
+    "--sample",
+    type=click.IntRange(min=2),
+    default=1000,
+    show_default=True,
+    help="Pictures to look at, half of each class.",
+)
+@options.seed
+@options.jobs
+def audit(
+    data: Path,
+    real: str | None,
+    ai: str | None,
+    split: str | None,
+    recipe: str,
+    as_json: bool,
+    sample: int,
+    seed: int,
+    jobs: int | None,
+) -> None:
+    """Test whether the class can be guessed in DATA without looking at a face.
+
+    Three classifiers try: from the file alone, from the framing alone, from the background alone;
+    on the pictures as delivered, and on what training would make of them.
+
+    \b
+    Example:
+        veridical audit faces/
+        veridical audit manifest.csv --split train --json > audit.json
+    """
+    import json
+
+    from veridical.engines import engine_of
+    from veridical.io.dataset import read_samples
+    from veridical.train import audit_files
+    from veridical.train.audit import audit as audited
+    from veridical.train.recipes import RECIPES
+    from veridical.vision.crop import CropConfig
+    from veridical.vision.faces import FaceFinder
+
+    samples = read_samples(data, real=real, ai=ai, split=split)
+    chosen = RECIPES[recipe]
+    jobs, threads = options.share_cores(jobs, many=True)
+    found = audited(
+        samples,
+        finder=FaceFinder(threads),
+        crop_config=CropConfig(size_px=224, through_px=chosen.through_px, whole=chosen.whole),
+        views=chosen.views,
+        engine=engine_of(jobs),
+        seed=seed,
+        sample=sample,
+        track=options.track,
+    )
+    if as_json:
+        click.echo(json.dumps(audit_files.record(found), allow_nan=False))
+    else:
+        click.echo(audit_files.markdown(found), nl=False)

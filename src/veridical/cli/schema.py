@@ -1,0 +1,13 @@
+"""`veridical schema`: print the shape of JSON lines."""
+
+import click
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of what `inspect --json` writes."""
+    import json
+
+    from veridical.present import records
+
+    click.echo(json.dumps(records.schema(), indent=2))

@@ -1,0 +1,324 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import BAD, HOSTILE, Picture, Run, invoke, lines
+from tests.conftest import Painter
+from veridical.cues import DEFAULT_CUES
+from veridical.detector import Detector
+from veridical.io import source
+from veridical.report import FAILURE, REPORT, NotApplicable, path_of
+
+# --- answers ------------------------------------------------------------------------------------
+
+
+def test_one_picture_is_answered_for_people(run: Run, picture: Picture, tmp_path: Path) -> None:
+    result = run(picture(tmp_path / "a.jpg"))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "P(ai)" in result.stdout
+    assert "90 % credible interval" in result.stdout
+    assert "pictures in all" not in result.stdout
+    assert "SHA-256" not in result.stdout
+    assert "SHA-256" in run(tmp_path / "a.jpg", "--verbose").stdout
+
+
+def test_many_pictures_are_counted(run: Run, picture: Picture, tmp_path: Path) -> None:
+    for name in "ab":
+        picture(tmp_path / f"{name}.jpg")
+    (tmp_path / "c.jpg").touch()
+    result = run(tmp_path)
+    assert result.exit_code == 3
+    counted = result.stdout.splitlines()[-1].split()
+    assert counted == ["pictures", "in", "all", "3"]
+
+
+def test_json_is_one_object_per_line_in_the_order_asked(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    names = ["c.jpg", "absent.jpg", "a.png", "b.webp", "c.jpg"]
+    paths = [tmp_path / name for name in names]
+    for path in (paths[0], *paths[2:4]):
+        picture(path)
+    for jobs in (1, 2):
+        result = run("--json", "--jobs", jobs, *paths)
+        assert (result.exit_code, result.stderr) == (3, "")
+        entries = lines(result)
+        assert [entry["path"] for entry in entries] == [str(path) for path in paths]
+        assert entries[0] == entries[4]
+
+
+def test_a_folder_is_searched_in_the_order_of_names(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    below = ["a/2.jpg", "a/10.jpg", "b.JPG", "c/d/e.png"]
+    for name in below:
+        picture(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    result = run("--json", tmp_path)
+    assert result.exit_code == 0
+    found = [Path(entry["path"]).relative_to(tmp_path).as_posix() for entry in lines(result)]
+    assert found == ["a/10.jpg", "a/2.jpg", "b.JPG", "c/d/e.png"]
+
+
+def test_the_answer_is_the_detector_s(run: Run, picture: Picture, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    (faces,) = lines(run("--json", path))
+    (frame,) = lines(run("--json", "--whole-image", path))
+    (fewer,) = lines(run("--json", "--samples", 5, path))
+    assert "whole_image" in frame["reasons"]
+    assert frame["p_ai"] != faces["p_ai"] != fewer["p_ai"]
+    assert (faces["coverage"], faces["level"]) == (0.9, 0.9)
+
+
+def test_copies_are_judged_before_a_face_is_called_ai_unless_it_is_asked_not_to(
+    run: Run, painter: Painter, tmp_path: Path
+) -> None:
+    for n in range(12):
+        Image.fromarray(painter(64, 64, (12, 12, 40, 40), seed=n)).save(tmp_path / f"{n}.png")
+    plain, checked = (lines(run("--json", one, tmp_path)) for one in ("--no-recheck", "--recheck"))
+    assert checked == lines(run("--json", tmp_path))
+    copies = [entry["faces"][0]["verdict"]["stability"] for entry in (*plain, *checked)]
+    called_ai = [entry["decision"] == "ai" for entry in plain]
+    assert [one is not None for one in copies] == [False] * len(plain) + called_ai
+    assert 0 < sum(called_ai) < len(called_ai)
+    assert [entry["p_ai"] for entry in plain] == [entry["p_ai"] for entry in checked]
+
+
+def test_a_prior_is_told_beside_the_answer_and_leaves_it_alone(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    path = picture(tmp_path / "a.png")
+    (plain,) = lines(run("--json", path))
+    (rare,) = lines(run("--json", "--prior", 0.01, path))
+    assert (plain["prior"], plain["at_prior"]) == (0.5, None)
+    at = rare.pop("at_prior")
+    assert {**rare, "at_prior": None} == plain
+    odds = 0.01 / 0.99 * plain["p_ai"] / (1 - plain["p_ai"])
+    assert at["p_ai"] == pytest.approx(odds / (1 + odds))
+    assert at["predictive"] is None
+    shown = run("--prior", 0.01, path, tmp_path / "none.jpg")
+    assert shown.exit_code == 3
+    text = " ".join(shown.stdout.split())
+    assert "half of the pictures are AI-generated" in text
+    assert "At 1 % P(ai)" in text
+    assert "error rates of this model were not measured" in text
+
+
+def test_without_an_option_the_cpu_judges(run: Run, picture: Picture, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    assert run("--json", "--device", "cpu", path).stdout == run("--json", path).stdout
+
+
+# --- cues ---------------------------------------------------------------------------------------
+
+
+def test_cues_are_a_line_each_for_people(run: Run, picture: Picture, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.jpg")
+    (entry,) = lines(run("--json", "--cues", path))
+    (face,) = entry["faces"]
+    text = " ".join(run("--cues", path).stdout.split())
+    speaking = [one for one in face["readings"] if "why" not in one]
+    assert speaking
+    assert "Cues" in text
+    for one in speaking:
+        assert one["plain"] in text
+    assert not any(one["why"] in text for one in face["readings"] if "why" in one)
+    assert "Cues" not in run(path).stdout
+
+
+def test_a_cue_that_breaks_costs_its_own_answer_alone(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = picture(tmp_path / "a.jpg")
+    (before,) = lines(run("--json", "--cues", path))
+
+    def broken(_scene: object) -> NotApplicable:
+        raise ZeroDivisionError("as if")
+
+    cues = tuple(
+        replace(cue, measure=broken) if cue.name == "noise" else cue for cue in DEFAULT_CUES
+    )
+    monkeypatch.setattr("veridical.detector.DEFAULT_CUES", cues)
+    at = [cue.name for cue in DEFAULT_CUES].index("noise")
+    before["faces"][0]["readings"].pop(at)
+    result = run("--json", "--cues", path)
+    assert result.exit_code == 0
+    (after,) = lines(result)
+    broke = after["faces"][0]["readings"].pop(at)
+    assert "internal error (ZeroDivisionError)" in broke["why"]
+    assert after == before
+
+
+# --- what cannot be judged ----------------------------------------------------------------------
+
+
+def test_each_bad_picture_is_named_and_the_others_are_still_judged(
+    run: Run, picture: Picture, bad: list[Path], tmp_path: Path
+) -> None:
+    good = picture(tmp_path / "good.jpg")
+    mixed = [path for wrong in bad for path in (wrong, good)]
+    result = run("--json", *mixed, tmp_path / "absent.jpg")
+    assert result.exit_code == 3
+    *entries, absent = lines(result)
+    for wrong, right, (name, (_, says)) in zip(
+        entries[::2], entries[1::2], BAD.items(), strict=True
+    ):
+        assert wrong["schema"] == FAILURE
+        assert Path(wrong["path"]).name == name
+        assert wrong["error"].startswith(f"{wrong['path']}: ")
+        assert says in wrong["error"]
+        assert wrong["hint"]
+        assert wrong["bug"] is None
+        assert right == entries[1]
+        assert right["schema"] == REPORT
+    assert "no such file" in absent["error"]
+
+
+def test_if_no_picture_can_be_read_the_status_is_another(run: Run, bad: list[Path]) -> None:
+    result = run("--json", *bad)
+    assert result.exit_code == 4
+    assert len(lines(result)) == len(bad)
+    told = run(bad[0])
+    assert told.exit_code == 4
+    assert "Zero bytes came." in told.stdout
+    assert "Get the file again." in told.stdout
+
+
+def test_odd_pictures_are_judged_all_the_same(
+    run: Run, picture: Picture, painter: Painter, tmp_path: Path
+) -> None:
+    frames = [Image.fromarray(painter(64, 64, seed=seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "animated.gif", save_all=True, append_images=frames[1:])
+    picture(tmp_path / "honest.png").rename(tmp_path / "misnamed.jpg")
+    Image.new("RGB", (1, 1)).save(tmp_path / "point.png")
+    result = run("--json", tmp_path)
+    assert result.exit_code == 0
+    animated, misnamed, point = lines(result)
+    assert any("frame" in step for step in animated["steps"])
+    assert misnamed["steps"] == ["named .jpg, is PNG"]
+    assert (point["decision"], point["p_ai"]) == ("undecided", None)
+
+
+def test_the_finder_of_the_program_takes_any_shape(tiny_model: Path, tmp_path: Path) -> None:
+    for size in ((1, 1), (1, 3000), (3000, 1)):
+        Image.new("RGB", size, "grey").save(tmp_path / f"{size[0]}x{size[1]}.png")
+    result = invoke("inspect", "--model", tiny_model, "--json", tmp_path)
+    assert result.exit_code == 0
+    assert [entry["reasons"] for entry in lines(result)] == [["no_face"]] * 3
+
+
+def test_what_the_system_will_not_give_out_is_a_failure(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_it = source._open_without_waiting
+
+    def refuse(path: str, flags: int) -> int:
+        if path.endswith("secret.jpg"):
+            raise PermissionError(13, "Permission denied", path)
+        return open_it(path, flags)
+
+    monkeypatch.setattr(source, "_open_without_waiting", refuse)
+    secret, plain = picture(tmp_path / "secret.jpg"), picture(tmp_path / "plain.jpg")
+    result = run("--json", secret, plain)
+    assert result.exit_code == 3
+    refused, judged = lines(result)
+    assert "will not let us read it (Permission denied)" in refused["error"]
+    assert judged["schema"] == REPORT
+
+
+def test_a_fault_of_ours_is_a_failure_with_a_traceback_on_request(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Detector, "inspect", lambda *_args, **_options: 1 // 0)
+    path = picture(tmp_path / "a.jpg")
+    (entry,) = lines(run("--json", path))
+    assert entry["error"] == "internal error (ZeroDivisionError)"
+    assert "Traceback" in entry["bug"]
+    told = run(path)
+    assert told.exit_code == 4
+    assert "fault of veridical" in told.stdout
+    assert "ZeroDivisionError" in run("--verbose", path).stdout
+
+
+def test_a_name_no_system_takes_is_a_failure(run: Run) -> None:
+    for name in ("x" * 5000 + ".jpg", "a\udcff" * 200):
+        result = run("--json", name)
+        assert result.exit_code == 4
+        (entry,) = lines(result)
+        assert entry["bug"] is None
+
+
+def test_a_folder_without_pictures_is_named_beside_the_others_and_alone(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    empty, plain = tmp_path / "empty", picture(tmp_path / "plain.jpg")
+    empty.mkdir()
+    beside = run("--json", empty, plain)
+    assert beside.exit_code == 3
+    failure, judged = lines(beside)
+    assert failure["schema"] == FAILURE
+    assert failure["path"] == str(empty)
+    assert failure["error"] == f"{empty}: is a folder that holds no pictures."
+    assert judged["schema"] == REPORT
+    alone = run("--json", empty)
+    assert alone.exit_code == 4
+    assert lines(alone) == [failure]
+    told = run(empty)
+    assert told.exit_code == 4
+    assert "Is a folder that holds no pictures." in told.stdout
+
+
+def test_hostile_names_are_only_names(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(tmp_path / "in" / name) for name in HOSTILE]
+    monkeypatch.chdir(tmp_path / "in")
+    result = run("--json", "--", *HOSTILE)
+    assert result.exit_code == 0
+    assert result.stdout.isascii()
+    assert [path_of(entry) for entry in lines(result)] == HOSTILE
+    walked = {path_of(entry) for entry in lines(run("--json", "."))}
+    assert walked == set(HOSTILE)
+    told = run(*paths)
+    assert told.exit_code == 0
+    assert "[red]x[/red].jpg" in told.stdout
+    assert all(c.isprintable() for c in told.stdout.replace("\n", ""))
+    assert run("-x.jpg").exit_code == 2  # as everywhere: `--` or ./ makes it a name
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--occlude", "16", "8"], "needs --explain DIR"),
+        (["--explain", "why", "--occlude", "33", "8"], "wider than the crop, 32 px"),
+        (["--explain", "why", "--occlude", "0", "8"], "0 is not in the range"),
+        (["--explain", "why", "--occlude", "16"], "requires 2 arguments"),
+        (["--through", "some-vit"], "needs --explain DIR"),
+        (["--explain", "why", "--method", "grad-cam"], "needs --through BACKBONE"),
+        (["--explain", "why", "--through", "a-vit", "--method", "guess"], "is not one of"),
+        (["--device", "abacus"], "is not one of"),
+        (["--jobs", "0"], "not in the range"),
+        (["--prior", "0"], "more than 0 and less than 1; got 0."),
+        (["--prior", "1"], "more than 0 and less than 1"),
+        (["--prior", "nan"], "more than 0 and less than 1"),
+        (["--prior", "1%"], "is not a valid float"),
+        (["--samples", "1"], "not in the range"),
+        (["--bogus"], "No such option"),
+    ],
+)
+def test_a_wrong_command_line_is_a_usage_error(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("a.jpg", *options)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_to_inspect_is_a_usage_error() -> None:
+    result = invoke("inspect")
+    assert result.exit_code == 2
+    assert "PHOTOS" in result.stderr
