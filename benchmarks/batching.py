@@ -9,25 +9,18 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.common import (
-    Benchmark,
-    Record,
-    Setting,
-    cores,
-    engine,
-    grid,
-    in_turns,
-    model_of,
-    ms,
-    spread,
-)
+from benchmarks.common import Record
+from benchmarks.pages import table
+from benchmarks.speed import Benchmark, Setting, model_of
+from benchmarks.timing import in_turns, median_of, ms
 from veridical.detector import Detector
+from veridical.engines import cores, engine_of
 from veridical.vision.backbone import OnnxBackbone
 
 
 def measure(setting: Setting) -> Record:
     """Time eight pictures each way, in turns."""
-    size = Detector.load(setting.model).crop_config.size_px
+    size = Detector.load(setting.model).parts.crop.size_px
     crops = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
 
     def batched(backbone: OnnxBackbone, batch: int, _turn: int) -> None:
@@ -35,7 +28,7 @@ def measure(setting: Setting) -> Record:
             backbone.tokens(crops[start : start + batch])
 
     def per_core(backbone: OnnxBackbone, _turn: int) -> None:
-        for _ in engine().map(lambda crop: backbone.tokens(crop[None]), crops):
+        for _ in engine_of(cores()).map(lambda crop: backbone.tokens(crop[None]), crops):
             pass
 
     works: dict[str, Callable[[int], object]] = {}
@@ -51,11 +44,13 @@ def measure(setting: Setting) -> Record:
     taken = in_turns(works, range(setting.size(5, 1)))
     return {
         "cores": cores(),
-        "seconds": {name: spread([t / len(crops) for t in found]) for name, found in taken.items()},
+        "seconds": {
+            name: median_of([t / len(crops) for t in found]) for name, found in taken.items()
+        },
     }
 
 
-def table(found: Record) -> str:
+def page(found: Record) -> str:
     """Return milliseconds per picture."""
     cell, n = found["seconds"], found["cores"]
     lines = [
@@ -72,7 +67,7 @@ def table(found: Record) -> str:
             *(ms(cell[f"{precision}/per core"]) for precision in ("int8", "fp32")),
         ]
     )
-    return grid(["Encoder alone, ms per picture", "int8", "fp32"], lines)
+    return table(["Encoder alone, ms per picture", "int8", "fp32"], lines, numbers=True)
 
 
-BENCHMARK = Benchmark(name="batching", measure=measure, table=table)
+BENCHMARK = Benchmark(name="batching", measure=measure, table=page)

@@ -1,19 +1,15 @@
 """The face finder on every picture of the manifest: faces found, and faces that are not there."""
 
-from math import sqrt
+from collections import Counter
+from collections.abc import Iterable
 
-from benchmarks.common import (
-    Benchmark,
-    Record,
-    Setting,
-    cores,
-    engine,
-    grid,
-    percent,
-    rows,
-)
+from benchmarks.common import Record
+from benchmarks.pages import percent, table
+from benchmarks.speed import Benchmark, Setting, rows
+from veridical.engines import cores, engine_of
 from veridical.errors import PhotoError
-from veridical.io.images import read_photo
+from veridical.io.source import read_photo
+from veridical.stats.intervals import wilson
 from veridical.vision.faces import Face, FaceFinder
 
 # Photographed one person at a time before a plain or official background: a second face in one of
@@ -28,99 +24,68 @@ def measure(setting: Setting) -> Record:
     if setting.quick:
         listed = listed[:: len(listed) // 40]
 
-    def look(row: dict[str, str]) -> tuple[Face, ...] | None:
+    def find(row: dict[str, str]) -> tuple[Face, ...] | None:
         try:
-            return finder.find(read_photo(setting.data / row["path"]).pixels)
+            return finder.find(read_photo(setting.data / row["path"]).image)
         except PhotoError:
             return None
 
-    found = list(zip(listed, engine().map(look, listed), strict=True))
+    found = zip(listed, engine_of(cores()).map(find, listed), strict=True)
     judged = [(row, faces) for row, faces in found if faces is not None]
-    recall = {"all": _share(faces for row, faces in judged if row["face"] == "1")}
+    shown = [(row, faces) for row, faces in judged if row["face"] == "1"]
+    hard = [(row, faces) for row, faces in judged if row["split"] == "hard" and row["face"] == "0"]
+    empty = [(row, faces) for row, faces in hard if "no face" in row["kind"]]
+    recall = {"all": _hits(faces for _, faces in shown)}
     for split in ("train", "val", "test", "hard"):
-        recall[split] = _share(
-            faces for row, faces in judged if row["face"] == "1" and row["split"] == split
-        )
-    empty = [(row, faces) for row, faces in judged if _faceless(row)]
-    alarms = {"all": _share(faces for _, faces in empty)}
+        recall[split] = _hits(faces for row, faces in shown if row["split"] == split)
+    alarms = {"all": _hits(faces for _, faces in empty)}
     for kind in sorted({row["kind"] for row, _ in empty}):
-        alarms[kind] = _share(faces for row, faces in empty if row["kind"] == kind)
-    single = [(row, faces) for row, faces in judged if row["source"] in SINGLE]
+        alarms[kind] = _hits(faces for row, faces in empty if row["kind"] == kind)
+    missed = Counter(row["source"] for row, faces in shown if not faces)
     return {
-        "pictures": len(listed),
-        "unreadable": [row["path"] for row, faces in found if faces is None],
         "recall": recall,
         "alarms": alarms,
-        "alarm_pictures": [
-            {"path": row["path"], "faces": [[round(f.size_px), round(f.score, 2)] for f in faces]}
-            for row, faces in empty
-            if faces
-        ],
-        "second": _share(faces[1:] for _, faces in single),
-        "missed": _by_source([row for row, faces in judged if row["face"] == "1" and not faces]),
+        "second": _hits(faces[1:] for row, faces in judged if row["source"] in SINGLE),
+        "missed": dict(sorted(missed.items())),
     }
 
 
-def _faceless(row: dict[str, str]) -> bool:
-    return row["split"] == "hard" and row["face"] == "0" and "no face" in row["kind"]
-
-
-def _share(found: object) -> Record:
-    """Return how many of the pictures have at least one face, with a 95 % Wilson interval."""
-    assert hasattr(found, "__iter__")
+def _hits(found: Iterable[tuple[Face, ...]]) -> list[int]:
+    """Return how many of the pictures have at least one face, and how many there are."""
     flags = [bool(faces) for faces in found]
-    low, high = wilson(sum(flags), len(flags))
-    return {"hits": sum(flags), "of": len(flags), "low": low, "high": high}
+    return [sum(flags), len(flags)]
 
 
-def wilson(hits: int, of: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the score interval of a share (Wilson, JASA 22(158), 1927)."""
-    if of == 0:
-        return 0.0, 1.0
-    share = hits / of
-    centre = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z / (1 + z * z / of) * sqrt(share * (1 - share) / of + z * z / (4 * of * of))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def _by_source(missed: list[dict[str, str]]) -> Record:
-    sources = [row["source"] for row in missed]
-    return {source: sources.count(source) for source in sorted(set(sources))}
-
-
-def table(found: Record) -> str:
+def page(found: Record) -> str:
     """Return recall by split, false alarms by kind, and second faces."""
+    missed = ", ".join(f"{name} {count}" for name, count in found["missed"].items())
     return "\n\n".join(
         [
-            grid(
+            table(
                 ["Pictures with a face", "at least one found", "share (95 % interval)"],
-                [_line(name, found["recall"][name]) for name in found["recall"]],
+                [[name, *_cells(*counts)] for name, counts in found["recall"].items()],
+                numbers=True,
             ),
-            f"Missed, by source: {_listed(found['missed'])}.",
-            grid(
+            f"Missed, by source: {missed or 'none'}.",
+            table(
                 ["Pictures without a face", "a face reported", "share (95 % interval)"],
-                [_line(name, found["alarms"][name]) for name in found["alarms"]],
+                [[name, *_cells(*counts)] for name, counts in found["alarms"].items()],
+                numbers=True,
             ),
             "A second face on studio and official portraits of one person "
-            f"({', '.join(SINGLE)}): {_line('', found['second'])[1]}, "
-            f"{_line('', found['second'])[2]}.",
+            f"({', '.join(SINGLE)}): {', '.join(_cells(*found['second']))}.",
         ]
     )
 
 
-def _line(name: str, share: Record) -> list[str]:
-    if not share["of"]:
-        return [name, "0 of 0", ""]
-    return [
-        name,
-        f"{share['hits']:,} of {share['of']:,}",
-        f"{percent(share['hits'] / share['of'])} ({100 * share['low']:.1f} to "
-        f"{100 * share['high']:.1f})",
-    ]
+def _cells(hits: int, of: int) -> tuple[str, str]:
+    if not of:
+        return "0 of 0", ""
+    share = wilson(hits, of)
+    return (
+        f"{hits:,} of {of:,}",
+        f"{percent(share.value)} ({100 * share.low:.1f} to {100 * share.high:.1f})",
+    )
 
 
-def _listed(counts: Record) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
-
-
-BENCHMARK = Benchmark(name="detecting", measure=measure, table=table)
+BENCHMARK = Benchmark(name="detecting", measure=measure, table=page, page="faces.md")

@@ -1,114 +1,104 @@
-"""A folder of pictures against the bare encoder on the same faces, already decoded and cut out."""
+"""A folder of pictures against the bare encoder on the same faces, already decoded and cropped."""
 
 from pathlib import Path
-from typing import Any
 
-from benchmarks.common import (
-    Benchmark,
-    Record,
-    Setting,
-    cores,
-    engine,
-    figure,
-    grid,
-    in_turns,
-    model_of,
-    percent,
-    portraits,
-    ratios,
-    seconds,
-    spread,
-    target,
-)
+from benchmarks.common import Record, crops_of
+from benchmarks.pages import figure, percent, table, target
+from benchmarks.speed import Benchmark, Setting, model_of, portraits
+from benchmarks.timing import in_turns, median_of, range_of, ratios, seconds
 from veridical.detector import Detector
-from veridical.io.images import read_photo
+from veridical.engines import cores, engine_of
+from veridical.io.source import read_photo
 from veridical.report import Failure
-from veridical.scan import scan
 
 TARGET = 0.85
+ROWS = {
+    "int8, as shipped": ("int8", True),
+    "int8, `--no-recheck`": ("int8", False),
+    "fp32, `--no-recheck`": ("fp32", False),
+}
+HELD = [name for name, (_, recheck) in ROWS.items() if not recheck]
+"""Rows that judge each face once, as the bare encoder does."""
 
 
 def measure(setting: Setting) -> Record:
-    """Scan and encode in turns, the same engine and threads: one picture per core."""
+    """Judge and encode in turns, with the same engine and threads: one picture per core."""
     paths = portraits(setting, setting.size(64, 4))
-    return {
-        "pictures": len(paths),
-        "jobs": cores(),
-        **{precision: _one(setting, precision, paths) for precision in ("int8", "fp32")},
+    rounds = setting.size(4, 1)
+    found = {
+        name: _one(
+            Detector.load(model_of(setting, precision), threads=1, recheck=recheck), paths, rounds
+        )
+        for name, (precision, recheck) in ROWS.items()
     }
+    return {"pictures": len(paths), "jobs": cores(), "rows": found}
 
 
-def _one(setting: Setting, precision: str, paths: list[Path]) -> Record:
-    detector = Detector.load(model_of(setting, precision), threads=1, stability=False)
-    crops: list[Any] = [
-        explanation.crop
-        for path in paths
-        for explanation in detector.explain(path, faithfulness=False)[1]
-    ]
+def _one(detector: Detector, paths: list[Path], rounds: int) -> Record:
+    crops = [crop for path in paths for crop in crops_of(detector, path)]
+    photos = [read_photo(path) for path in paths]
 
     def whole(_turn: int) -> None:
-        for outcome in scan(paths, detector.inspect, engine()):
-            if isinstance(outcome, Failure):
-                raise SystemExit(f"{outcome.path}: {outcome.error}")
+        for found in detector.inspect_many(paths):
+            if isinstance(found, Failure):
+                raise SystemExit(f"{found.path}: {found.error}")
 
     def bare(_turn: int) -> None:
-        for _ in engine().map(lambda crop: detector.backbone.tokens(crop[None]), crops):
+        for _ in engine_of(cores()).map(lambda crop: detector.backbone.tokens(crop[None]), crops):
             pass
 
-    taken = in_turns({"scan": whole, "encoder": bare}, range(setting.size(4, 1)))
-    return {
-        "faces": len(crops),
-        "per_second": {
-            name: spread([len(paths) / t for t in found]) for name, found in taken.items()
-        },
-        "share": ratios(taken["encoder"], taken["scan"]),
-        "parts": _parts(detector, paths, crops),
-    }
-
-
-def _parts(detector: Detector, paths: list[Path], crops: list[Any]) -> Record:
-    """Return mean seconds per picture of the steps, one picture at a time on one core."""
-    photos = [read_photo(path) for path in paths]
-    works = {
+    taken = in_turns({"inspect": whole, "encoder": bare}, range(rounds))
+    parts = {
         "read and decode": lambda: [read_photo(path) for path in paths],
-        "find the faces": lambda: [detector.finder.find(photo.pixels) for photo in photos],
+        "find the faces": lambda: [detector.finder.find(photo.image) for photo in photos],
         "encoder": lambda: [detector.backbone.tokens(crop[None]) for crop in crops],
         "all": lambda: [detector.inspect(path) for path in paths],
     }
-    return {name: seconds(work) / len(paths) for name, work in works.items()}
+    return {
+        "faces": len(crops),
+        "per_second": {
+            name: median_of([len(paths) / t for t in found]) for name, found in taken.items()
+        },
+        "share": ratios(taken["encoder"], taken["inspect"]),
+        "parts": {name: seconds(work) / len(paths) for name, work in parts.items()},
+    }
 
 
-def table(found: Record) -> str:
+def page(found: Record) -> str:
     """Return throughputs, and where the rest of the time goes."""
-    both = [(precision, found[precision]) for precision in ("int8", "fp32")]
+    rows = found["rows"]
     lines = [
         [
-            precision,
-            *(figure(one["per_second"][name]["median"]) for name in ("scan", "encoder")),
-            f"{percent(one['share']['median'])} ({figure(100 * one['share']['low'])} to "
-            f"{figure(100 * one['share']['high'])})",
+            name,
+            *(figure(one["per_second"][what]["median"]) for what in ("inspect", "encoder")),
+            f"{percent(one['share']['median'])} ({range_of(one['share'], 100)})",
         ]
-        for precision, one in both
+        for name, one in rows.items()
     ]
     parts = [
-        [name, *(figure(1e3 * one["parts"][name]) for _, one in both)]
-        for name in found["int8"]["parts"]
+        [part, *(figure(1e3 * one["parts"][part]) for one in rows.values())]
+        for part in next(iter(rows.values()))["parts"]
     ]
+    faces = next(iter(rows.values()))["faces"]
     return "\n\n".join(
         [
-            grid(["", "scan, pictures/s", "bare encoder, pictures/s", "scan / encoder"], lines),
-            f"{found['pictures']} test pictures with {found['int8']['faces']} faces, "
-            f"{found['jobs']} at a time, one thread each. The encoder gets all their faces.",
+            table(
+                ["", "inspect, pictures/s", "bare encoder, pictures/s", "inspect / encoder"],
+                lines,
+                numbers=True,
+            ),
+            f"{found['pictures']} test pictures with {faces} faces, {found['jobs']} at a time, one "
+            "thread each. The encoder gets all their faces.",
             *(
                 target(
-                    f"at least {percent(TARGET)} of the encoder's throughput, {precision}",
-                    one["share"]["median"] >= TARGET,
+                    f"at least {percent(TARGET)} of the encoder's throughput, {name}",
+                    rows[name]["share"]["median"] >= TARGET,
                 )
-                for precision, one in both
+                for name in HELD
             ),
-            grid(["ms per picture, one at a time, one thread", "int8", "fp32"], parts),
+            table(["ms per picture, one at a time, one thread", *rows], parts, numbers=True),
         ]
     )
 
 
-BENCHMARK = Benchmark(name="folder", measure=measure, table=table)
+BENCHMARK = Benchmark(name="folder", measure=measure, table=page)

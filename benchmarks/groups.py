@@ -1,26 +1,16 @@
 """Groups of people and pictures that error rates are compared between.
 
-Apparent skin tone is read off the face by the individual typology angle; other groups only where
-the data say who is in them. None of this is identity, and none of it is kept.
+Apparent skin tone is read off the face by the individual typology angle. It is not identity.
 """
 
-from collections.abc import Mapping
 from math import atan2, degrees
 
 import numpy as np
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.io.samples import Sample
 from veridical.vision.faces import Face
 
-GREY = 4.0  # mean chroma, CIELAB units, below which a picture counts as black and white
-
-# Where the name of a collection says who is in it; nothing is guessed from faces.
-SEX: Mapping[str, str] = {
-    "lfw-women-nanoralers": "women (LFW)",
-    "people-rladies": "women (R-Ladies)",
-    "unsplash-men-djbielejeski": "men (Unsplash)",
-}
+GREY = 4.0  # chroma, CIELAB units, below which a colour has no hue
 
 # Lowest angle of each class, degrees: A. Chardon, I. Cretois, C. Hourseau, "Skin colour typology
 # and suntanning pathways", International Journal of Cosmetic Science 13(4), 1991; the six classes
@@ -34,6 +24,9 @@ TONES = (
     (-30.0, "brown"),
     (-90.0, "dark"),
 )
+
+
+NO_COLOUR = "no colour"
 
 
 def lab(pixels: UInt8[ndarray, "*shape 3"]) -> Float[ndarray, "*shape 3"]:
@@ -86,24 +79,13 @@ def typology_angle(skin: UInt8[ndarray, "n 3"]) -> float | None:
 def tone(angle: float | None) -> str:
     """Return the class of an angle."""
     if angle is None:
-        return "no colour"
+        return NO_COLOUR
     return next(name for least, name in TONES if angle > least or least == -90.0)
 
 
-def colour(pixels: UInt8[ndarray, "height width 3"]) -> str:
-    """Return whether a picture is black and white (a sepia print is in colour)."""
-    chroma = np.hypot(*np.moveaxis(lab(pixels[::4, ::4]), -1, 0)[1:])
-    return "black and white" if float(chroma.mean()) < GREY else "colour"
+SIZES = (*(f"under {most} px" for most in (64, 128, 256, 512)), "512 px and more")
 
 
 def size(px: float) -> str:
     """Return the class of a length, px."""
-    for most in (64, 128, 256, 512):
-        if px < most:
-            return f"under {most} px"
-    return "512 px and more"
-
-
-def said(sample: Sample) -> str:
-    """Return whom the collection's name says it shows; "" if it says nothing."""
-    return SEX.get(sample.source, "")
+    return SIZES[sum(px >= most for most in (64, 128, 256, 512))]

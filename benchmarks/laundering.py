@@ -1,16 +1,35 @@
-"""What happens to a picture between its maker and us: the grid of copies every figure is held to.
+"""Is the answer the same for copies, as messengers, websites and screenshots make them?
 
-Each step takes the pixels of a photo and gives back the bytes of a file, as a messenger, a website
-or a screenshot would. The same step always gives the same bytes.
+    python -m benchmarks.laundering DATA/manifest.csv --work DIR [--splits val] [--quick]
+
+Each step of `GRID` takes the pixels of a photo and returns the bytes of a file; the same step
+always makes the same bytes. The model in the package judges every copy from its bytes. Answers are
+kept in DIR; an interrupted run goes on. The table goes into docs/accuracy.md.
 """
 
+import argparse
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageFilter
 
+from benchmarks.common import AS_DELIVERED, Record, is_ai, remembered
+from benchmarks.pages import DOCS, number, publish, share, table
 from veridical.arrays import UInt8, ndarray
+from veridical.detector import Detector
+from veridical.errors import PhotoError
+from veridical.io.dataset import read_samples
+from veridical.io.samples import Sample
+from veridical.io.source import read_photo
+from veridical.io.splits import subsample
+from veridical.stats import metrics
+
+PAGE = DOCS / "accuracy.md"
+MOST = 24  # pictures of a source and generator that are copied
+FEWEST = 15  # of a generator, to count in the mean over generators
 
 Step = Callable[[Image.Image], bytes]
 
@@ -83,3 +102,122 @@ GRID: dict[str, Step] = {
     "half size, JPEG 50": _half_jpeg50,
 }
 """Every step by name, mildest first within its kind."""
+
+
+# --- judging -------------------------------------------------------------------------------------
+
+Answers = Mapping[str, Mapping[str, Record]]
+"""What was said of copies: step -> path -> P(ai) and decision, None where nothing could be read."""
+
+
+def laundered(
+    samples: Sequence[Sample], detector: Detector, kept: Path, steps: Sequence[str]
+) -> Answers:
+    """Judge every picture and its copies; goes on where it was."""
+
+    def work(one: tuple[Sample, str]) -> Record:
+        sample, step = one
+        try:
+            photo = read_photo(sample.path)
+            report = detector.inspect(
+                photo.image if step == AS_DELIVERED else launder(photo.pixels, step)
+            )
+        except PhotoError:
+            return {"p_ai": None, "decision": None}
+        return {"p_ai": report.p_ai, "decision": report.decision.value}
+
+    pairs = [(sample, step) for step in steps for sample in samples]
+    found = remembered(kept, pairs, work, lambda one: f"{one[1]}: {one[0].path}")
+    told: dict[str, dict[str, Record]] = {step: {} for step in steps}
+    for (sample, step), one in zip(pairs, found, strict=True):
+        told[step][str(sample.path)] = one
+    return told
+
+
+# --- the page ------------------------------------------------------------------------------------
+
+
+def copies_page(samples: Sequence[Sample], answers: Answers) -> str:
+    """Return the table by step: the score against the truth, and what was decided."""
+    header = (
+        "copy",
+        "AUROC",
+        "mean over generators",
+        "TPR at 1 % FPR",
+        "decided",
+        "real called `ai`",
+        "AI called `real`",
+        "contradicts the original",
+        "no score",
+    )
+    first = answers[AS_DELIVERED]
+    return table(header, (_row(step, samples, told, first) for step, told in answers.items()))
+
+
+def _row(
+    step: str,
+    samples: Sequence[Sample],
+    told: Mapping[str, Record],
+    first: Mapping[str, Record],
+) -> tuple[object, ...]:
+    scored = [s for s in samples if told[str(s.path)]["p_ai"] is not None]
+    ai = is_ai(scored)
+    p = np.array([told[str(s.path)]["p_ai"] for s in scored])
+    decided = np.array([told[str(s.path)]["decision"] for s in scored])
+    each = by_generator(scored, p)
+    flips = [
+        {first[str(s.path)]["decision"], told[str(s.path)]["decision"]} == {"real", "ai"}
+        for s in samples
+    ]
+    measured = metrics.bootstrap(ai, p, groups=[s.group for s in scored])
+    return (
+        step,
+        number(measured["auroc"]),
+        f"{np.mean(list(each.values())):.3f}" if each else "–",
+        number(measured["tpr_at_1pct_fpr"]),
+        f"{(decided != 'undecided').mean():.2f}",
+        share(int((decided[~ai] == "ai").sum()), int((~ai).sum())),
+        share(int((decided[ai] == "real").sum()), int(ai.sum())),
+        f"{np.mean(flips):.3f}",
+        len(samples) - len(scored),
+    )
+
+
+def by_generator(
+    samples: Sequence[Sample], scores: ndarray, fewest: int = FEWEST
+) -> dict[str, float]:
+    """Return the AUROC of each generator with enough pictures, beside all real ones."""
+    ai = is_ai(samples)
+    made = np.array([sample.generator for sample in samples])
+    return {
+        name: metrics.auroc(ai[mine], scores[mine])
+        for name in sorted({str(m) for m in made[ai]})
+        if name and (made == name).sum() >= fewest
+        for mine in [~ai | (made == name)]
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--splits", nargs="+", default=["val"])
+    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
+    given = parser.parse_args(arguments)
+    detector = Detector.load(threads=1)
+    steps = [AS_DELIVERED, *GRID]
+    pages = []
+    for split in given.splits:
+        pictures = subsample(read_samples(given.manifest, split=split), MOST, 0)
+        pictures = pictures[::20] if given.quick else pictures
+        kept = given.work / f"copies-{split}-{detector.model}.jsonl"
+        answers = laundered(pictures, detector, kept, steps[:2] if given.quick else steps)
+        page = copies_page(pictures, answers)
+        pages.append(f"On {len(pictures)} pictures of `{split}`:\n\n{page}")
+    publish(PAGE, "laundering", "\n\n".join(pages), quick=given.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,26 +1,23 @@
 """How good is a map? Measures that ask the model, and measures that ask a truth we made.
 
-A map has one number per patch, positive where it speaks for `ai`. Scores of the first kind are in
+A map has one number per patch, positive where it supports `ai`. Scores of the first kind are in
 logits and signed towards the side that the picture's own logit is on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from veridical.arrays import Bool, Float, Int, UInt8, ndarray
-from veridical.explain.attribution import Score, cover
+from veridical.explain.occlusion import Score, cover
 
 STEPS = (0.25, 0.5, 0.75)
 """Shares of the patches at which a deletion or insertion curve is read, as the package does."""
 
 REMOVALS = ("blur", "mean", "shuffle")
 """What takes a patch's place: a blurred copy, the mean colour, or another patch of the picture."""
-
-SIZES = (0.1, 0.3, 0.6)
-"""Shares of the patches in the subsets of sensitivity-n."""
 
 
 def removed(
@@ -68,7 +65,7 @@ def first(order: Int[ndarray, " patches"], share: float) -> Bool[ndarray, " patc
 
 
 def order_of(values: Float[ndarray, "grid grid"], sign: float) -> Int[ndarray, " patches"]:
-    """Return the patches, the one that speaks loudest for the verdict's side first."""
+    """Return the patches, the strongest support for the verdict's side first."""
     order: ndarray = np.argsort(-sign * values.ravel(), kind="stable")
     return order
 
@@ -87,9 +84,9 @@ class Curves:
     deletion: Float[ndarray, " orders"]
     insertion: Float[ndarray, " orders"]
 
-    def gains(self, n_random: Sequence[int]) -> Float[ndarray, "orders 2"]:
-        """Return deletion and insertion gains over the mean of the n_random; positive is better."""
-        others = list(n_random)
+    def gains(self, at_random: Sequence[int]) -> Float[ndarray, "orders 2"]:
+        """Return deletion and insertion gains over the mean of the random orders."""
+        others = list(at_random)
         return np.column_stack(
             [
                 self.deletion[others].mean() - self.deletion,
@@ -97,10 +94,10 @@ class Curves:
             ]
         )
 
-    def n_beaten(self, n_random: Sequence[int]) -> Int[ndarray, " orders"]:
-        """Return how many n_random each order beats, deletion and insertion taken together."""
+    def n_beaten(self, at_random: Sequence[int]) -> Int[ndarray, " orders"]:
+        """Return how many random orders each order beats, deletion and insertion taken together."""
         worth = self.insertion - self.deletion
-        count: ndarray = (worth[:, None] > worth[list(n_random)]).sum(axis=1)
+        count: ndarray = (worth[:, None] > worth[list(at_random)]).sum(axis=1)
         return count
 
 
@@ -120,67 +117,22 @@ def curves(
     return Curves(deletion=found[0], insertion=found[1])
 
 
-def subsets(
-    count: int, grid: int, seed: int, sizes: Sequence[float] = SIZES
-) -> Bool[ndarray, "sizes count patches"]:
-    """Draw subsets of exactly `size` patches, in blobs rather than as single patches.
-
-    The highest values of smoothed noise: a model hardly notices a patch that is covered alone.
-    """
-    draw = np.random.default_rng(seed)
-    found = np.zeros((len(sizes), count, grid * grid), dtype=bool)
-    for share, drawn in zip(sizes, found, strict=True):
-        for one in drawn:
-            coarse = draw.normal(size=(max(2, grid // 3),) * 2).astype(np.float32)
-            smooth = Image.fromarray(coarse).resize((grid, grid), Image.Resampling.BICUBIC)
-            one[:] = first(np.argsort(-np.asarray(smooth).ravel(), kind="stable"), share)
-    return found
-
-
-def sensitivity(
-    values: Float[ndarray, "grid grid"],
-    masks: Bool[ndarray, "sizes count patches"],
-    logit_drops: Float[ndarray, "sizes count"],
-) -> float:
-    """Return sensitivity-n: does the map's sum over a subset tell how far the logit logit_drops?
-
-    Pearson's correlation over subsets of one size, averaged over the sizes (Ancona et al.,
-    "Towards better understanding of gradient-based attribution methods", ICLR 2018,
-    arXiv:1711.06104, section 4).
-
-    Args:
-        values: The map.
-        masks: What was covered.
-        logit_drops: By how much the logit fell.
-    """
-    sums = masks @ values.ravel()
-    return float(np.mean([pearson(a, b) for a, b in zip(sums, logit_drops, strict=True)]))
-
-
-def pearson(a: Float[ndarray, " n"], b: Float[ndarray, " n"]) -> float:
-    """Return the correlation; 0 where one of them does not vary."""
-    a, b = a - a.mean(), b - b.mean()
-    size = float(np.sqrt((a @ a) * (b @ b)))
-    return float(a @ b) / size if size > 0 else 0.0
-
-
-def spearman(a: Float[ndarray, "..."], b: Float[ndarray, "..."]) -> float:
-    """Return the correlation of ranks; ties keep their order."""
-    ranks = [np.argsort(np.argsort(x.ravel(), kind="stable")).astype(float) for x in (a, b)]
-    return pearson(*ranks)
-
-
 def edges(crop: UInt8[ndarray, "size size 3"], grid: int) -> Float[ndarray, "grid grid"]:
     """Return an edge detector's mean response per patch: a map that knows nothing of any model.
 
     Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018, section 5.
     """
     response = Image.fromarray(crop).convert("L").filter(ImageFilter.FIND_EDGES)
-    edge = crop.shape[0] // grid
     # The filter leaves the outermost pixels as they were.
     values = np.asarray(response, dtype=np.float64).copy()
     values[[0, -1]] = values[:, [0, -1]] = 0
-    inner = values[: edge * grid, : edge * grid]
+    return per_patch(values, grid)
+
+
+def per_patch(pixels: Float[ndarray, "size size"], grid: int) -> Float[ndarray, "grid grid"]:
+    """Return the mean per patch."""
+    edge = pixels.shape[0] // grid
+    inner = pixels[: edge * grid, : edge * grid]
     mean: ndarray = inner.reshape(grid, edge, grid, edge).mean(axis=(1, 3))
     return mean
 
@@ -192,12 +144,10 @@ class Hit:
     Attributes:
         pointed: Whether its strongest patch lies in the region (Zhang et al., "Top-down Neural
             Attention by Excitation Backprop", ECCV 2016, section 4.1: the pointing game).
-        iou: Intersection over union of the region and as many of the strongest patches.
         area: Share of the patches that lie in the region: what chance would point at.
     """
 
     pointed: bool
-    iou: float
     area: float
 
 
@@ -207,17 +157,8 @@ def hit(values: Float[ndarray, "grid grid"], mask: Float[ndarray, "grid grid"], 
     Args:
         values: The map.
         mask: Share of each patch that lies in the region; from a half on it belongs to it.
-        sign: 1 if the region speaks for `ai`, -1 for `real`.
+        sign: 1 if the region supports `ai`, -1 for `real`.
     """
     inside = mask.ravel() >= 0.5
     order = order_of(values, sign)
-    strongest = first(order, inside.mean())
-    both, either = (strongest & inside).sum(), (strongest | inside).sum()
-    return Hit(
-        pointed=bool(inside[order[0]]),
-        iou=float(both / either) if either else 0.0,
-        area=float(inside.mean()),
-    )
-
-
-Maps = Mapping[str, Float[ndarray, "grid grid"]]
+    return Hit(pointed=bool(inside[order[0]]), area=float(inside.mean()))

@@ -20,22 +20,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.generalisation import FEWEST, JOBS, PAGE, between, number, table, track
+from benchmarks.common import JOBS, crops_of, is_ai, track
+from benchmarks.laundering import by_generator
+from benchmarks.pages import DOCS, number, publish, table
 from veridical.arrays import Float, ndarray
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.errors import PhotoError
 from veridical.io.dataset import read_samples
-from veridical.io.images import read_photo
 from veridical.io.samples import Sample
+from veridical.io.source import read_photo
 from veridical.stats import metrics
-from veridical.vision.faces import crop_box, extract_crop
 
+PAGE = DOCS / "accuracy.md"
 EVERY = 3  # picture of `train`: a few hundred weights need no more
 RINGS = 88  # of the spectrum of a 224 px crop, to four fifths of Nyquist along an axis
 WORKER = """
@@ -63,7 +64,7 @@ def stripped(samples: Sequence[Sample], work: Path) -> list[Path]:
         path = work / f"{sha256(sample.path.read_bytes()).hexdigest()[:24]}.png"
         if not path.is_file():
             draft = path.with_suffix(".part")
-            Image.fromarray(read_photo(sample.path).pixels).save(draft, "PNG", compress_level=1)
+            read_photo(sample.path).image.save(draft, "PNG", compress_level=1)
             draft.replace(path)
         paths.append(path)
     return paths
@@ -109,15 +110,11 @@ def described(
 
     def work(sample: Sample) -> tuple[ndarray, ndarray] | None:
         try:
-            photo = read_photo(sample.path)
+            crop = next(iter(crops_of(detector, sample.path)), None)
         except PhotoError:
             return None
-        faces = detector.finder.find(photo.pixels)
-        if not faces:
+        if crop is None:
             return None
-        height, width = photo.pixels.shape[:2]
-        area = crop_box(faces[0].box, detector.crop_config, width, height)
-        crop = extract_crop(photo.pixels, area, detector.crop_config)
         return spectrum(crop), detector.backbone.tokens(crop[None])[0].prefix[-1, 0]
 
     if not kept.is_file():
@@ -142,15 +139,9 @@ def row(
 ) -> tuple[object, ...]:
     """Measure one detector over the pictures that it gives a score."""
     scored = [s for s in samples if scores.get(s.path) is not None]
-    ai = np.array([s.label == "ai" for s in scored])
     p = np.array([scores[s.path] for s in scored], dtype=float)
-    makers = [s.generator for s in scored]
-    each = [
-        metrics.auroc(ai[mine], p[mine])
-        for maker in sorted({m for m in makers if m and makers.count(m) >= FEWEST})
-        for mine in [~ai | np.array([m == maker for m in makers])]
-    ]
-    measured = metrics.bootstrap(ai, p, groups=[s.group for s in scored])
+    each = list(by_generator(scored, p).values())
+    measured = metrics.bootstrap(is_ai(scored), p, groups=[s.group for s in scored])
     return (
         name,
         number(measured["auroc"]),
@@ -162,7 +153,7 @@ def row(
     )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -170,15 +161,15 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--peer", nargs="*", default=[], metavar="NAME=PYTHON")
     parser.add_argument("--splits", nargs="+", default=["val"])
-    told = parser.parse_args()
+    given = parser.parse_args(arguments)
     detector = Detector.load(threads=1)
-    told.work.mkdir(parents=True, exist_ok=True)
+    given.work.mkdir(parents=True, exist_ok=True)
     train, spectra, tokens = described(
-        read_samples(told.manifest, split="train")[::EVERY],
+        read_samples(given.manifest, split="train")[::EVERY],
         detector,
-        told.work / "described-train.npz",
+        given.work / "described-train.npz",
     )
-    truth = np.array([s.label == "ai" for s in train])
+    truth = is_ai(train)
     fitted = {
         "power spectrum (Durall et al. 2020), logistic regression": regression().fit(
             spectra, truth
@@ -186,21 +177,21 @@ def main() -> None:
         "class token of the encoder, logistic regression": regression().fit(tokens, truth),
     }
     pages = []
-    for split in told.splits:
-        samples = list(read_samples(told.manifest, split=split))
-        paths = stripped(samples, told.work / "stripped")
+    for split in given.splits:
+        samples = list(read_samples(given.manifest, split=split))
+        paths = stripped(samples, given.work / "stripped")
         reports = Threads(JOBS).map(detector.inspect, paths)
         ours = {s.path: r.p_ai for s, r in zip(samples, reports, strict=True)}
         rows = [row(f"**Veridical** (model {detector.model})", samples, ours, "")]
-        faces, spectra, tokens = described(samples, detector, told.work / f"described-{split}.npz")
+        faces, spectra, tokens = described(samples, detector, given.work / f"described-{split}.npz")
         for (name, model), x in zip(fitted.items(), (spectra, tokens), strict=True):
             scores = dict(
                 zip((s.path for s in faces), model.predict_proba(x)[:, 1].tolist(), strict=True)
             )
             rows.append(row(name, samples, scores, ""))
-        for peer in told.peer:
+        for peer in given.peer:
             name, _, python = peer.partition("=")
-            kept = told.work / f"peer-{sha256(name.encode()).hexdigest()[:8]}.jsonl"
+            kept = given.work / f"peer-{sha256(name.encode()).hexdigest()[:8]}.jsonl"
             answers = asked(python, paths, kept)
             scores = {s.path: answers[str(p)]["p"] for s, p in zip(samples, paths, strict=True)}
             times = [answers[str(p)].get("seconds") for p in paths]
@@ -216,8 +207,7 @@ def main() -> None:
             "ms per picture",
         )
         pages.append(f"On `{split}`:\n\n{table(header, rows)}")
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(between(text, "peers", "\n\n".join(pages)), encoding="utf-8")
+    publish(PAGE, "peers", "\n\n".join(pages), quick=False)
 
 
 if __name__ == "__main__":

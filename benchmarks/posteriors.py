@@ -1,290 +1,121 @@
-"""Ways to be unsure about a head, and how to tell which of them is worth having.
+"""Which posterior over heads is worth having: do its doubts find its errors?
 
-Each way is a function that fits a belief about heads on features: `fit(looks, recipe, seed)`, whose
-answer turns one picture's features into samples of the logit. All are calibrated alike, on sources
-that were left out in turn, and are then asked about pictures from elsewhere.
+All are fitted on the same features, calibrated alike on sources that were left out in turn, and
+asked about pictures from elsewhere. Part of `python -m benchmarks.doubt`.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
-from statistics import NormalDist
-from typing import Protocol
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
-from research.laplace import Belief, laplace, mode, principal, regress, standard
+from research.posteriors import POSTERIORS, SHIPPED, Fit, Told, ask
 
+from benchmarks.common import AS_DELIVERED, is_ai
+from benchmarks.fitting import RECIPE
+from benchmarks.laundering import launder
+from benchmarks.pages import number, signed, table
 from research import selective
-from veridical.arrays import Bool, Float, Float32, ndarray
-from veridical.infer.head import SampledHead, summarise
+from veridical.arrays import Float32, ndarray
 from veridical.io.samples import Sample
-from veridical.stats import metrics
+from veridical.io.source import read_photo
 from veridical.report import Estimate
-
+from veridical.stats import metrics
 from veridical.train.features import FeatureSet
-from veridical.train.fit import balance, fit_head, left_out, platt, subset
-from veridical.train.recipes import Recipe
 
-MEMBERS = 10  # heads of the ensemble
-WAVES = 512  # random features of the Gaussian process
-INPUTS = 128  # principal directions that it sees
-FOLDS = 4  # of sources left out to calibrate: each is a fit of every posterior
+COPY = "half size, JPEG 50"
 
+# Columns of the tables: heading, what was measured, whether more is better, interval?
+COLUMNS = (
+    ("AURC", "aurc", False, True),
+    ("risk at 100 %", "risk_at_100%", False, True),
+    ("80 %", "risk_at_80%", False, False),
+    ("finds errors", "error_auroc", True, True),
+    ("ECE", "ece", False, True),
+    ("AUROC", "auroc", True, False),
+)
 
-class Speaker(Protocol):
-    """A belief about heads, as far as it is asked here."""
-
-    def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
-        """Return samples of the logit."""
-        ...
-
-
-Fit = Callable[[FeatureSet, Recipe, int], Speaker]
+Measured = Mapping[str, Estimate | None]
 
 
-# --- the ways ------------------------------------------------------------------------------------
+def compared(
+    train: FeatureSet,
+    pictures: Sequence[Sample],
+    features: Callable[[Sequence[Sample]], FeatureSet],
+    work: Path,
+    ways: Mapping[str, Fit] = POSTERIORS,
+) -> str:
+    """Fit every posterior, ask all of them about the same pictures, and return the tables.
 
-
-def over_sources(looks: FeatureSet, recipe: Recipe, seed: int) -> Speaker:
-    """Fit the discriminant that ships: the Bayesian bootstrap over sources."""
-    return fit_head(looks, replace(recipe, method="discriminant"), seed=seed)
-
-
-def dropout(looks: FeatureSet, recipe: Recipe, seed: int) -> Speaker:
-    """Fit a small network by descent, with Monte Carlo dropout as the reference has it."""
-    return fit_head(looks, replace(recipe, method="descent"), seed=seed)
-
-
-def gaussian(looks: FeatureSet, recipe: Recipe, seed: int) -> Speaker:
-    """Fit a logistic regression and its Laplace approximation; nothing in it is drawn."""
-    return laplace(looks.features, is_ai(looks.samples), worth(looks.samples, recipe), recipe)
-
-
-def ensemble(looks: FeatureSet, recipe: Recipe, seed: int, members: int = MEMBERS) -> SampledHead:
-    """Fit logistic regressions on bootstrap samples of the groups.
-
-    Lakshminarayanan et al., "Simple and Scalable Predictive Uncertainty Estimation using Deep
-    Ensembles", NIPS 2017, for heads whose loss has one minimum: there other initial weights lead
-    nowhere else, and other pictures do (Breiman, "Bagging Predictors", Machine Learning 24, 1996).
+    Args:
+        train: What they are fitted on.
+        pictures: What they are asked about, as delivered and copied.
+        features: Returns features of pictures.
+        work: Where copies and answers are kept.
+        ways: The posteriors.
     """
-    views, width = looks.features.shape[1:]
-    truth, weights = is_ai(looks.samples), worth(looks.samples, recipe)
-    centre, spread = standard(looks.features, recipe)
-    x = ((looks.features - centre) / spread).reshape(-1, width)
-    counted = np.repeat(weights / views, views)
-    basis = principal(x, counted, 512)
-    inside = np.column_stack([x @ basis.T, np.ones(len(x))]).astype(np.float64)
-    answers = np.repeat(truth, views)
-    whole = regress(inside, answers, counted)
-    groups = np.unique([sample.group for sample in looks.samples], return_inverse=True)[1]
-    draw = np.random.default_rng(seed)
-    found = []
-    for _ in range(members):
-        times = np.bincount(
-            draw.integers(groups.max() + 1, size=groups.max() + 1), minlength=groups.max() + 1
-        )
-        drawn = np.repeat(_evened(weights * times[groups], truth) / views, views)
-        found.append(mode(inside, answers, drawn, whole.precision, whole.mean))
-    weight = np.array(found)
-    return SampledHead(
-        mean=centre,
-        scale=spread,
-        directions=basis,
-        weight=weight[:, :-1].astype(np.float32),
-        bias=weight[:, -1].astype(np.float32),
-    )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class WaveHead:
-    """A Gaussian process on the features, by random waves.
-
-    Rahimi and Recht, "Random Features for Large-Scale Kernel Machines", NIPS 2007: the kernel
-    exp(-|u - v|^2 / 2 l^2) is the mean of cos(w u + b) cos(w v + b) over w ~ N(0, 1 / l^2) and
-    uniform b, times 2. The last layer has a Laplace posterior, as in SNGP (Liu et al.,
-    arXiv:2006.10108, equations 8 and 9); the backbone is frozen, and not normalised as theirs is.
-
-    Attributes:
-        mean: Subtracted from the features.
-        scale: The features are divided by it after that.
-        inputs: From standardised features to the space that the kernel measures in.
-        waves: w, one per row.
-        phases: b.
-        belief: About the weights of the waves and, last, the bias.
-        samples: Quantiles of the logit.
-    """
-
-    mean: Float32[ndarray, " features"]
-    scale: Float32[ndarray, " features"]
-    inputs: Float32[ndarray, "inputs features"]
-    waves: Float[ndarray, "waves inputs"]
-    phases: Float[ndarray, " waves"]
-    belief: Belief
-    samples: int = 200
-
-    @cached_property
-    def _points(self) -> ndarray:
-        normal = NormalDist()
-        return np.array([normal.inv_cdf((i + 0.5) / self.samples) for i in range(self.samples)])
-
-    def logits(self, features: Float32[ndarray, " features"]) -> Float32[ndarray, " samples"]:
-        """Return quantiles of the logit."""
-        inside = self.inputs @ ((features - self.mean) / self.scale)
-        waves = np.append(rippled(inside[None].astype(np.float64), self.waves, self.phases)[0], 1.0)
-        deviation = np.sqrt((self.belief.axes @ waves) ** 2 @ self.belief.variance)
-        made: ndarray = (waves @ self.belief.mean + deviation * self._points).astype(np.float32)
-        return made
-
-
-def rippled(
-    inside: Float[ndarray, "n inputs"],
-    waves: Float[ndarray, "m inputs"],
-    phases: Float[ndarray, " m"],
-) -> Float[ndarray, "n m"]:
-    """Return the random features, whose products stand for the kernel."""
-    made: ndarray = np.sqrt(2 / len(waves)) * np.cos(inside @ waves.T + phases)
-    return made
-
-
-def process(looks: FeatureSet, recipe: Recipe, seed: int) -> WaveHead:
-    """Fit the Gaussian process; its length is the median distance between pictures."""
-    views, width = looks.features.shape[1:]
-    truth, weights = is_ai(looks.samples), worth(looks.samples, recipe)
-    centre, spread = standard(looks.features, recipe)
-    x = ((looks.features - centre) / spread).reshape(-1, width)
-    counted = np.repeat(weights / views, views)
-    basis = principal(x, counted, INPUTS)
-    inside = (x @ basis.T).astype(np.float64)
-    draw = np.random.default_rng(seed)
-    some = inside[draw.permutation(len(inside))[:500]]
-    apart = np.sqrt(np.maximum(0, _squares(some, some)))
-    length = float(np.median(apart[np.triu_indices(len(some), 1)]))
-    waves = draw.normal(size=(WAVES, len(basis))) / length
-    phases = draw.uniform(0, 2 * np.pi, WAVES)
-    rows = np.column_stack([rippled(inside, waves, phases), np.ones(len(x))])
-    return WaveHead(
-        mean=centre,
-        scale=spread,
-        inputs=basis,
-        waves=waves,
-        phases=phases,
-        belief=regress(rows, np.repeat(truth, views), counted),
-    )
-
-
-def _squares(one: ndarray, other: ndarray) -> ndarray:
-    made: ndarray = (one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T
-    return made
-
-
-SHIPPED = "Bayesian bootstrap over sources"
-POSTERIORS: dict[str, Fit] = {
-    SHIPPED: over_sources,
-    "Monte Carlo dropout": dropout,
-    "Laplace": gaussian,
-    f"ensemble of {MEMBERS}": ensemble,
-    "Gaussian process": process,
-}
-
-
-# --- what they are fitted on ---------------------------------------------------------------------
-
-
-def is_ai(samples: Sequence[Sample]) -> Bool[ndarray, " n"]:
-    return np.array([sample.label == "ai" for sample in samples], dtype=bool)
-
-
-def worth(samples: Sequence[Sample], recipe: Recipe) -> Float[ndarray, " n"]:
-    """Weigh pictures as the recipe does, pseudo-fakes as little as it does, and classes alike."""
-    pseudo = np.array([s.generator in recipe.pseudo and s.label == "ai" for s in samples])
-    weights = balance(samples, recipe) * np.where(pseudo, recipe.pseudo_weight, 1.0)
-    return _evened(weights, is_ai(samples)) if recipe.balance else weights
-
-
-def _evened(weights: Float[ndarray, " n"], truth: Bool[ndarray, " n"]) -> Float[ndarray, " n"]:
-    made = weights.copy()
-    for side in (truth, ~truth):
-        made[side] *= len(made) / 2 / made[side].sum()
-    return made
-
-
-# --- what they say -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Told:
-    """What a calibrated posterior says of some pictures.
-
-    Attributes:
-        p_ai: Predictive P(ai).
-        total: Entropy of the predictive, nats.
-        epistemic: Mutual information of answer and weights, nats.
-    """
-
-    p_ai: Float[ndarray, " n"]
-    total: Float[ndarray, " n"]
-    epistemic: Float[ndarray, " n"]
-
-
-def ask(
-    looks: FeatureSet,
-    fit: Fit,
-    recipe: Recipe,
-    seed: int,
-    asked: Mapping[str, Float32[ndarray, "n features"]],
-    say: Callable[[str], None] = lambda _: None,
-) -> dict[str, Told]:
-    """Fit on `looks`, calibrate on sources left out in turn, and ask about each set of pictures.
-
-    Raises:
-        SystemExit: If there are too few sources to leave some out.
-    """
-    truth, weights = is_ai(looks.samples), balance(looks.samples, recipe)
-    logits, chosen = [], []
-    folds = left_out(looks, recipe, seed=seed, most=FOLDS)
-    if not folds:
-        raise SystemExit("Three sources of each class are needed to calibrate on sources left out.")
-    for number, (fold, rest) in enumerate(folds):
-        say(f"leaving sources out, {number + 1} of {len(folds)}")
-        keep = np.zeros(len(truth), dtype=bool)
-        keep[rest] = True
-        other = fit(subset(looks, keep), recipe, seed)
-        logits += [other.logits(looks.features[i, 0]) for i in fold]
-        chosen += fold.tolist()
-    slope, intercept = platt(np.stack(logits), truth[chosen], weights[chosen])
-    say("fitting on all sources")
-    head = fit(looks, recipe, seed)
-    return {
-        name: told([slope * head.logits(one) + intercept for one in features])
-        for name, features in asked.items()
+    seen = {
+        AS_DELIVERED: features(pictures),
+        COPY: features(copied(pictures, work / "copies-half")),
     }
+    asked = {name: one.features[:, 0] for name, one in seen.items()}
+    facts = [asdict(RECIPE), [str(s.path) for s in train.samples], train.features.shape]
+    facts += [[str(s.path) for s in one.samples] for one in seen.values()]
+    mark = sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    told = {
+        name: _remembered(
+            work / f"posterior-{name.lower().replace(' ', '-')}-{mark}.npz", fit, train, asked
+        )
+        for name, fit in ways.items()
+    }
+    rows = {
+        name: {step: measured(seen[step].samples, said[step]) for step in seen}
+        for name, said in told.items()
+    }
+    ahead = {
+        name: {step: lead(seen[step].samples, said[step], told[SHIPPED][step]) for step in seen}
+        for name, said in told.items()
+        if name != SHIPPED and SHIPPED in told
+    }
+    counts = {step: (int(is_ai(one.samples).sum()), len(one.samples)) for step, one in seen.items()}
+    return page(rows, ahead, counts)
 
 
-def describe(logits: Sequence[Float[ndarray, " samples"]]) -> Told:
-    """Sum up calibrated samples of the logit, picture by picture."""
-    beliefs = [summarise(one) for one in logits]
-    return Told(
-        p_ai=np.array([belief.p_ai for belief in beliefs]),
-        total=np.array([belief.total for belief in beliefs]),
-        epistemic=np.array([belief.epistemic for belief in beliefs]),
-    )
+def copied(samples: Sequence[Sample], folder: Path) -> tuple[Sample, ...]:
+    """Write a copy of every picture into a folder; return the copies' samples."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for sample in samples:
+        path = folder / sha256(str(sample.path).encode()).hexdigest()[:16]
+        if not path.is_file():
+            path.write_bytes(launder(read_photo(sample.path).pixels, COPY))
+        made.append(replace(sample, path=path))
+    return tuple(made)
 
 
-def measured(
-    samples: Sequence[Sample], said: Told, *, resamples: int = 1000
-) -> dict[str, Estimate | None]:
+def _remembered(
+    path: Path, fit: Fit, train: FeatureSet, asked: Mapping[str, Float32[ndarray, "_ _"]]
+) -> dict[str, Told]:
+    if not path.is_file():
+        print(f"{path.stem} ...", flush=True)
+        found = ask(train, fit, RECIPE, 0, asked)
+        flat = {f"{of}/{key}": v for of, said in found.items() for key, v in asdict(said).items()}
+        part = path.with_suffix(".part.npz")
+        np.savez(part, **flat)
+        part.replace(path)
+    with np.load(path) as kept:
+        return {of: Told(p_ai=kept[f"{of}/p_ai"], total=kept[f"{of}/total"]) for of in asked}
+
+
+def measured(samples: Sequence[Sample], said: Told, *, resamples: int = 1000) -> Measured:
     """Measure answers against the truth: errors, calibration, and whether doubt finds errors."""
     truth, groups = is_ai(samples), [sample.group for sample in samples]
     wrong = (said.p_ai >= 0.5) != truth
-    by_total = selective.bootstrap(truth, wrong, said.total, groups=groups, resamples=resamples)
-    by_model = selective.bootstrap(truth, wrong, said.epistemic, groups=groups, resamples=resamples)
     plain = metrics.bootstrap(truth, said.p_ai, groups=groups, resamples=resamples)
-    return {
-        **by_total,
-        "aurc_epistemic": by_model["aurc"],
-        "error_auroc_epistemic": by_model["error_auroc"],
-        **{name: plain[name] for name in ("auroc", "ece", "ece_adaptive", "brier", "nll")},
-    }
+    by_doubt = selective.bootstrap(truth, wrong, said.total, groups=groups, resamples=resamples)
+    return {**by_doubt, "auroc": plain["auroc"], "ece": plain["ece"]}
 
 
 def lead(samples: Sequence[Sample], said: Told, other: Told, *, resamples: int = 1000) -> Estimate:
@@ -295,16 +126,52 @@ def lead(samples: Sequence[Sample], said: Told, other: Told, *, resamples: int =
     return selective.bootstrap_gap(truth, one, two, groups=groups, resamples=resamples)
 
 
-def unlike(clean: Told, odd: Told) -> dict[str, float]:
-    """Return how well each kind of doubt tells odd pictures from clean ones: AUROC."""
-    truth = np.repeat([False, True], [len(clean.p_ai), len(odd.p_ai)])
-    return {
-        kind: metrics.auroc(truth, np.concatenate([getattr(clean, kind), getattr(odd, kind)]))
-        for kind in ("total", "epistemic")
-    }
+# --- the page ------------------------------------------------------------------------------------
 
 
-def winner(rows: Mapping[str, Mapping[str, Mapping[str, Estimate | None]]]) -> str:
+def page(
+    rows: Mapping[str, Mapping[str, Measured]],
+    ahead: Mapping[str, Mapping[str, Estimate]],
+    counts: Mapping[str, tuple[int, int]],
+) -> str:
+    """Return the tables: one per set of pictures, and the leads.
+
+    Args:
+        rows: Posterior -> set -> what was measured.
+        ahead: Posterior -> set -> its AURC less that of the posterior that ships.
+        counts: Set -> AI-generated pictures, and all.
+    """
+    parts = []
+    for step, (ai, count) in counts.items():
+        said = {name: cells[step] for name, cells in rows.items()}
+        body = [(name, *(_marked(said, name, *column[1:]) for column in COLUMNS)) for name in said]
+        header = ("posterior", *(column[0] for column in COLUMNS))
+        parts.append(f"On {count} pictures ({ai} AI-generated), {step}:\n\n{table(header, body)}")
+    if ahead:
+        body = [(name, *(signed(cells[step]) for step in counts)) for name, cells in ahead.items()]
+        parts.append(
+            f"AURC less that of *{SHIPPED}*, on the same resamples (below 0 is better):\n\n"
+            + table(("posterior", *counts), body)
+        )
+    parts.append(f"Least mean AURC over these sets: **{winner(rows)}**.")
+    return "\n\n".join(parts)
+
+
+def _marked(said: Mapping[str, Measured], name: str, key: str, more: bool, interval: bool) -> str:
+    """Write one cell; the best of a column is bold."""
+    own = said[name][key]
+    if own is None:
+        return "–"
+    known = [value.value for cells in said.values() if (value := cells[key]) is not None]
+    best = max(known) if more else min(known)
+    text = number(own) if interval else f"{own.value:.3f}"
+    if own.value != best:
+        return text
+    head, space, rest = text.partition(" ")
+    return f"**{head}**{space}{rest}"
+
+
+def winner(rows: Mapping[str, Mapping[str, Measured]]) -> str:
     """Return the posterior of the least mean AURC over the sets; a criterion named beforehand.
 
     Args:

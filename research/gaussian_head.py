@@ -1,4 +1,4 @@
-"""A linear head whose weights are Gaussian. It ranked errors worse than what ships (docs/doubt.md)."""
+"""A linear head of Gaussian weights; it ranked errors worse than what ships (docs/doubt.md)."""
 
 from dataclasses import dataclass
 from functools import cached_property

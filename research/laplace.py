@@ -1,4 +1,4 @@
-"""Logistic regression with a Gaussian belief over its weights, under a prior that the data chose.
+"""Logistic regression with a Gaussian posterior over its weights, under a prior the data chose.
 
 The Laplace approximation of the last layer (MacKay, "The Evidence Framework Applied to
 Classification Networks", Neural Computation 4(5), 1992; for networks of today, Daxberger et al.,
@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from research.gaussian_head import GaussianHead
 from veridical._optional import need
 from veridical.arrays import Bool, Float, Float32, ndarray
-from veridical.infer.head import GaussianHead, sigmoid
+from veridical.infer.head import sigmoid
 from veridical.train.recipes import Recipe
 
 DIRECTIONS = 512  # of the features; the rest keeps the prior
@@ -27,7 +28,7 @@ _PRECISIONS = (1e-6, 1e8)  # of the prior: past these nothing changes but roundi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Belief:
+class WeightPosterior:
     """The Gaussian posterior of a logistic regression.
 
     Attributes:
@@ -35,7 +36,7 @@ class Belief:
         precision: Of the prior, the same for all weights: w ~ N(0, 1 / precision).
         axes: Orthonormal eigenvectors of the log likelihood's curvature, one per row.
         curvature: Along each of them; not negative.
-        evidence: Log marginal likelihood, nats (Bishop, "Pattern Recognition and Machine
+        log_marginal: Log marginal likelihood, nats (Bishop, "Pattern Recognition and Machine
             Learning", 2006, eq. 4.137).
     """
 
@@ -43,7 +44,7 @@ class Belief:
     precision: float
     axes: Float[ndarray, "params params"]
     curvature: Float[ndarray, " params"]
-    evidence: float
+    log_marginal: float
 
     @property
     def variance(self) -> Float[ndarray, " params"]:
@@ -73,22 +74,22 @@ def laplace(
         samples: Quantiles that the head will give.
     """
     views, width = features.shape[1:]
-    centre, spread = standard(features, recipe)
-    x = ((features - centre) / spread).reshape(-1, width)
+    mean, scale = standard(features, recipe)
+    x = ((features - mean) / scale).reshape(-1, width)
     counted = np.repeat(weights / views, views)
     basis = principal(x, counted, directions)
     inside = np.column_stack([x @ basis.T, np.ones(len(x))]).astype(np.float64)
-    belief = regress(inside, np.repeat(truth, views), counted)
+    posterior = regress(inside, np.repeat(truth, views), counted)
     # Back to where the features live: the bias is a direction of its own.
-    turned = np.column_stack([belief.axes[:, :-1] @ basis, belief.axes[:, -1]])
+    turned = np.column_stack([posterior.axes[:, :-1] @ basis, posterior.axes[:, -1]])
     return GaussianHead(
-        mean=centre,
-        scale=spread,
-        mean=(belief.mean[:-1] @ basis).astype(np.float32),
-        bias=float(belief.mean[-1]),
+        mean=mean,
+        scale=scale,
+        weight=(posterior.mean[:-1] @ basis).astype(np.float32),
+        bias=float(posterior.mean[-1]),
         axes=turned.astype(np.float32),
-        variance=belief.variance.astype(np.float32),
-        remainder=1 / belief.precision,
+        variance=posterior.variance.astype(np.float32),
+        remainder=1 / posterior.precision,
         samples=samples,
     )
 
@@ -96,13 +97,13 @@ def laplace(
 def standard(
     features: Float32[ndarray, "n views features"], recipe: Recipe
 ) -> tuple[Float32[ndarray, " features"], Float32[ndarray, " features"]]:
-    """Return centre and spread of the features; 0 and 1 if the recipe leaves them as they are."""
+    """Return mean and scale of the features; 0 and 1 if the recipe leaves them as they are."""
     width = features.shape[2]
     if not recipe.standardise:
         return np.zeros(width, np.float32), np.ones(width, np.float32)
     flat = features.reshape(-1, width)
-    centre = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return centre, np.maximum(flat.std(axis=0, dtype=np.float64), 1e-4).astype(np.float32)
+    mean = flat.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return mean, np.maximum(flat.std(axis=0, dtype=np.float64), 1e-4).astype(np.float32)
 
 
 def principal(
@@ -128,7 +129,7 @@ def regress(
     weights: Float[ndarray, " rows"],
     *,
     precision: float | None = None,
-) -> Belief:
+) -> WeightPosterior:
     """Fit a logistic regression and the Gaussian around it.
 
     Args:
@@ -153,8 +154,10 @@ def regress(
         mean = mode(x, truth, weights, at, mean)
         curvature, axes = np.linalg.eigh(_curvature(x, weights, mean))
         curvature = np.maximum(curvature, 0)
-    evidence = -_loss(x, truth, weights, at, mean) - 0.5 * float(np.log1p(curvature / at).sum())
-    return Belief(mean=mean, precision=at, axes=axes.T, curvature=curvature, evidence=evidence)
+    log_marginal = -_loss(x, truth, weights, at, mean) - 0.5 * float(np.log1p(curvature / at).sum())
+    return WeightPosterior(
+        mean=mean, precision=at, axes=axes.T, curvature=curvature, log_marginal=log_marginal
+    )
 
 
 def mode(

@@ -89,8 +89,8 @@ def bootstrap(
 ) -> dict[str, Estimate | None]:
     """Measure all of SELECTIVE, each with a 95 % percentile interval; see `Resampling`.
 
-    An interval always holds its value. A risk without spread (no error at all, or one answer for
-    all) gets Wilson's interval, with groups for pictures. Resamples without an error, or with
+    An interval always holds its value. A risk that does not vary (no error, or one answer for all)
+    gets Wilson's interval, with groups for pictures. Resamples without an error, or with
     nothing else, have no `error_auroc` and are left out of its interval; where the data are such,
     it is None.
 

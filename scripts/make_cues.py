@@ -1,12 +1,12 @@
 """Fit what the forensic cues are worth, measure it, and write fitted.json and docs/cues.md.
 
-    python scripts/make_cues.py DATA/manifest.csv [--work DIR] [--most N] [--quick]
+    python -m scripts.make_cues DATA/manifest.csv [--work DIR] [--most N] [--quick]
 
 DATA is a manifest (path, label, source, generator, group, split). The ratios are fitted on at most
 N pictures of every source and generator in `train`, each as delivered, re-encoded as JPEG 75, and
 at half size, alike for both classes, so that a cue cannot learn how a class was delivered. They are
 measured on `val`, whose generators and sources are others, in the same three ways. The face is
-sought once, in the picture as delivered. What was measured is kept in DIR, by the hash of the
+found once, in the picture as delivered. What was measured is kept in DIR, by the hash of the
 picture and of the cues' code; an interrupted run goes on. `--quick` goes through all of it on a few
 pictures and writes nothing.
 """
@@ -21,32 +21,29 @@ from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
+from benchmarks.common import Record
+from benchmarks.pages import DOCS, ROOT, number, publish, table
 from PIL import Image
+from research.ratios import Table, Worth, fit_ratio, judged, measure_ratio
 
+from veridical.box import Box
 from veridical.cues import DEFAULT_CUES
 from veridical.cues.protocol import Cue, CueInput
 from veridical.cues.weights import SCHEMA
 from veridical.errors import PhotoError
 from veridical.io.dataset import read_samples
-from veridical.io.images import read_bytes, read_photo
 from veridical.io.samples import Sample
-from veridical.report import Box, NotApplicable
-from veridical.report import Estimate
-
-from veridical.train.ratios import Fit, Table, Worth, fit_ratio, judged, measure_ratio
+from veridical.io.source import File, open_source
+from veridical.report import Estimate, NotApplicable
 from veridical.vision.faces import Face, FaceFinder
 
-ROOT = Path(__file__).parent.parent
 FITTED = ROOT / "src" / "veridical" / "cues" / "fitted.json"
-PAGE = ROOT / "docs" / "cues.md"
+PAGE = DOCS / "cues.md"
 PLAIN, JPEG75, HALF = "as delivered", "JPEG 75", "half size"
 VIEWS = (PLAIN, JPEG75, HALF)
 MOST = 40
-
-Record = dict[str, Any]
 
 
 def subsample(samples: Sequence[Sample], most: int) -> list[Sample]:
@@ -63,29 +60,27 @@ def subsample(samples: Sequence[Sample], most: int) -> list[Sample]:
     ]
 
 
-def scenes(data: bytes, face: Face, views: Iterable[str]) -> Iterator[tuple[str, CueInput]]:
+def inputs(source: File, face: Face, views: Iterable[str]) -> Iterator[tuple[str, CueInput]]:
     """Yield a picture's views with its face in each."""
-    photo = read_photo(data)
     for view in views:
-        pixels, file, scale = photo.pixels, data, 1.0
+        file, scale = source, 1.0
         if view != PLAIN:
-            image = Image.fromarray(photo.pixels)
+            image = source.photo.image
             if view == HALF:
                 size = max(1, image.width // 2), max(1, image.height // 2)
                 image, scale = image.resize(size, Image.Resampling.LANCZOS), 0.5
             stream = io.BytesIO()
-            image.save(
-                stream,
-                **({"format": "JPEG", "quality": 75} if view == JPEG75 else {"format": "PNG"}),
-            )
-            file = stream.getvalue()
-            pixels = read_photo(file).pixels
+            if view == JPEG75:
+                image.save(stream, "JPEG", quality=75)
+            else:
+                image.save(stream, "PNG")
+            file = open_source(stream.getvalue())
         box = face.box
         yield (
             view,
             CueInput(
-                pixels=pixels,
-                data=file,
+                pixels=file.photo.pixels,
+                file=file,
                 box=Box(
                     left=box.left * scale,
                     top=box.top * scale,
@@ -97,21 +92,21 @@ def scenes(data: bytes, face: Face, views: Iterable[str]) -> Iterator[tuple[str,
         )
 
 
-def looked(sample: Sample, views: Sequence[str], finder: FaceFinder) -> Record:
-    """Return what every cue measured on every view, or None where there is no face."""
+def measured(sample: Sample, views: Sequence[str], finder: FaceFinder) -> Record:
+    """Return what every cue measured on every view, or nothing where there is no face."""
     try:
-        data = read_bytes(sample.path)
-        faces = finder.find(read_photo(data).pixels)
+        file = open_source(sample.path)
+        faces = finder.find(file.photo.image)
     except PhotoError:
         return {}
     found: Record = {}
-    for view, scene in scenes(data, faces[0], views) if faces else ():
+    for view, given in inputs(file, faces[0], views) if faces else ():
         for cue in DEFAULT_CUES:
             before = perf_counter()
-            answer = cue.measure(scene)
+            answer = cue.measure(given)
             took = 1e3 * (perf_counter() - before)
-            told = {} if isinstance(answer, NotApplicable) else dict(answer.known())
-            found.setdefault(cue.name, {})[view] = {"ms": took, **told}
+            known = {} if isinstance(answer, NotApplicable) else dict(answer.known())
+            found.setdefault(cue.name, {})[view] = {"ms": took, **known}
     return found
 
 
@@ -138,7 +133,7 @@ def gathered(samples: Sequence[Sample], views: Sequence[str], work: Path) -> lis
             hashed = sha256(sample.path.read_bytes()).hexdigest()
             key = f"{hashed} {' '.join(views)}"
             if key not in known:
-                known[key] = looked(sample, views, finder)
+                known[key] = measured(sample, views, finder)
                 stream.write(json.dumps({"key": key, "found": known[key]}) + "\n")
                 stream.flush()
             records.append(known[key])
@@ -150,7 +145,7 @@ def gathered(samples: Sequence[Sample], views: Sequence[str], work: Path) -> lis
 def tabled(
     cue: Cue, samples: Sequence[Sample], records: Sequence[Record], views: Sequence[str]
 ) -> tuple[Table, float]:
-    """Return what one cue measured on some views, and the share on which it was silent."""
+    """Return what one cue measured on some views, and the share on which it was not applicable."""
     rows, of, silent, total = [], [], 0, 0
     for sample, record in zip(samples, records, strict=True):
         for view in views if record else ():
@@ -173,7 +168,7 @@ def tabled(
 
 
 def milliseconds(cue: Cue, records: Sequence[Record]) -> float:
-    """Return the median time of a cue on a picture as delivered, on one core, silence included."""
+    """Return the median time of a cue on a picture as delivered, on one core."""
     return float(np.median([record[cue.name][PLAIN]["ms"] for record in records if record]))
 
 
@@ -193,7 +188,6 @@ def main() -> None:
     }
     records = {split: gathered(samples[split], VIEWS, asked.work) for split in samples}
     told: dict[str, Record] = {}
-    pages: dict[str, str] = {}
     for cue in DEFAULT_CUES:
         table, silent = tabled(cue, samples["train"], records["train"], VIEWS)
         fit = fit_ratio(cue.name, cue.statistics, table)
@@ -219,17 +213,11 @@ def main() -> None:
                 "val": {view: as_record(one) for view, one in worth.items() if one},
             },
         }
-        pages[cue.name] = section(fit, worth, silent, weighs, because)
-        print(f"\n{cue.name}\n{pages[cue.name]}", flush=True)
-    overview = summary(told)
-    print(f"\n{overview}")
+        print(f"{cue.name}: {because}", flush=True)
+    publish(PAGE, "summary", summary(told), quick=asked.quick)
     if not asked.quick:
         card = {"schema": SCHEMA, "cues": told}
         FITTED.write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-        text = between(PAGE.read_text(encoding="utf-8"), "summary", overview)
-        for name, page in pages.items():
-            text = between(text, name, page)
-        PAGE.write_text(text, encoding="utf-8")
 
 
 # --- the page ------------------------------------------------------------------------------------
@@ -245,53 +233,6 @@ def as_record(worth: Worth) -> Record:
     return {**record, **measured, "by_generator": dict(worth.by_generator)}
 
 
-def number(measured: Estimate) -> str:
-    return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def section(
-    fit: Fit, worth: Mapping[str, Worth | None], silent: float, weighs: bool, because: str
-) -> str:
-    """Return what was measured of one cue."""
-    plain = worth[PLAIN]
-    makers = [name for name, _ in plain.by_generator] if plain else []
-    rows = [
-        (
-            view,
-            f"{one.n_real} + {one.n_ai}",
-            f"{one.silent:.2f}",
-            number(one.auroc),
-            number(one.cllr),
-            f"{one.slope:.2f}",
-            *(f"{dict(one.by_generator).get(name, np.nan):.3f}" for name in makers),
-        )
-        if one
-        else (view, "silent on all of one class", *["–"] * (4 + len(makers)))
-        for view, one in worth.items()
-    ]
-    header = ("`val`, unseen", "real + AI", "silent", "AUROC", "Cllr, bits", "slope", *makers)
-    weights = fit.weights
-    words = "It weighs" if weighs else "It weighs nothing"
-    most = (
-        f"At most {weights.cap_real:.2f} nats for `real` and {weights.cap_ai:.2f} for `ai`."
-        if weighs
-        else "Its readings are information."
-    )
-    return "\n\n".join(
-        [
-            f"**{words}**: {because}. {most}",
-            table(header, rows),
-            f"On `train`, two sources left out at a time: AUROC {number(fit.left_out)}, scale "
-            f"{fit.slope:.2f}; silent on {silent:.2f} of the pictures and their copies.",
-        ]
-    )
-
-
 def summary(told: Mapping[str, Record]) -> str:
     """Return one row per cue."""
     rows = []
@@ -302,7 +243,7 @@ def summary(told: Mapping[str, Record]) -> str:
                 name,
                 f"{val[PLAIN]['silent']:.2f}" if PLAIN in val else "1",
                 *(
-                    number(Estimate(*val[view]["auroc"])) if view in val else "silent"
+                    number(Estimate(*val[view]["auroc"])) if view in val else "–"
                     for view in (PLAIN, JPEG75, HALF)
                 ),
                 number(Estimate(*val[PLAIN]["cllr"])) if PLAIN in val else "–",
@@ -312,7 +253,7 @@ def summary(told: Mapping[str, Record]) -> str:
         )
     header = (
         "cue",
-        "silent",
+        "not measured",
         "AUROC",
         "after JPEG 75",
         "at half size",
@@ -321,14 +262,6 @@ def summary(told: Mapping[str, Record]) -> str:
         "weighs",
     )
     return table(header, rows)
-
-
-def between(text: str, name: str, inside: str) -> str:
-    start, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    if text.count(start) != 1 or text.count(end) != 1:
-        raise SystemExit(f"{PAGE.name} needs {start} and {end}, each once.")
-    head, rest = text.split(start)
-    return f"{head}{start}\n\n{inside}\n\n{end}{rest.split(end)[1]}"
 
 
 if __name__ == "__main__":

@@ -3,15 +3,15 @@
 The audit of the training pictures goes into docs/audit.md and the card. Most sources hold one class
 only, so it refuses them, and we train all the same: docs/audit.md says why.
 
-    python scripts/make_default_model.py DATA/manifest.csv [--more TWINS/manifest.csv]
+    python -m scripts.make_default_model DATA/manifest.csv [--more RECONSTRUCTIONS/manifest.csv]
         [--work DIR] [--fresh-backbone] [--quick --out DIR]
 
 DATA is a manifest (path, label, source, generator, group, split) with the splits `train`, `val`
 and `test`; `--more` names manifests that add to `train` alone, such as the pseudo-fakes of
-scripts/make_twins.py. The head is fitted by the same function as `veridical train` runs, on the
-frozen backbone that is in the repository already, so that retraining replaces small files only;
-`--fresh-backbone` makes that file anew (scripts/make_backbone.py). Interrupt it when you like: it
-goes on where it stopped. Needs `veridical[train]`; about an hour on two cores. `--quick` goes
+scripts/make_reconstructions.py. The head is fitted by the same function as `veridical train` runs,
+on the frozen backbone that is in the repository already, so that retraining replaces small files
+only; `--fresh-backbone` makes that file anew (scripts/make_backbone.py). An interrupted run goes on
+where it stopped. Needs `veridical[train]`; about an hour on two cores. `--quick` goes
 through all of it on a few pictures and writes neither pages nor the package: a smoke test.
 """
 
@@ -19,10 +19,13 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+
+from benchmarks.common import JOBS, track
+from benchmarks.fitting import PSEUDO
+from benchmarks.pages import DOCS, ROOT, number, publish, table
 
 from veridical.detector import Detector
 from veridical.engines import Threads
@@ -31,20 +34,15 @@ from veridical.evaluate.measure import Evaluation, Outcome, Scorecard, evaluate
 from veridical.io.dataset import read_samples
 from veridical.io.model import CARD, read_model, write_model
 from veridical.io.samples import Sample
-from veridical.scan import scan
-from veridical.report import Estimate
-
 from veridical.train.audit_files import section
 from veridical.train.make import Trained, train
 from veridical.train.recipes import DEFAULT
 
-ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "src" / "veridical" / "models" / "default"
-PAGE, README = ROOT / "docs" / "accuracy.md", ROOT / "README.md"
-AUDIT = ROOT / "docs" / "audit.md"
-JOBS = 2
-MOST = 300  # pictures of a source and generator: more teach little, and each costs several looks
-QUICK = replace(DEFAULT, name="quick", views=2, out_of_source=False, explained=12)
+PAGE, AUDIT, README = DOCS / "accuracy.md", DOCS / "audit.md", ROOT / "README.md"
+MOST = 300  # pictures of a source and generator: more teach little, and each costs time
+RECIPE = replace(DEFAULT, pseudo=PSEUDO)
+QUICK = replace(RECIPE, name="quick", views=2, out_of_source=False, explained=12)
 NOTES = {
     "pictures": "Public face collections, real and AI-generated. Their licences are mostly for "
     "research, or not stated, so no picture of them is part of this package; the model's weights "
@@ -61,15 +59,6 @@ NOTES = {
     "renderings. Error rates between groups of people are in docs/doubt.md, on few pictures.",
 }
 
-T = TypeVar("T")
-
-
-def track(items: Iterable[T], what: str, total: int) -> Iterator[T]:
-    for done, item in enumerate(items):
-        if done % 200 == 0:
-            print(f"{what}: {done} of {total}", flush=True)
-        yield item
-
 
 def backbone(work: Path, fresh: bool) -> str:
     if (MODEL / CARD).is_file() and not fresh:
@@ -83,7 +72,7 @@ def backbone(work: Path, fresh: bool) -> str:
 
 def measure(model: Path, samples: Sequence[Sample], split: str, work: Path) -> Evaluation:
     detector = Detector.load(model, threads=1)
-    answers = scan((sample.path for sample in samples), detector.inspect, Threads(JOBS))
+    answers = detector.inspect_many((sample.path for sample in samples), jobs=JOBS)
     outcomes = [
         Outcome(sample=sample, answer=answer)
         for sample, answer in zip(
@@ -95,28 +84,12 @@ def measure(model: Path, samples: Sequence[Sample], split: str, work: Path) -> E
     return evaluation
 
 
-def number(measured: Estimate | None) -> str:
-    if measured is None:
-        return "–"
-    return f"{measured.value:.3f} [{measured.low:.3f}, {measured.high:.3f}]"
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
 OVERALL = {
     "auroc": "AUROC",
-    "average_precision": "average precision",
     "tpr_at_1pct_fpr": "TPR at 1 % FPR",
-    "tpr_at_0.1pct_fpr": "TPR at 0.1 % FPR",
     "accuracy": "accuracy at P(ai) = 0.5",
-    "balanced_accuracy": "balanced accuracy at P(ai) = 0.5",
     "fpr": "FPR at P(ai) = 0.5",
     "ece": "ECE (15 bins)",
-    "brier": "Brier score",
-    "nll": "NLL, nats",
     "coverage": "share decided (not `undecided`)",
     "error_when_decided": "errors among the decided",
     "real_called_ai": "real pictures called `ai`",
@@ -145,7 +118,6 @@ def chapter(split: str, found: Evaluation) -> str:
                 ("source", "pictures", "FPR at 0.5", "called `ai`", "`undecided`"),
                 (real_row(card) for card in reals),
             ),
-            "\n".join(f"- {note}" for note in found.notes),
         ]
     )
 
@@ -166,13 +138,6 @@ def real_row(card: Scorecard) -> tuple[object, ...]:
     m = card.metrics
     fpr, called, open_ = m["fpr"], m["real_called_ai"], m["real_undecided"]
     return (card.name, card.n_real, number(fpr), number(called), number(open_))
-
-
-def between(text: str, name: str, inside: str) -> str:
-    start, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
-    head, _, rest = text.partition(start)
-    _, _, tail = rest.partition(end)
-    return f"{head}{start}\n{inside}\n{end}{tail}"
 
 
 def summary(found: Mapping[str, Evaluation]) -> str:
@@ -218,7 +183,7 @@ def main() -> None:
         ],
         asked.out,
         backbone=name,
-        recipe=QUICK if asked.quick else DEFAULT,
+        recipe=QUICK if asked.quick else RECIPE,
         engine=Threads(JOBS),
         cache=asked.work / "cache",
         precision=None if ours else "int8",
@@ -227,7 +192,7 @@ def main() -> None:
         say=print,
         notes=NOTES,
         allow_confounds=True,
-        most=MOST,
+        per_source=MOST,
     )
     found = {
         split: measure(asked.out, read_samples(asked.manifest, split=split), split, asked.work)
@@ -247,36 +212,14 @@ def main() -> None:
     )
     print(json.dumps(measured, indent=1))
     if asked.out == MODEL:
-        publish(trained, found)
+        publish_all(trained, found)
 
 
-def publish(trained: Trained, found: Mapping[str, Evaluation]) -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    chapters = "\n\n".join(chapter(split, evaluation) for split, evaluation in found.items())
-    text = between(text, "results", chapters)
-    PAGE.write_text(between(text, "training", training(trained.folder.card)), encoding="utf-8")
-    page = AUDIT.read_text(encoding="utf-8")
-    AUDIT.write_text(between(page, "audit", f"\n{section(trained.audit)}\n"), encoding="utf-8")
-    readme = README.read_text(encoding="utf-8")
-    README.write_text(between(readme, "accuracy-summary", summary(found)), encoding="utf-8")
-
-
-def training(card: Mapping[str, object]) -> str:
-    told = card["trained_on"]
-    assert isinstance(told, dict)
-    rows = (
-        (s["label"], s["source"], s["generator"] or "–", s["pictures"]) for s in told["sources"]
-    )
-    left = (
-        f"{told['without_a_face']} show no face, {told['with_too_small_a_face']} only faces too "
-        f"small to judge, and {told['unreadable']} cannot be read"
-    )
-    return "\n\n".join(
-        [
-            table(("label", "source", "generator", "pictures"), rows),
-            f"{told['pictures']} pictures; {left}.",
-        ]
-    )
+def publish_all(trained: Trained, found: Mapping[str, Evaluation]) -> None:
+    chapters = (chapter(split, evaluation) for split, evaluation in found.items())
+    publish(PAGE, "results", "\n\n".join(chapters), quick=False)
+    publish(AUDIT, "audit", section(trained.audit), quick=False)
+    publish(README, "accuracy-summary", summary(found), quick=False)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""Fit the rule that the maps of a model are read by, and put it into the model's folder.
+"""Fit the surrogate that makes the maps of a model, and put it into the model's folder.
 
     python scripts/make_explainer.py DATA/manifest.csv [--model FOLDER] [--work DIR]
         [--most 40] [--sets 20]
 
-`veridical train` fits such a rule to some 120 pictures, covered in 8 ways each. This takes more of
-`train`: MOST pictures of each source and generator, covered in SETS ways. No verdict depends on the
-rule, and the model stays the same one. FOLDER is the model in the package unless named. Interrupt
+`veridical train` fits a surrogate to some 120 pictures, covered in 8 ways each. This takes more of
+`train`: MOST pictures of each source and generator, covered in SETS ways. No verdict depends on it,
+and the model stays the same one. FOLDER is the model in the package unless named. Interrupt
 it when you like: it goes on where it stopped. Needs `veridical[train]`; about half an hour on two
 cores.
 
-The rule in the package is from 1,049 pictures that `--most 100` draws, with `--sets 300`. That is
-half a day on two cores; a graphics card took those looks, by the same 8-bit sums.
+The surrogate in the package is from 1,049 pictures that `--most 100` draws, with `--sets 300`. That
+is half a day on two cores; a graphics card took those forward passes, by the same 8-bit sums.
 """
 
 import argparse
@@ -18,13 +18,15 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from veridical.detector import Detector, default_model, surrogate_to
+from veridical.assembly import default_model, surrogate_to
+from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.io.dataset import read_samples
 from veridical.io.model import read_model, write_model
 from veridical.io.samples import Sample
 from veridical.io.splits import subsample
-from veridical.train.explainer import FittedSurrogate, fit_surrogate, measure
+from veridical.train.covering import measure
+from veridical.train.explainer import FittedSurrogate, fit_surrogate
 
 JOBS = 2
 
@@ -37,11 +39,13 @@ def track(items: Iterable[Sample], what: str, total: int) -> Iterator[Sample]:
 
 
 def put(model: Path, fitted: FittedSurrogate) -> None:
-    """Write a rule into a model folder; all else of it stays as it was."""
+    """Write a surrogate into a model folder; all else of it stays as it was."""
     folder = read_model(model)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
     card["explainer"] = fitted.record
-    after = write_model(model, card, folder.tensors, folder.backbone, surrogate_to(fitted.rule))
+    after = write_model(
+        model, card, folder.tensors, folder.backbone, surrogate_to(fitted.surrogate)
+    )
     assert after.identity == folder.identity
 
 

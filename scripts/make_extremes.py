@@ -2,7 +2,7 @@
 
     python scripts/make_extremes.py
 
-`veridical.vision.backbone.saturates` runs it to find out whether this processor's fast 8-bit products are
+`veridical.vision.runtime` runs it to find out whether the fast 8-bit products of this processor are
 exact. Needs `pip install 'veridical[train]'`.
 """
 

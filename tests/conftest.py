@@ -15,7 +15,9 @@ from jaxtyping import install_import_hook
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook("veridical", CHECKER)
 
+import io
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -28,7 +30,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image, ImageDraw
 
-from veridical.arrays import UInt8, ndarray
+from veridical.arrays import Float, UInt8, ndarray
 from veridical.assembly import Parts, disassemble
 from veridical.box import Box
 from veridical.detector import Detector
@@ -36,10 +38,11 @@ from veridical.infer.calibration import Calibration
 from veridical.infer.head import DropoutHead, Layer
 from veridical.infer.ood import OodScorer
 from veridical.io.model import write_model
-from veridical.tokens import pool
-from veridical.vision.backbone import OnnxBackbone
+from veridical.tokens import Tokens, pool
+from veridical.vision.backbone import BackboneSpec, OnnxBackbone
 from veridical.vision.crop import CropConfig, extract_crop
 from veridical.vision.faces import Face
+from veridical.vision.prepare import Finder
 
 settings.register_profile("veridical", deadline=None)  # the first call of all pays for the checks
 settings.load_profile("veridical")
@@ -48,11 +51,11 @@ TINY_VITS = ("vit", "dinov2_registers", "clip", "mae", "siglip")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # torch 2.13 breaks its own rule inside torch.onnx.export; nobody here can mend that.
+    # torch 2.13 uses what it deprecates itself, inside torch.onnx.export.
     config.addinivalue_line(
         "filterwarnings", r"ignore:.isinstance\(treespec, LeafSpec\). is deprecated:FutureWarning"
     )
-    # beartype looks at a random item of a tuple; Hypothesis sees that, and takes it for ours.
+    # beartype checks a random item of a tuple, and Hypothesis takes that for ours.
     config.addinivalue_line(
         "filterwarnings",
         "ignore:Do not use the .random. module inside strategies:"
@@ -148,6 +151,53 @@ class Painter(Protocol):
 def painter() -> Painter:
     """Paint pictures: painter(height, width, (left, top, width, height), ..., seed=0)."""
     return paint_faces
+
+
+# --- picture files -----------------------------------------------------------------------------
+
+RED, GREEN, BLUE, GREY = (200, 30, 40), (20, 160, 60), (30, 60, 190), (120, 120, 120)
+
+
+def quarters(mode: str = "RGB") -> Image.Image:
+    """48 x 32 px in four flat quarters, so that lossy formats keep their colours and corners."""
+    picture = Image.new("RGB", (48, 32), RED)
+    for colour, corner in ((GREEN, (24, 0)), (BLUE, (0, 16)), (GREY, (24, 16))):
+        picture.paste(colour, (*corner, corner[0] + 24, corner[1] + 16))
+    return picture.convert(mode)
+
+
+def noise_image(side: int = 24, seed: int = 3) -> Image.Image:
+    """Noise in every channel: no format stores it in few bytes."""
+    values = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
+    return Image.fromarray(values)
+
+
+def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of a file in that format."""
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return file.getvalue()
+
+
+def heic(picture: Image.Image, **options: Any) -> bytes:
+    """The bytes of a HEIC file; skips the test where its package is absent."""
+    heif: Any = pytest.importorskip("pillow_heif")
+    file = io.BytesIO()
+    heif.from_pillow(picture).save(file, **options)
+    return file.getvalue()
+
+
+def exif_of(orientation: int, order: str = "<") -> bytes:
+    """EXIF that says no more than the orientation."""
+    mark = b"Exif\0\0" + (b"II*\0" if order == "<" else b"MM\0*")
+    entry = struct.pack(f"{order}HHIHH", 0x0112, 3, 1, orientation, 0)
+    return mark + struct.pack(f"{order}IH", 8, 1) + entry + bytes(4)
+
+
+def furthest(a: ndarray, b: ndarray | Image.Image) -> int:
+    """The largest difference between two pictures, levels."""
+    assert a.shape == np.asarray(b).shape
+    return int(np.abs(a.astype(int) - np.asarray(b)).max())
 
 
 # --- faces -------------------------------------------------------------------------------------
@@ -254,13 +304,140 @@ def tiny_backbone(tiny_export: Callable[[str], Any]) -> OnnxBackbone:
     return OnnxBackbone(made.path, made.spec, threads=1)
 
 
+class Eye:
+    """A backbone whose tokens are the mean colours of the patches, in [0, 1]: 16 px, 4 x 4 patches.
+
+    Attributes:
+        batch: How many crops it asks for at a time.
+        runs: How many crops came in each run.
+    """
+
+    spec = BackboneSpec(
+        name="eye",
+        image_px=16,
+        patch_px=4,
+        prefix=0,
+        has_cls=False,
+        dim=3,
+        layers=(1,),
+        final_norm=False,
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+    )
+
+    def __init__(self, batch: int = 1) -> None:
+        self.batch = batch
+        self.runs: list[int] = []
+
+    def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
+        self.runs.append(len(crops))
+        return tuple(
+            Tokens(prefix=np.zeros((1, 0, 3), np.float32), patches=one, grid=4, has_cls=False)
+            for one in self.colours(crops).reshape(-1, 1, 16, 3).astype(np.float32)
+        )
+
+    def colours(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, "batch 4 4 3"]:
+        means: ndarray = crops.reshape(-1, 4, 4, 4, 4, 3).mean(axis=(2, 4)) / 255
+        return means
+
+
+class Loupe(Eye):
+    """A backbone that sees nothing but fine detail: "red" is how much neighbours differ."""
+
+    def colours(self, crops: UInt8[ndarray, "batch size size 3"]) -> Float[ndarray, "batch 4 4 3"]:
+        steps = np.abs(np.diff(crops.astype(np.float32), axis=2)).mean(axis=(1, 2, 3)) / 255
+        colours = np.zeros((len(crops), 4, 4, 3))
+        colours[..., 0] = np.minimum(1, 4 * steps)[:, None, None]
+        return colours
+
+
 # --- detectors ---------------------------------------------------------------------------------
 
 
+def calibration(
+    threshold_real: float = 0.2, threshold_ai: float = 0.2, **changes: Any
+) -> Calibration:
+    """A calibration that leaves logits as they are and promises 80 %, with these changes."""
+    made = Calibration(
+        slope=1.0,
+        intercept=0.0,
+        coverage_of_reals=0.8,
+        coverage_of_ai=0.8,
+        threshold_real=threshold_real,
+        threshold_ai=threshold_ai,
+        real=20,
+        ai=20,
+        typical_real=-1.0,
+    )
+    return replace(made, **changes)
+
+
+RED_LOGITS = 8.0  # from no red, a logit of -4, to all red
+
+
+def red_head(dropout: float = 0.0) -> DropoutHead:
+    """A head that says "ai" of red."""
+    layer = Layer(
+        weight=np.array([[RED_LOGITS, 0, 0]], np.float32),
+        bias=np.array([-RED_LOGITS / 2], np.float32),
+        relu=False,
+        dropout=dropout,
+    )
+    mean, scale = np.zeros(3, np.float32), np.ones(3, np.float32)
+    return DropoutHead(mean=mean, scale=scale, layers=(layer,), samples=64)
+
+
+def see_through(finder: Finder, backbone: Eye | None = None) -> Detector:
+    """A detector that one can see through: red says AI, a blue of one half "never seen"."""
+    head = red_head()
+    return Detector(
+        finder=finder,
+        backbone=backbone or Eye(),
+        parts=Parts(
+            spec=Eye.spec,
+            crop=CropConfig(size_px=16, margin=1.0),
+            pooling=("mean",),
+            head=head,
+            calibration=calibration(),
+            ood=OodScorer(
+                mean=head.mean,
+                scale=head.scale,
+                basis=np.array([[0, 0, 1]], np.float32),
+                variance=np.ones(1, np.float32),
+                residual=1e6,
+                limit=0.25,
+            ),
+            min_face_px=16.0,
+        ),
+        model="0123456789ab",
+    )
+
+
+Place = tuple[float, float, float, float]
+Colour = tuple[float, float, float]
+LARGE, MIDDLE, SMALL = (0.0, 0.0, 60.0, 60.0), (80.0, 0.0, 40.0, 40.0), (150.0, 0.0, 20.0, 20.0)
+TINY = (180.0, 50.0, 15.0, 15.0)
+AI, REAL, TORN, STRANGE = (1.0, 0.0, 0.0), (0.0, 0.0, 0.0), (0.5, 0.0, 0.0), (1.0, 0.0, 0.6)
+
+
+def squares(*faces: tuple[Place, Colour]) -> UInt8[ndarray, "100 200 3"]:
+    """Squares of one colour each (in [0, 1]) on black, 200 px wide and 100 px high."""
+    pixels = np.zeros((100, 200, 3), np.uint8)
+    for (left, top, width, height), colour in faces:
+        place = slice(int(top), int(top + height)), slice(int(left), int(left + width))
+        pixels[place] = np.rint(np.array(colour) * 255)
+    return pixels
+
+
+def sees(*faces: tuple[Place, Colour]) -> tuple[Detector, UInt8[ndarray, "100 200 3"]]:
+    """A see-through detector that finds these faces, and the picture that shows them."""
+    return see_through(FakeFinder(tuple(place for place, _ in faces))), squares(*faces)
+
+
 def random_head(
-    features: int, *, hidden: int = 16, samples: int = 50, seed: int = 0
+    features: int, *, hidden: int = 16, samples: int = 50, seed: int = 0, relu: bool = True
 ) -> DropoutHead:
-    """Two layers with dropout 0.2, of random weights."""
+    """Two layers with dropout 0.2, of random weights; linear all over without the ReLU."""
     generator = np.random.default_rng(seed)
 
     def layer(out: int, into: int, relu: bool) -> Layer:
@@ -274,7 +451,7 @@ def random_head(
     return DropoutHead(
         mean=generator.normal(0, 1, features).astype(np.float32),
         scale=generator.uniform(0.5, 2, features).astype(np.float32),
-        layers=(layer(hidden, features, True), layer(1, hidden, False)),
+        layers=(layer(hidden, features, relu), layer(1, hidden, False)),
         samples=samples,
         seed=seed,
     )
@@ -315,15 +492,13 @@ def tiny_detector(tiny_backbone: OnnxBackbone) -> Detector:
             crop=crop,
             pooling=("cls", "mean"),
             head=head,
-            calibration=Calibration(
+            calibration=calibration(
+                0.6,
+                0.6,
                 slope=2.0,
                 intercept=-0.1,
                 coverage_of_reals=0.9,
                 coverage_of_ai=0.9,
-                threshold_real=0.6,
-                threshold_ai=0.6,
-                real=20,
-                ai=20,
                 typical_real=-0.5,
             ),
             ood=replace(scorer, limit=2 * max(scorer.raw(one) for one in features)),

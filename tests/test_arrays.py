@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
+from veridical.box import Box
 from veridical.infer.calibration import conformal_quantile
 from veridical.infer.head import Layer, summarise
-from veridical.report import Box
 
 WITHOUT = """
 import sys

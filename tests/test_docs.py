@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 import veridical
+from research import ratios
 from veridical import errors
 from veridical.cli.main import main as cli
 from veridical.cues import light, noise, spectrum, symmetry
@@ -38,7 +39,6 @@ from veridical.train import (
     make,
     ood_fit,
     probes,
-    ratios,
     recipes,
 )
 from veridical.vision import faces

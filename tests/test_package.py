@@ -10,7 +10,7 @@ import pytest
 
 import veridical
 
-HEAVY = ["PIL", "onnxruntime", "torch", "transformers"]
+HEAVY = ["PIL", "jinja2", "onnxruntime", "threadpoolctl", "torch", "transformers"]
 
 
 def woken_by(line: str) -> set[str]:

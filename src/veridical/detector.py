@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from itertools import islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -39,24 +39,11 @@ from veridical.report import (
 )
 from veridical.tokens import Tokens, pool
 from veridical.vision.backbone import Backbone, OnnxBackbone
-from veridical.vision.crop import crop_box, extract_crop
+from veridical.vision.crop import extract_crop
 from veridical.vision.faces import Face, FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation, apply
+from veridical.vision.prepare import Finder, Prepared, prepare
 from veridical.vision.runtime import CPU, one_blas_thread
-
-
-@runtime_checkable
-class Finder(Protocol):
-    """Finds faces in an upright sRGB picture, largest first."""
-
-    @property
-    def name(self) -> str:
-        """Tells one way of finding faces from another."""
-        ...
-
-    def find(self, image: Image.Image) -> tuple[Face, ...]:
-        """Return the faces."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,9 +157,9 @@ class Detector:
             PhotoError: If the picture cannot be read.
             ValueError: If the window of an occlusion does not fit the crop.
         """
-        prepared = self._prepare(open_source(source, self.limits), whole_image)
+        prepared = self._prepare(source, whole_image)
         tokens = self._tokens(prepared.crops)
-        return self._finish(prepared, tokens, _chosen(cues), _config(explain))
+        return self._finish(prepared, tokens, _chosen(cues), self._config(explain))
 
     def inspect_many(
         self,
@@ -186,25 +173,20 @@ class Detector:
         """Judge many pictures: one outcome per picture, lazily, in order, in flat memory.
 
         On a CPU every job judges one picture at a time; load the detector with `threads=1` for
-        several jobs. On other devices the faces of several pictures make one batch.
-
-        Args:
-            sources: As for `inspect`. A `Failure` is passed on.
-            jobs: Pictures at a time; None for one per core.
-            whole_image: As for `inspect`.
-            cues: As for `inspect`.
-            explain: As for `inspect`.
+        several jobs. On other devices the faces of several pictures make one batch. A `Failure`
+        among the sources is passed on; `jobs` of None means one per core, and the other arguments
+        are those of `inspect`.
         """
-        engine = engine_of(jobs or cores())
+        engine, config = engine_of(jobs or cores()), self._config(explain)
         if self.backbone.batch == 1:
             work = partial(self.inspect, whole_image=whole_image, cues=cues, explain=explain)
             yield from outcomes(work, sources, engine)
             return
-        prepare = partial(self._opened, whole_image=whole_image)
-        finish = partial(self._finish, cues=_chosen(cues), explain=_config(explain))
+        prepare = partial(self._prepare, whole_image=whole_image)
+        finish = partial(self._finish, cues=_chosen(cues), explain=config)
         prepared = outcomes(prepare, sources, engine)
         while group := tuple(islice(prepared, self.backbone.batch)):
-            crops = [crop for one in group if isinstance(one, _Prepared) for crop in one.crops]
+            crops = [crop for one in group if isinstance(one, Prepared) for crop in one.crops]
             tokens = iter(self._tokens(np.stack(crops)) if crops else ())
             for one in group:
                 if isinstance(one, Failure):
@@ -218,16 +200,10 @@ class Detector:
     ) -> Float[ndarray, "faces samples"]:
         """Return the head's own logits of each face that is large enough, before any calibration.
 
-        What a calibration is fitted on; see `veridical.train.recalibrate`.
-
-        Args:
-            source: As for `inspect`.
-            whole_image: As for `inspect`.
-
-        Raises:
-            PhotoError: If the picture cannot be read.
+        What a calibration is fitted on; see `veridical.train.recalibrate`. Arguments and errors
+        are those of `inspect`.
         """
-        prepared = self._prepare(open_source(source, self.limits), whole_image)
+        prepared = self._prepare(source, whole_image)
         with one_blas_thread():
             found = [self._forward(one).logits for one in self._tokens(prepared.crops)]
             return np.array(found, np.float64).reshape(len(found), self.parts.head.samples)
@@ -250,40 +226,18 @@ class Detector:
 
     # --- the steps -----------------------------------------------------------------------------
 
-    def _opened(self, source: Source | File, whole_image: bool) -> "_Prepared":
-        return self._prepare(open_source(source, self.limits), whole_image)
-
-    def _prepare(self, file: File, whole_image: bool) -> "_Prepared":
-        """Decode a picture, find its faces and crop those that are large enough."""
-        image, crop = file.photo.image, self.parts.crop
-        frame = Box(left=0.0, top=0.0, width=float(image.width), height=float(image.height))
-        faceless = False
-        found: list[tuple[Box, Box, Face | None]]
-        if whole_image or crop.whole:
-            # A frame without a face gets its numbers, and never a verdict: the model knows faces.
-            faceless = not crop.whole and not self.finder.find(image)
-            found = [(frame, frame, None)]
-        else:
-            found = [
-                (face.box, crop_box(face.box, crop, image.width, image.height), face)
-                for face in self.finder.find(image)
-            ]
-        rows = tuple(
-            at for at, (box, _, _) in enumerate(found) if box.size_px >= self.parts.min_face_px
-        )
-        crops = [extract_crop(image, found[at][1], crop) for at in rows]
-        side = crop.size_px
-        return _Prepared(
-            file=file,
-            faces=tuple(found),
-            rows=rows,
-            crops=np.stack(crops) if crops else np.zeros((0, side, side, 3), np.uint8),
-            faceless=faceless,
+    def _prepare(self, source: Source | File, whole_image: bool) -> Prepared:
+        return prepare(
+            open_source(source, self.limits),
+            self.finder,
+            self.parts.crop,
+            min_face_px=self.parts.min_face_px,
+            whole_image=whole_image,
         )
 
     def _finish(
         self,
-        prepared: "_Prepared",
+        prepared: Prepared,
         tokens: Sequence[Tokens],
         cues: Sequence[Cue],
         explain: ExplainConfig | None,
@@ -327,7 +281,7 @@ class Detector:
 
     def _face(
         self,
-        prepared: "_Prepared",
+        prepared: Prepared,
         at: int,
         crop: UInt8[ndarray, "size size 3"],
         tokens: Tokens,
@@ -376,6 +330,15 @@ class Detector:
         )
         return recheck(judged, stability, self.parts.calibration)
 
+    def _config(self, explain: bool | ExplainConfig) -> ExplainConfig | None:
+        """Return what to find out; a window that fits no crop is said before the work."""
+        if isinstance(explain, bool):
+            return ExplainConfig() if explain else None
+        side = self.parts.crop.size_px
+        if explain.occlude and explain.occlude[0] > side:
+            raise ValueError(f"The window of an occlusion is at most {side} px; got {explain}.")
+        return explain
+
     def _tokens(self, crops: UInt8[ndarray, "_ size size 3"]) -> Sequence[Tokens]:
         """Return the tokens of crops: in one run, or where that is not faster, one by one."""
         if self.backbone.batch > 1 and len(crops):
@@ -419,26 +382,6 @@ class Detector:
         return at_prior(p_ai, interval, self.prior, self._assumed, values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Prepared:
-    """A picture before the backbone.
-
-    Attributes:
-        file: The picture.
-        faces: Of each face its box, the area of its crop, and what the finder said; None for the
-            whole frame.
-        rows: Places in `faces` of those that are large enough.
-        crops: Of these.
-        faceless: Whether a whole frame shows no face.
-    """
-
-    file: File
-    faces: tuple[tuple[Box, Box, Face | None], ...]
-    rows: tuple[int, ...]
-    crops: UInt8[ndarray, "_ size size 3"]
-    faceless: bool
-
-
 def _load(options: Options) -> Detector:
     folder = read_model(options.model)
     parts = assemble(folder)
@@ -473,9 +416,3 @@ def _chosen(cues: bool | Sequence[Cue]) -> Sequence[Cue]:
     if isinstance(cues, bool):
         return DEFAULT_CUES if cues else ()
     return tuple(cues)
-
-
-def _config(explain: bool | ExplainConfig) -> ExplainConfig | None:
-    if isinstance(explain, bool):
-        return ExplainConfig() if explain else None
-    return explain

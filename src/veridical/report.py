@@ -9,6 +9,7 @@ JSON, its schema and docs/json.md are generated from these types and their docst
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
@@ -266,14 +267,13 @@ class AtPrior:
 class Report:
     """The answer about one picture.
 
-    The picture's decision is that of its faces together: `ai` if any face is `ai`, else
-    `undecided` if any face is (or there is none), else `real`. Faces too small to judge do not
-    count beside one that was judged.
+    Faces too small to judge do not count beside one that was judged.
 
     Attributes:
         path: The path as it was given; null for pictures that came as bytes or arrays.
         sha256: Of the bytes before decoding (of the raw pixels where no bytes came).
-        decision: See above.
+        decision: Of all faces together: `ai` if any is, else `undecided` if any is or none was
+            judged, else `real`.
         p_ai: P(ai) of the lead face; null where nothing could be judged.
         interval: Credible interval of `p_ai`, low then high; null where nothing could be judged.
         reasons: Why, most important first.
@@ -384,10 +384,8 @@ def _to_dict(schema: Kind, value: Report | Failure) -> dict[str, Any]:
     found = plain(value)
     assert isinstance(found, dict)
     if value.path is not None and found["path"] != value.path:
-        try:
+        with suppress(UnicodeEncodeError):  # no file of this system can have that name
             found["path_bytes"] = os.fsencode(value.path).hex()
-        except UnicodeEncodeError:  # no file of this system can have that name
-            pass
     return {"schema": schema, **found}
 
 

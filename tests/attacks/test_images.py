@@ -1,14 +1,13 @@
 """Files made to hurt whoever opens them, and that they do not."""
 
-import io
 import itertools
 import os
 import struct
 import zlib
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,27 +15,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageFile, PngImagePlugin
 
+from tests.conftest import exif_of, heic, noise_image, saved
 from veridical.errors import PhotoDamaged, PhotoError, PhotoTooLarge, PhotoTooSlow, PhotoUnreadable
-from veridical.io.images import Limits, read_photo
-
-
-def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
-
-
-def noise(side: int = 24) -> Image.Image:
-    values = np.random.default_rng(3).integers(0, 256, (side, side, 3), np.uint8)
-    return Image.fromarray(values)
+from veridical.io.formats import Limits, known_format
+from veridical.io.source import open_source, read_photo
 
 
 def victims() -> list[bytes]:
     """One small valid file for each decoder, and for each way a decoder goes."""
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    rgb, grey = noise(), noise().convert("L")
+    exif = exif_of(6)
+    rgb, grey = noise_image(), noise_image().convert("L")
     deep = Image.fromarray(np.arange(576, dtype=np.uint16).reshape(24, 24))
     found = [
         saved(rgb, "JPEG", exif=exif, icc_profile=icc),
@@ -45,7 +34,7 @@ def victims() -> list[bytes]:
         saved(rgb, "PNG", exif=exif, icc_profile=icc),
         saved(rgb.convert("P"), "PNG", transparency=3),
         saved(deep, "PNG"),
-        saved(rgb, "PNG", save_all=True, append_images=[noise()]),
+        saved(rgb, "PNG", save_all=True, append_images=[noise_image()]),
         saved(rgb, "WEBP", exif=exif, icc_profile=icc),
         saved(rgb, "WEBP", save_all=True, append_images=[grey.convert("RGB")]),
         saved(rgb, "BMP"),
@@ -56,13 +45,7 @@ def victims() -> list[bytes]:
         saved(rgb, "TIFF", compression="jpeg"),
         saved(rgb, "AVIF", exif=exif, icc_profile=icc),
     ]
-    try:
-        import pillow_heif
-    except ModuleNotFoundError:
-        return found
-    file = io.BytesIO()
-    pillow_heif.from_pillow(rgb).save(file)
-    return [*found, file.getvalue()]
+    return [*found, heic(rgb)] if find_spec("pillow_heif") else found
 
 
 VICTIMS = victims()
@@ -98,10 +81,15 @@ LIMITS = Limits(max_pixels=1_000_000, max_seconds=5.0)
 )
 @given(mutants())
 def test_whatever_a_file_is_it_ends_in_pixels_or_in_a_photo_error(data: bytes) -> None:
+    file = open_source(data, LIMITS)
     with suppress(PhotoError):
-        photo = read_photo(data, LIMITS)
-        assert photo.pixels.dtype == np.uint8
-        assert photo.pixels.shape[2:] == (3,)
+        assert file.header is not None
+        assert 1 <= file.header.orientation <= 8
+    with suppress(PhotoError):
+        assert file.photo.pixels.dtype == np.uint8
+        assert file.photo.pixels.shape[2:] == (3,)
+    with suppress(PhotoError):
+        assert file.luma is None or file.luma.ndim == 2
 
 
 @pytest.mark.parametrize(
@@ -133,7 +121,7 @@ def test_no_error_of_the_decoder_gets_out(
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
     with pytest.raises(PhotoDamaged, match=type(error).__name__) as caught:
-        read_photo(saved(noise(), "PNG"))
+        read_photo(saved(noise_image(), "PNG"))
     assert caught.value.__cause__ is error
 
 
@@ -146,7 +134,7 @@ def test_more_than_the_memory_or_pillow_can_hold_is_too_large(
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
     with pytest.raises(PhotoTooLarge, match=type(error).__name__):
-        read_photo(saved(noise(), "PNG"))
+        read_photo(saved(noise_image(), "PNG"))
 
 
 # --- bombs ---------------------------------------------------------------------------------------
@@ -207,6 +195,17 @@ def test_a_webp_that_claims_a_canvas_of_terapixels_is_refused() -> None:
         read_photo(data)
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF"])
+def test_no_header_costs_a_decoded_pixel(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(_: object) -> None:
+        pytest.fail("it was decoded")
+
+    frames = {"save_all": True, "append_images": [noise_image()]} if kind == "PNG" else {}
+    data = saved(noise_image(), kind, **frames)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
+    assert open_source(data).header is not None
+
+
 @pytest.mark.parametrize("chunk", [b"zTXt", b"iCCP"])
 def test_a_text_that_unpacks_a_thousandfold_is_not_unpacked(chunk: bytes) -> None:
     bomb = zlib.compress(bytes(50_000_000), 9)
@@ -219,7 +218,9 @@ def test_our_limits_rule_and_not_the_one_of_pillow(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # a warning would be an error here
-    assert read_photo(saved(noise(), kind)).format == kind
+    data = saved(noise_image(), kind)
+    assert known_format(data, "a") == kind
+    assert read_photo(data).width == 24
 
 
 # --- time ----------------------------------------------------------------------------------------
@@ -227,15 +228,15 @@ def test_our_limits_rule_and_not_the_one_of_pillow(
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
 def test_a_slow_file_is_stopped_in_the_middle(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = saved(noise(400), kind)
+    data = saved(noise_image(800), kind)
     ticks = itertools.count()
-    monkeypatch.setattr("veridical.io.images.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    monkeypatch.setattr("veridical.io.formats.time", SimpleNamespace(monotonic=lambda: next(ticks)))
     with pytest.raises(PhotoTooLarge):
         read_photo(data, Limits(max_side=1, max_seconds=1e4))
     header = float(next(ticks))  # as many reads as the header takes, and one: a tick is a second
     with pytest.raises(PhotoTooSlow, match="decoding took longer than"):
         read_photo(data, Limits(max_seconds=header))
-    assert read_photo(data, Limits(max_seconds=1e4)).format == kind
+    assert read_photo(data, Limits(max_seconds=1e4)).width == 800
 
 
 def test_a_named_pipe_does_not_stop_a_scan(tmp_path: Path) -> None:
@@ -255,6 +256,6 @@ def test_a_file_that_grows_while_it_is_read_is_cut_off(
     def understate(number: int) -> SimpleNamespace:
         return SimpleNamespace(st_mode=honest(number).st_mode, st_size=1)
 
-    monkeypatch.setattr("veridical.io.images.os.fstat", understate)
+    monkeypatch.setattr("veridical.io.source.os.fstat", understate)
     with pytest.raises(PhotoTooLarge, match="101 bytes or more came; the limit is 100"):
         read_photo(path, Limits(max_bytes=100))

@@ -17,8 +17,9 @@ from PIL import Image
 
 from tests.conftest import Painter
 from veridical.cli.main import main
-from veridical.detector import Detector, Finder
+from veridical.detector import Detector
 from veridical.present import records
+from veridical.vision.prepare import Finder
 
 CHECK = jsonschema.Draft202012Validator(records.schema())
 Run = Callable[..., Result]

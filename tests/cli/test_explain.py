@@ -12,8 +12,8 @@ from PIL import Image
 from tests.cli.conftest import CHECK, HOSTILE, Picture, Run, clean_error, lines, see, written
 from veridical.cli.inspect import METHODS
 from veridical.cues import DEFAULT_CUES
-from veridical.detector import Finder
 from veridical.present import files
+from veridical.vision.prepare import Finder
 
 
 def test_an_explanation_is_a_page_a_report_and_a_figure_of_every_judged_face(

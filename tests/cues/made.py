@@ -6,14 +6,16 @@ import numpy as np
 from PIL import Image
 
 from veridical.arrays import Float, UInt8, ndarray
+from veridical.box import Box
 from veridical.cues.pixels import local_mean
 from veridical.cues.protocol import CueInput, Measurement
-from veridical.report import Box, NotApplicable
+from veridical.io.source import open_source
+from veridical.report import NotApplicable
 
 EYES = ((0.32, 0.4), (0.68, 0.4), (0.5, 0.58), (0.38, 0.78), (0.62, 0.78))
 
 
-def scene(
+def cue_input(
     pixels: UInt8[ndarray, "height width 3"],
     box: tuple[float, float, float, float] | None = None,
     data: bytes | None = None,
@@ -23,14 +25,14 @@ def scene(
     left, top, across, down = box or (0.0, 0.0, float(width), float(height))
     return CueInput(
         pixels=pixels,
-        data=data,
+        file=None if data is None else open_source(data),
         box=Box(left=left, top=top, width=across, height=down),
         landmarks=tuple((left + x * across, top + y * down) for x, y in EYES),
     )
 
 
 def read(found: Measurement | NotApplicable) -> dict[str, float]:
-    """What was measured; fails if the cue is silent."""
+    """What was measured; fails if the cue did not apply."""
     assert isinstance(found, Measurement), found
     return dict(found.known())
 

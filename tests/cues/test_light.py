@@ -3,9 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.cues.made import grey, head, read, scene
+from tests.cues.made import cue_input, grey, head, read
 from veridical.cues.light import measure
-from veridical.cues.protocol import Marked, Measurement
+from veridical.cues.protocol import Measurement
+from veridical.explanation import Marked
 from veridical.report import NotApplicable
 
 LIGHTS = [(0.8, -0.3), (-0.7, 0.0), (0.3, -0.9), (0.0, -0.6)]
@@ -13,7 +14,7 @@ LIGHTS = [(0.8, -0.3), (-0.7, 0.0), (0.3, -0.9), (0.0, -0.6)]
 
 @pytest.mark.parametrize("light", LIGHTS)
 def test_the_halves_of_a_head_under_one_light_agree(light: tuple[float, float]) -> None:
-    found = read(measure(scene(head(light))))
+    found = read(measure(cue_input(head(light))))
     assert found["halves"] < 0.2
     assert found["unexplained"] < 0.1
 
@@ -25,12 +26,12 @@ def test_the_halves_of_a_head_under_one_light_agree(light: tuple[float, float]) 
 def test_halves_lit_from_opposite_sides_disagree(
     light: tuple[float, float], other: tuple[float, float]
 ) -> None:
-    assert read(measure(scene(head(light, other))))["halves"] > 0.5
+    assert read(measure(cue_input(head(light, other))))["halves"] > 0.5
 
 
 @pytest.mark.parametrize("light", LIGHTS)
 def test_the_direction_is_that_of_the_light(light: tuple[float, float]) -> None:
-    found = measure(scene(head(light)))
+    found = measure(cue_input(head(light)))
     assert isinstance(found, Measurement)
     assert isinstance(found.drawing, Marked)
     (x0, y0), (x1, y1) = found.drawing.arrows[0]
@@ -40,8 +41,8 @@ def test_the_direction_is_that_of_the_light(light: tuple[float, float]) -> None:
 
 
 def test_more_light_is_more_strength_and_brightness_is_not() -> None:
-    dim, strong = (read(measure(scene(head((x, 0.0))))) for x in (0.3, 0.9))
-    darker = read(measure(scene((head((0.9, 0.0)) * 0.7).astype(np.uint8))))
+    dim, strong = (read(measure(cue_input(head((x, 0.0))))) for x in (0.3, 0.9))
+    darker = read(measure(cue_input((head((0.9, 0.0)) * 0.7).astype(np.uint8))))
     assert strong["strength"] > 2 * dim["strength"]
     assert darker["strength"] == pytest.approx(strong["strength"], rel=0.05)
 
@@ -54,27 +55,27 @@ def test_a_neck_that_is_lit_from_the_other_side_disagrees() -> None:
     differences = []
     for side in (1, -1):
         pixels[256:, 68:188] = np.clip(120 + side * 60 * x, 0, 255)[None, :, None]
-        differences.append(read(measure(scene(pixels, box)))["neck"])
+        differences.append(read(measure(cue_input(pixels, box)))["neck"])
     assert differences[0] < differences[1] / 2
 
 
 def test_a_neck_out_of_sight_is_not_compared() -> None:
-    assert "neck" not in read(measure(scene(head((0.8, 0.0)))))
+    assert "neck" not in read(measure(cue_input(head((0.8, 0.0)))))
 
 
 @pytest.mark.parametrize(
     ("values", "why"),
     [(255.0, "black or white"), (2.0, "black or white"), (128.0, "evenly bright")],
 )
-def test_clipped_and_flat_faces_are_met_with_silence(values: float, why: str) -> None:
-    found = measure(scene(grey(np.full((256, 256), values))))
+def test_clipped_and_flat_faces_are_not_applicable(values: float, why: str) -> None:
+    found = measure(cue_input(grey(np.full((256, 256), values))))
     assert isinstance(found, NotApplicable)
     assert why in found.why
 
 
-def test_small_faces_and_unknown_landmarks_are_met_with_silence() -> None:
-    small = measure(scene(head((0.5, 0.0), side=48)))
-    unknown = measure(replace(scene(head((0.5, 0.0))), landmarks=()))
+def test_small_faces_and_unknown_landmarks_are_not_applicable() -> None:
+    small = measure(cue_input(head((0.5, 0.0), side=48)))
+    unknown = measure(replace(cue_input(head((0.5, 0.0))), landmarks=()))
     assert isinstance(small, NotApplicable)
     assert "px apart" in small.why
     assert isinstance(unknown, NotApplicable)

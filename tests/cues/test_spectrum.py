@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.cues.made import camera, clouds, grey, read, scene, transposed, upsampled
+from tests.cues.made import camera, clouds, cue_input, grey, read, transposed, upsampled
 from veridical.cues import spectrum
 from veridical.cues.pixels import local_mean
 from veridical.cues.spectrum import azimuthal, measure
@@ -14,43 +14,43 @@ GRIDS = ("grid_2", "grid_4", "grid_8")
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_camera_shows_no_grid(seed: int) -> None:
-    found = read(measure(scene(grey(camera(256, seed)))))
+    found = read(measure(cue_input(grey(camera(256, seed)))))
     assert all(found[name] < 0.5 for name in GRIDS)
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize(("factor", "grids"), [(2, 1), (4, 2), (8, 3)])
-def test_an_upsampling_grid_speaks_at_its_own_frequencies_and_their_harmonics(
+def test_an_upsampling_grid_shows_at_its_own_frequencies_and_their_harmonics(
     factor: int, grids: int, seed: int
 ) -> None:
-    found = read(measure(scene(grey(upsampled(256, factor, seed)))))
+    found = read(measure(cue_input(grey(upsampled(256, factor, seed)))))
     assert all(found[name] > 1 for name in GRIDS[:grids])
     assert all(found[name] < 0.5 for name in GRIDS[grids:])
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_an_uneven_transposed_convolution_leaves_a_line_at_half_the_rate(seed: int) -> None:
-    assert read(measure(scene(grey(transposed(256, seed)))))["grid_2"] > 3
+    assert read(measure(cue_input(grey(transposed(256, seed)))))["grid_2"] > 3
 
 
 @settings(max_examples=15)
 @given(st.integers(0, 2**32 - 1))
 def test_a_flipped_face_has_the_same_spectrum(seed: int) -> None:
     values = camera(96, seed)
-    straight, flipped = (read(measure(scene(grey(v)))) for v in (values, values[:, ::-1]))
+    straight, flipped = (read(measure(cue_input(grey(v)))) for v in (values, values[:, ::-1]))
     assert straight == pytest.approx(flipped, abs=1e-6)
 
 
 @pytest.mark.parametrize("power", [0.9, 1.3])
 def test_the_slope_is_that_of_the_texture(power: float) -> None:
     """Amplitude f^-p is power f^-2p; the taper and rounding leave a tenth of it."""
-    found = read(measure(scene(grey(clouds(256, 3, power=power)))))
+    found = read(measure(cue_input(grey(clouds(256, 3, power=power)))))
     assert found["slope"] == pytest.approx(-2 * power, rel=0.1)
 
 
 def test_blur_weakens_the_highest_band() -> None:
     values = clouds(256, 1, power=1.0)
-    sharp, soft = (read(measure(scene(grey(v)))) for v in (values, local_mean(values, 3)))
+    sharp, soft = (read(measure(cue_input(grey(v)))) for v in (values, local_mean(values, 3)))
     assert soft["middle"] < sharp["middle"] - 0.3
 
 
@@ -72,9 +72,9 @@ def test_white_noise_through_the_tiles_keeps_its_power() -> None:
     assert spectrum._welch(noise).mean() == pytest.approx(9, rel=0.1)
 
 
-def test_a_small_or_flat_face_is_met_with_silence() -> None:
-    small = measure(scene(grey(camera(spectrum.LEAST_PX - 1, 0))))
-    flat = measure(scene(np.full((128, 128, 3), 77, np.uint8)))
+def test_a_small_or_flat_face_is_not_applicable() -> None:
+    small = measure(cue_input(grey(camera(spectrum.LEAST_PX - 1, 0))))
+    flat = measure(cue_input(np.full((128, 128, 3), 77, np.uint8)))
     assert isinstance(small, NotApplicable)
     assert f"fewer than {spectrum.LEAST_PX} px" in small.why
     assert isinstance(flat, NotApplicable)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.cues.made import clouds, grey, read, scene
+from tests.cues.made import clouds, cue_input, grey, read
 from veridical.arrays import UInt8, ndarray
 from veridical.cues import symmetry
 from veridical.cues.pixels import level, luma
@@ -57,17 +57,17 @@ def turned(made: CueInput, degrees: float) -> CueInput:
 
 
 def test_a_mirrored_face_is_symmetric_in_everything() -> None:
-    found = read(measure(scene(mirrored())))
+    found = read(measure(cue_input(mirrored())))
     for name in ("nose", "mouth", "tilt", "sides", "texture", "brightness", "detail"):
         assert found[name] == pytest.approx(0, abs=0.02), name
 
 
 def test_another_face_is_not() -> None:
-    assert read(measure(scene(grey(clouds(256, 5)))))["texture"] > 0.7
+    assert read(measure(cue_input(grey(clouds(256, 5)))))["texture"] > 0.7
 
 
 def test_mirroring_a_face_changes_nothing_but_the_sides() -> None:
-    made = scene(grey(clouds(256, 5)))
+    made = cue_input(grey(clouds(256, 5)))
     swapped = tuple((256 - x, y) for x, y in made.landmarks)
     marks = (swapped[1], swapped[0], swapped[2], swapped[4], swapped[3])
     other = replace(made, pixels=np.ascontiguousarray(made.pixels[:, ::-1]), landmarks=marks)
@@ -77,7 +77,7 @@ def test_mirroring_a_face_changes_nothing_but_the_sides() -> None:
 
 
 def test_a_tilted_mouth_and_a_longer_side_are_measured() -> None:
-    made = scene(mirrored())
+    made = cue_input(mirrored())
     lower = made.landmarks[3][0], made.landmarks[3][1] + 20
     found = read(measure(replace(made, landmarks=(*made.landmarks[:3], lower, made.landmarks[4]))))
     assert found["tilt"] > 10
@@ -86,7 +86,7 @@ def test_a_tilted_mouth_and_a_longer_side_are_measured() -> None:
 
 @pytest.mark.parametrize("degrees", [-25, 12])
 def test_roll_does_not_count_as_asymmetry(degrees: float) -> None:
-    face = turned(scene(mirrored()), degrees)
+    face = turned(cue_input(mirrored()), degrees)
     found = read(measure(face))
     assert found["texture"] < 0.1
     assert found["nose"] < 0.01
@@ -98,7 +98,7 @@ def test_a_levelled_face_has_its_eyes_where_they_were_asked_for() -> None:
     marks = ((100.5, 80.5), (180.5, 120.5), (0.0, 0.0), (0.0, 0.0), (0.0, 0.0))
     for (x, y), value in zip(marks[:2], (100, 250), strict=True):
         pixels[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = value
-    made = replace(scene(pixels), landmarks=marks)
+    made = replace(cue_input(pixels), landmarks=marks)
     out = luma(level(made, size=64, between=32.0, at=(32.0, 20.0)))
     assert out[19:21, 15:17].max() > 80
     assert out[19:21, 47:49].max() > 200
@@ -109,7 +109,7 @@ def test_a_levelled_face_has_its_eyes_where_they_were_asked_for() -> None:
 
 
 def test_a_face_of_many_megapixels_looks_like_its_small_copy() -> None:
-    small = scene(grey(clouds(64, 1, power=2)))
+    small = cue_input(grey(clouds(64, 1, power=2)))
     huge = replace(
         small,
         pixels=small.pixels.repeat(50, axis=0).repeat(50, axis=1),
@@ -150,20 +150,20 @@ def test_where_there_is_no_iris_there_is_nothing_to_compare() -> None:
     assert compare_eyes(eye(), blank) == (None, None)
 
 
-# --- silence -----------------------------------------------------------------------------------
+# --- where it does not apply -------------------------------------------------------------------
 
 
-def test_a_turned_face_is_met_with_silence() -> None:
-    made = scene(mirrored())
+def test_a_turned_face_is_not_applicable() -> None:
+    made = cue_input(mirrored())
     nose = made.landmarks[2][0] + 30, made.landmarks[2][1]
     found = measure(replace(made, landmarks=(*made.landmarks[:2], nose, *made.landmarks[3:])))
     assert isinstance(found, NotApplicable)
     assert "turned" in found.why
 
 
-def test_eyes_too_close_and_unknown_landmarks_are_met_with_silence() -> None:
-    small = measure(scene(mirrored(96)))
-    unknown = measure(replace(scene(mirrored()), landmarks=()))
+def test_eyes_too_close_and_unknown_landmarks_are_not_applicable() -> None:
+    small = measure(cue_input(mirrored(96)))
+    unknown = measure(replace(cue_input(mirrored()), landmarks=()))
     assert isinstance(small, NotApplicable)
     assert f"{symmetry.LEAST_PX} px are needed" in small.why
     assert isinstance(unknown, NotApplicable)
@@ -171,6 +171,6 @@ def test_eyes_too_close_and_unknown_landmarks_are_met_with_silence() -> None:
 
 
 def test_small_eyes_are_not_compared_and_the_rest_is() -> None:
-    found = read(measure(scene(mirrored(160))))  # eyes 58 px apart
+    found = read(measure(cue_input(mirrored(160))))  # eyes 58 px apart
     assert "texture" in found
     assert "iris" not in found

@@ -8,20 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from tests.conftest import calibration
 from veridical.arrays import ndarray
-from veridical.infer.calibration import Calibration, conformal_quantile, conformal_rank
+from veridical.infer.calibration import conformal_quantile, conformal_rank
 from veridical.infer.head import sigmoid
 from veridical.report import Decision
 
-FITTED = Calibration(
-    slope=1.5,
-    intercept=-0.5,
-    coverage=0.9,
-    threshold_real=0.4,
-    threshold_ai=0.3,
-    real=50,
-    ai=50,
-)
+FITTED = calibration(0.4, 0.3, slope=1.5, intercept=-0.5)
 SHARES = st.floats(0, 1)
 
 
@@ -57,9 +50,9 @@ def test_too_few_pictures_promise_nothing_and_exclude_nothing() -> None:
 
 def test_platt_scaling_is_affine_in_the_logit() -> None:
     np.testing.assert_allclose(FITTED.logits(np.array([-2.0, 0.0, 3.0])), [-3.5, -0.5, 4.0])
-    # A head twice too sure, half of whose pictures are AI, is posterior_update by a slope of one half.
-    posterior_update = replace(FITTED, slope=0.5, intercept=0.0)
-    p = sigmoid(posterior_update.logits(np.array([2 * log(3)])))
+    # A head twice too sure, half of whose pictures are AI, is put right by a slope of one half.
+    halved = replace(FITTED, slope=0.5, intercept=0.0)
+    p = sigmoid(halved.logits(np.array([2 * log(3)])))
     np.testing.assert_allclose(p, 0.75)
 
 
@@ -102,19 +95,32 @@ def test_looser_thresholds_never_take_a_label_out(
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"slope": 0.0}, {"slope": -1.0}, {"slope": nan}, {"coverage": 0.0}, {"coverage": 1.0}],
+    [
+        {"slope": 0.0},
+        {"slope": -1.0},
+        {"slope": nan},
+        {"coverage_of_reals": 0.0},
+        {"coverage_of_reals": 1.0},
+        {"coverage_of_ai": 1.0},
+        {"coverage_of_ai": 90.0},
+        {"coverage_of_ai": -0.1},
+    ],
 )
 def test_a_calibration_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="slope > 0 and coverage in"):
-        replace(FITTED, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"slope > 0 and coverages in \(0, 1\)"):
+        calibration(**wrong)
 
 
-def test_a_class_is_never_promised_less_than_each_class() -> None:
-    kept = replace(FITTED, coverage_of_reals=0.97, coverage_of_ai=0.9)
-    assert (kept.coverage, kept.coverage_of_reals) == (0.9, 0.97)
-    for wrong in ({"coverage_of_reals": 0.8}, {"coverage_of_ai": 1.0}, {"coverage_of_ai": nan}):
-        with pytest.raises(ValueError, match=r"coverage of a class is in \[0.9, 1\)"):
-            replace(FITTED, **wrong)  # type: ignore[arg-type]
+@pytest.mark.parametrize("wrong", [{"threshold_real": 1.1}, {"threshold_ai": -0.1}])
+def test_a_threshold_that_is_no_probability_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"Conformal thresholds are in \[0, 1\]"):
+        calibration(**wrong)
+
+
+def test_what_is_promised_within_each_class_is_the_smaller_coverage() -> None:
+    for one, other in ((0.97, 0.9), (0.9, 0.97)):
+        fitted = calibration(coverage_of_reals=one, coverage_of_ai=other)
+        assert (fitted.coverage, fitted.most) == (0.9, 0.97)
 
 
 def test_the_smallest_slope_still_keeps_the_order() -> None:
@@ -142,16 +148,10 @@ def test_the_sets_are_those_of_another_implementation() -> None:
     theirs.calibrate(p[:, None], truth.astype(int), class_cond=True)
     fresh = draw.random(300)
     for coverage in (0.8, 0.9, 0.97):
-        ours = Calibration(
-            slope=1.0,
-            intercept=0.0,
-            coverage=coverage,
-            threshold_real=conformal_quantile(p[~truth], coverage),
-            threshold_ai=conformal_quantile(1 - p[truth], coverage),
-            real=int((~truth).sum()),
-            ai=int(truth.sum()),
+        ours = calibration(
+            conformal_quantile(p[~truth], coverage), conformal_quantile(1 - p[truth], coverage)
         )
-        told = theirs.predict_set(fresh[:, None], confidence=coverage, smoothing=False)
-        for value, labels in zip(fresh, told, strict=True):
+        sets = theirs.predict_set(fresh[:, None], confidence=coverage, smoothing=False)
+        for value, labels in zip(fresh, sets, strict=True):
             names = {0: Decision.REAL, 1: Decision.AI}
             assert set(ours.prediction_set(float(value))) == {names[int(n)] for n in labels}

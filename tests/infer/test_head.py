@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 from veridical.arrays import ndarray
 from veridical.infer.head import (
     DropoutHead,
-    GaussianHead,
     Layer,
     SampledHead,
     sigmoid,
@@ -187,10 +186,10 @@ def test_without_dropout_there_is_nothing_to_doubt() -> None:
 
 def test_dropout_makes_doubt() -> None:
     head = make()
-    belief = summarise(head.logits(features(head)))
-    assert belief.epistemic > 0
-    assert belief.std > 0
-    assert belief.interval[0] < belief.p_ai < belief.interval[1]
+    found = summarise(head.logits(features(head)))
+    assert found.epistemic > 0
+    assert found.std > 0
+    assert found.interval[0] < found.p_ai < found.interval[1]
 
 
 # --- its gradient ------------------------------------------------------------------------------
@@ -264,15 +263,15 @@ def test_features_that_are_not_finite_are_named(bad: float) -> None:
 
 @given(SAMPLES, st.floats(0.01, 0.99))
 def test_a_posterior_hangs_together(logits: ndarray, level: float) -> None:
-    belief = summarise(logits, level)
+    found = summarise(logits, level)
     p = sigmoid(logits)
-    low, high = belief.interval
+    low, high = found.interval
     assert 0 <= p.min() <= low <= high <= p.max() <= 1
-    assert p.min() - 1e-15 <= belief.p_ai <= p.max() + 1e-15
-    assert 0 <= belief.p_ai <= 1
-    assert min(belief.total, belief.aleatoric, belief.epistemic, belief.std) >= 0
-    assert belief.total <= log(2) + 1e-15
-    assert belief.total == pytest.approx(belief.aleatoric + belief.epistemic, abs=1e-15)
+    assert p.min() - 1e-15 <= found.p_ai <= p.max() + 1e-15
+    assert 0 <= found.p_ai <= 1
+    assert min(found.total, found.aleatoric, found.epistemic, found.std) >= 0
+    assert found.total <= log(2) + 1e-15
+    assert found.total == pytest.approx(found.aleatoric + found.epistemic, abs=1e-15)
 
 
 @given(SAMPLES, st.randoms())
@@ -286,9 +285,9 @@ def test_the_order_of_samples_means_nothing(logits: ndarray, random: Any) -> Non
 
 @given(WIDE, st.integers(2, 50))
 def test_equal_samples_leave_no_epistemic_doubt(logit: float, count: int) -> None:
-    belief = summarise(np.full(count, logit))
-    assert belief.epistemic == pytest.approx(0, abs=1e-12)
-    assert belief.interval == pytest.approx((belief.p_ai, belief.p_ai))
+    found = summarise(np.full(count, logit))
+    assert found.epistemic == pytest.approx(0, abs=1e-12)
+    assert found.interval == pytest.approx((found.p_ai, found.p_ai))
 
 
 @pytest.mark.parametrize(
@@ -306,17 +305,17 @@ def test_equal_samples_leave_no_epistemic_doubt(logit: float, count: int) -> Non
 def test_entropies_have_their_closed_forms(p: list[float], total: float, aleatoric: float) -> None:
     with np.errstate(divide="ignore"):
         odds = np.log(np.array(p)) - np.log1p(-np.array(p))
-    belief = summarise(np.clip(odds, -1e3, 1e3))
-    assert belief.total == pytest.approx(total, abs=1e-12)
-    assert belief.aleatoric == pytest.approx(aleatoric, abs=1e-12)
-    assert belief.epistemic == pytest.approx(total - aleatoric, abs=1e-12)
+    found = summarise(np.clip(odds, -1e3, 1e3))
+    assert found.total == pytest.approx(total, abs=1e-12)
+    assert found.aleatoric == pytest.approx(aleatoric, abs=1e-12)
+    assert found.epistemic == pytest.approx(total - aleatoric, abs=1e-12)
 
 
 def test_the_predictive_is_the_mean_over_the_samples() -> None:
     p = np.array([0.1, 0.2, 0.9])
-    belief = summarise(np.log(p / (1 - p)))
-    assert belief.p_ai == pytest.approx(0.4)
-    assert belief.std == pytest.approx(p.std())
+    found = summarise(np.log(p / (1 - p)))
+    assert found.p_ai == pytest.approx(0.4)
+    assert found.std == pytest.approx(p.std())
 
 
 def test_the_interval_has_equal_tails() -> None:
@@ -381,7 +380,7 @@ def test_doubt_about_drawn_samples_grows_with_distance() -> None:
     "change",
     [
         {"bias": np.zeros(1, np.float32), "weight": np.zeros((1, 5), np.float32)},
-        {"spread": np.zeros(7, np.float32)},
+        {"scale": np.zeros(7, np.float32)},
         {"bias": np.full(30, np.nan, np.float32)},
     ],
 )
@@ -393,77 +392,3 @@ def test_samples_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
 def test_not_finite_features_are_refused_by_drawn_samples() -> None:
     with pytest.raises(ValueError, match="finite"):
         drawn().logits(np.full(7, np.nan, np.float32))
-
-
-# --- a Gaussian over the weights ---------------------------------------------------------------
-
-
-def gaussian(seed: int = 0, width: int = 7, axes: int = 4) -> GaussianHead:
-    draw = np.random.default_rng(seed)
-    return GaussianHead(
-        mean=draw.normal(size=width).astype(np.float32),
-        scale=draw.uniform(0.5, 2, width).astype(np.float32),
-        mean=draw.normal(size=width).astype(np.float32),
-        bias=0.4,
-        axes=np.linalg.qr(draw.normal(size=(width + 1, axes)))[0].T.astype(np.float32),
-        variance=draw.uniform(0.1, 1, axes).astype(np.float32),
-        remainder=2.0,
-    )
-
-
-@given(st.integers(0, 50), st.integers(1, 8))
-def test_the_logit_is_as_gaussian_as_its_weights(seed: int, axes: int) -> None:
-    """Held against the whole covariance matrix."""
-    head = gaussian(seed, axes=axes)
-    x = np.random.default_rng(seed + 1).normal(0, 2, 7).astype(np.float32)
-    z = np.append((x - head.mean) / head.scale, 1).astype(np.float64)
-    axis = head.axes.astype(np.float64)
-    across = np.eye(8) - axis.T @ axis
-    covariance = axis.T @ np.diag(head.variance) @ axis + head.remainder * across
-    mean, deviation = head.moments(x)
-    assert mean == pytest.approx(head.mean @ z[:-1] + head.bias, rel=1e-4, abs=1e-4)
-    assert deviation == pytest.approx(np.sqrt(z @ covariance @ z), rel=1e-3)
-
-
-def test_the_samples_are_quantiles_of_the_gaussian() -> None:
-    stats = pytest.importorskip("scipy.stats")
-    head = gaussian()
-    x = np.ones(7, dtype=np.float32)
-    mean, deviation = head.moments(x)
-    logits = head.logits(x)
-    masses = (np.arange(200) + 0.5) / 200
-    np.testing.assert_allclose(logits, stats.norm.ppf(masses, mean, deviation), rtol=1e-4)
-    # So the predictive is the integral of the sigmoid against the Gaussian.
-    nodes, weights = np.polynomial.hermite_e.hermegauss(100)
-    exact = weights @ sigmoid(mean + deviation * nodes) / weights.sum()
-    assert summarise(logits).p_ai == pytest.approx(exact, abs=1e-3)
-
-
-def test_gradient_and_rest_of_a_gaussian_add_up_to_the_mean_logit() -> None:
-    head = gaussian()
-    at = head.forward(np.linspace(-3, 3, 7, dtype=np.float32))
-    gradient, rest = head.gradient(at)
-    assert gradient @ at.features + rest == pytest.approx(head.moments(at.features)[0], abs=1e-5)
-    other = head.moments(at.features + np.float32(0.5))[0]
-    assert other - head.moments(at.features)[0] == pytest.approx(0.5 * gradient.sum(), rel=1e-4)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"samples": 1},
-        {"spread": np.zeros(7, np.float32)},
-        {"mean": np.full(7, np.inf, np.float32)},
-        {"axes": np.zeros((4, 7), np.float32)},
-        {"variance": np.zeros(4, np.float32)},
-        {"remainder": -1.0},
-    ],
-)
-def test_gaussians_that_do_not_fit_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"posterior|positive|finite|fit"):
-        replace(gaussian(), **change)
-
-
-def test_not_finite_features_are_refused_by_a_gaussian() -> None:
-    with pytest.raises(ValueError, match="finite"):
-        gaussian().logits(np.full(7, np.nan, np.float32))

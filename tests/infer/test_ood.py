@@ -22,31 +22,31 @@ def trained(count: int, seed: int = 0) -> ndarray:
 
 def fitted() -> OodScorer:
     features = trained(2000)
-    centre, spread = features.mean(axis=0), features.std(axis=0)
-    x = (features - centre) / spread
+    mean, scale = features.mean(axis=0), features.std(axis=0)
+    x = (features - mean) / scale
     _, strength, basis = np.linalg.svd(x, full_matrices=False)
     inside = x @ basis[:DIRECTIONS].T
-    gauge = OodScorer(
-        mean=centre,
-        scale=spread,
+    scorer = OodScorer(
+        mean=mean,
+        scale=scale,
         basis=basis[:DIRECTIONS],
         variance=strength[:DIRECTIONS] ** 2 / len(x),
         residual=float(((x**2).sum(axis=1) - (inside**2).sum(axis=1)).mean()),
         limit=1.0,
     )
-    return replace(gauge, limit=float(np.quantile([gauge.raw(x) for x in trained(500, 1)], 0.99)))
+    return replace(scorer, limit=float(np.quantile([scorer.raw(x) for x in trained(500, 1)], 0.99)))
 
 
-GAUGE = fitted()
+SCORER = fitted()
 
 
 def test_pictures_like_the_training_pictures_stay_under_the_limit() -> None:
-    far = [GAUGE.distance(one) > 1 for one in trained(500, seed=2)]
+    far = [SCORER.distance(one) > 1 for one in trained(500, seed=2)]
     assert 0 < sum(far) < 20  # 5 of 500 are expected
 
 
 def test_each_part_is_one_on_average_over_the_training_pictures() -> None:
-    assert np.mean([GAUGE.raw(one) for one in trained(2000)]) == pytest.approx(2, rel=0.01)
+    assert np.mean([SCORER.raw(one) for one in trained(2000)]) == pytest.approx(2, rel=0.01)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -54,32 +54,32 @@ def test_pictures_far_off_are_over_the_limit(seed: int) -> None:
     generator = np.random.default_rng(seed)
     like = trained(1, seed)[0]
     outside = generator.normal(size=FEATURES).astype(np.float32)
-    outside -= GAUGE.basis.T @ (GAUGE.basis @ outside)
-    assert GAUGE.distance(like + 10 * GAUGE.scale * outside) > 1
-    inside = 8 * np.sqrt(GAUGE.variance) @ GAUGE.basis
-    assert GAUGE.distance(GAUGE.mean + GAUGE.scale * inside) > 1
+    outside -= SCORER.basis.T @ (SCORER.basis @ outside)
+    assert SCORER.distance(like + 10 * SCORER.scale * outside) > 1
+    inside = 8 * np.sqrt(SCORER.variance) @ SCORER.basis
+    assert SCORER.distance(SCORER.mean + SCORER.scale * inside) > 1
 
 
 @given(st.integers(0, 50), st.floats(1, 100), st.floats(1, 100))
 def test_the_distance_grows_with_the_square_of_the_way(seed: int, a: float, b: float) -> None:
-    step = trained(1, seed)[0] - GAUGE.mean
+    step = trained(1, seed)[0] - SCORER.mean
     near, far = sorted((a, b))
-    one, other = (GAUGE.raw((GAUGE.mean + k * step).astype(np.float32)) for k in (near, far))
+    one, other = (SCORER.raw((SCORER.mean + k * step).astype(np.float32)) for k in (near, far))
     assert one <= other * (1 + 1e-3)
     assert other == pytest.approx(one * (far / near) ** 2, rel=1e-2)
 
 
-def test_nothing_is_nearer_than_the_centre() -> None:
-    assert GAUGE.distance(GAUGE.mean) == 0
+def test_nothing_is_nearer_than_the_mean() -> None:
+    assert SCORER.distance(SCORER.mean) == 0
 
 
 def test_with_every_direction_it_is_the_textbook_mahalanobis_distance() -> None:
     generator = np.random.default_rng(0)
     features = (generator.normal(size=(500, 6)) @ generator.normal(size=(6, 6))).astype(np.float32)
-    centre = features.mean(axis=0)
+    mean = features.mean(axis=0)
     values, vectors = np.linalg.eigh(np.cov(features.T, bias=True))
-    gauge = OodScorer(
-        mean=centre,
+    scorer = OodScorer(
+        mean=mean,
         scale=np.ones(6, dtype=np.float32),
         basis=vectors.T.astype(np.float32),
         variance=values.astype(np.float32),
@@ -88,5 +88,5 @@ def test_with_every_direction_it_is_the_textbook_mahalanobis_distance() -> None:
     )
     inverse = np.linalg.inv(np.cov(features.astype(np.float64).T, bias=True))
     for one in features[:20]:
-        exact = (one - centre) @ inverse @ (one - centre) / 6
-        assert gauge.raw(one) == pytest.approx(exact, rel=1e-3)
+        exact = (one - mean) @ inverse @ (one - mean) / 6
+        assert scorer.raw(one) == pytest.approx(exact, rel=1e-3)

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from fractions import Fraction
 from math import exp, inf, isclose, log, nan
 from typing import Any
@@ -8,29 +7,19 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from veridical.infer.calibration import Calibration
+from tests.conftest import calibration
 from veridical.infer.head import sigmoid
-from veridical.infer.priors import at_prior, evidence, posterior, predictive_values, presumed
-from veridical.report import Decision, Reason, Report
+from veridical.infer.priors import (
+    assumed,
+    at_prior,
+    checked,
+    evidence,
+    posterior,
+    predictive_values,
+)
 
 P = st.floats(0, 1)
 INSIDE = st.floats(1e-6, 1 - 1e-6)
-REPORT = Report(
-    path=None,
-    sha256="0" * 64,
-    width=1,
-    height=1,
-    steps=(),
-    faces=(),
-    decision=Decision.AI,
-    p_ai=0.9,
-    interval=(0.8, 0.95),
-    reasons=(Reason.WITHIN_COVERAGE,),
-    coverage=0.9,
-    level=0.9,
-    model="0" * 12,
-    version="0",
-)
 
 
 def logit(p: float) -> float:
@@ -41,22 +30,22 @@ def logit(p: float) -> float:
 
 
 @given(P, INSIDE)
-def test_the_prior_that_is_presumed_changes_nothing(p: float, prior: float) -> None:
+def test_the_prior_that_is_assumed_changes_nothing(p: float, prior: float) -> None:
     assert posterior(p, prior, prior) == p
     assert posterior(p, 0.5) == p
 
 
 @given(INSIDE, INSIDE, INSIDE, INSIDE)
 def test_the_odds_form_is_bayes_rule_on_the_two_likelihoods(
-    if_ai: float, if_real: float, presumed: float, prior: float
+    if_ai: float, if_real: float, before: float, prior: float
 ) -> None:
     def direct(share: float) -> float:
         return if_ai * share / (if_ai * share + if_real * (1 - share))
 
-    p = direct(presumed)
+    p = direct(before)
     assume(1e-9 < p < 1 - 1e-6)  # nearer to 1, a float forgets how near
-    assert posterior(p, prior, presumed) == pytest.approx(direct(prior), rel=1e-6)
-    assert exp(evidence(p, presumed)) == pytest.approx(if_ai / if_real, rel=1e-6)
+    assert posterior(p, prior, before) == pytest.approx(direct(prior), rel=1e-6)
+    assert exp(evidence(p, before)) == pytest.approx(if_ai / if_real, rel=1e-6)
 
 
 @given(P, P, INSIDE, INSIDE)
@@ -77,8 +66,8 @@ def test_evidence_adds_to_the_log_odds_of_the_prior(p: float, prior: float) -> N
 
 
 @given(P, INSIDE, INSIDE)
-def test_there_and_back_again(p: float, presumed: float, prior: float) -> None:
-    assert posterior(posterior(p, prior, presumed), presumed, prior) == pytest.approx(p, rel=1e-5)
+def test_there_and_back_again(p: float, before: float, prior: float) -> None:
+    assert posterior(posterior(p, prior, before), before, prior) == pytest.approx(p, rel=1e-5)
 
 
 def test_certainty_stays_certain() -> None:
@@ -99,34 +88,32 @@ def test_the_posterior_is_calibrated_among_pictures_with_that_share(prior: float
         assert said[inside].mean() == pytest.approx(ai[inside].mean(), abs=error)
 
 
-# --- a report at a prior ------------------------------------------------------------------------
+# --- an answer at a prior -----------------------------------------------------------------------
 
 
-def test_a_report_is_read_at_another_prior_and_stays_as_it_is() -> None:
-    found = at_prior(REPORT, 0.01)
-    assert found is not None
+def test_an_answer_is_read_at_another_prior() -> None:
+    found = at_prior(0.9, (0.8, 0.95), 0.01)
     assert found.p_ai == pytest.approx(9 * 0.01 / (9 * 0.01 + 0.99))  # docs/numbers.md
     assert exp(found.evidence) == pytest.approx(9)
     assert np.exp(found.evidence_interval) == pytest.approx((4, 19))
     assert found.interval[0] < found.p_ai < found.interval[1]
-    same = at_prior(REPORT, 0.5)
-    assert same is not None
-    assert (same.p_ai, same.interval) == (REPORT.p_ai, REPORT.interval)
-    skewed = at_prior(replace(REPORT, prior=0.9), 0.9)
-    assert skewed is not None
+    assert (found.prior, found.predictive) == (0.01, None)
+
+
+def test_at_the_prior_that_is_assumed_an_answer_stays_as_it_is() -> None:
+    same = at_prior(0.9, (0.8, 0.95), 0.5)
+    assert (same.p_ai, same.interval) == (0.9, (0.8, 0.95))
+    skewed = at_prior(0.9, (0.8, 0.95), 0.9, 0.9)
     assert skewed.p_ai == 0.9
     assert exp(skewed.evidence) == pytest.approx(1)
-
-
-def test_without_a_p_ai_there_is_nothing_to_say() -> None:
-    assert at_prior(replace(REPORT, p_ai=None, interval=None), 0.01) is None
 
 
 @pytest.mark.parametrize("prior", [0.0, 1.0, -0.1, 1.5, nan, inf, 50.0])
 def test_a_prior_that_is_no_share_is_refused(prior: float) -> None:
     for ask in (
+        lambda: checked(prior),
         lambda: posterior(0.5, prior),
-        lambda: at_prior(replace(REPORT, p_ai=None), prior),
+        lambda: at_prior(0.9, (0.8, 0.95), prior),
         lambda: predictive_values({}, prior),
     ):
         with pytest.raises(ValueError, match="more than 0 and less than 1; got"):
@@ -207,14 +194,14 @@ def test_nothing_called_ai_at_all_says_nothing() -> None:
 def test_test_comes_before_val_and_what_was_not_measured_is_not_made_up() -> None:
     both = {"measured": {**card("val")["measured"], **card("test")["measured"]}}
     assert [predictive_values(c, 0.1).split for c in (both, card("val"))] == ["test", "val"]  # type: ignore[union-attr]
-    silent: list[dict[str, Any]] = [{}, {"measured": {}}, card("else"), card(ai_called_ai=None)]
-    assert [predictive_values(none, 0.1) for none in silent] == [None] * len(silent)
+    unmeasured: list[dict[str, Any]] = [{}, {"measured": {}}, card("else"), card(ai_called_ai=None)]
+    assert [predictive_values(one, 0.1) for one in unmeasured] == [None] * len(unmeasured)
 
 
-# --- what is presumed ---------------------------------------------------------------------------
+# --- what is assumed ----------------------------------------------------------------------------
 
 
-def test_a_model_presumes_the_share_that_its_probabilities_were_learnt_from() -> None:
+def test_a_model_assumes_the_share_that_its_probabilities_were_learnt_from() -> None:
     counts = {"calibration": {"real": 300, "ai": 100}}
     sources = [{"label": "real", "pictures": 10}, {"label": "ai", "pictures": 30}]
     learnt = {"trained_on": {"sources": sources}}
@@ -223,19 +210,17 @@ def test_a_model_presumes_the_share_that_its_probabilities_were_learnt_from() ->
         flags = {"balance": balance, "out_of_source": out_of_source}
         return {"recipe": flags, **counts, **learnt}
 
-    assert presumed({}) == presumed(recipe(True, True)) == presumed(recipe(True, False)) == 0.5
-    assert presumed(recipe(False, True)) == 0.25
-    assert presumed(recipe(False, False)) == 0.75
-    assert presumed({**recipe(False, True), "recalibrated": {}}) == 0.5
+    assert assumed({}) == assumed(recipe(True, True)) == assumed(recipe(True, False)) == 0.5
+    assert assumed(recipe(False, True)) == 0.25
+    assert assumed(recipe(False, False)) == 0.75
+    assert assumed({**recipe(False, True), "recalibrated": {}}) == 0.5
 
 
 def test_where_classes_weigh_alike_the_logit_is_the_log_likelihood_ratio() -> None:
     """The claim behind the default: balance in calibration, and odds are likelihood ratios."""
     generator = np.random.default_rng(1)
     real, ai = generator.normal(-1, 1, 4000), generator.normal(1, 1, 4000)
-    even = Calibration(
-        slope=2.0, intercept=0.0, coverage=0.9, threshold_real=1, threshold_ai=1, real=1, ai=1
-    )
+    even = calibration(slope=2.0)
     p = sigmoid(even.logits(np.concatenate([real, ai])))
     near = (p > 0.7) & (p < 0.8)
     ratio = near[4000:].sum() / near[:4000].sum()

@@ -1,41 +1,18 @@
-import io
 import struct
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from tests.conftest import RED, furthest, quarters, saved
 from veridical.arrays import ndarray
 from veridical.errors import NotAPhoto
-from veridical.io import images
-from veridical.io.images import read_photo
-
-RED, GREEN, BLUE, GREY = (200, 30, 40), (20, 160, 60), (30, 60, 190), (120, 120, 120)
+from veridical.io.source import Source, read_photo
 
 
-def painted(mode: str = "RGB") -> Image.Image:
-    """48 x 32 px in four flat quarters, so that lossy formats keep their colours and corners."""
-    picture = Image.new("RGB", (48, 32), RED)
-    for colour, corner in ((GREEN, (24, 0)), (BLUE, (0, 16)), (GREY, (24, 16))):
-        picture.paste(colour, (*corner, corner[0] + 24, corner[1] + 16))
-    return picture.convert(mode)
-
-
-def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, kind, **options)
-    return file.getvalue()
-
-
-def pixels(source: images.Source) -> ndarray:
+def pixels(source: Source) -> ndarray:
     return read_photo(source).pixels
-
-
-def distance(a: ndarray, b: ndarray | Image.Image) -> int:
-    assert a.shape == np.asarray(b).shape
-    return int(np.abs(a.astype(int) - np.asarray(b)).max())
 
 
 # --- modes ---------------------------------------------------------------------------------------
@@ -43,14 +20,14 @@ def distance(a: ndarray, b: ndarray | Image.Image) -> int:
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGBA"])
 def test_opaque_modes_look_as_they_do_in_pillow(mode: str) -> None:
-    picture = painted(mode)
+    picture = quarters(mode)
     photo = read_photo(saved(picture, "PNG"))
     np.testing.assert_array_equal(photo.pixels, np.asarray(picture.convert("RGB")))
     assert photo.steps == ()
 
 
 def half_clear(mode: str) -> Image.Image:
-    picture = painted("RGBA")
+    picture = quarters("RGBA")
     picture.paste((0, 0, 0, 0), (0, 0, 24, 16))
     picture.paste((0, 0, 0, 128), (24, 0, 48, 16))
     return picture.convert(mode)
@@ -193,54 +170,54 @@ def encoded(linear: ndarray) -> ndarray:
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 def test_a_wide_gamut_profile_is_converted_as_the_matrices_say(kind: str) -> None:
     options = {"lossless": True} if kind == "WEBP" else {}
-    photo = read_photo(saved(painted(), kind, icc_profile=rgb_profile(P3, 1.8), **options))
-    linear = (np.asarray(painted()) / 255) ** (round(1.8 * 256) / 256)
-    assert distance(photo.pixels, encoded(linear @ np.array(P3) @ np.linalg.inv(SRGB))) <= 2
+    photo = read_photo(saved(quarters(), kind, icc_profile=rgb_profile(P3, 1.8), **options))
+    linear = (np.asarray(quarters()) / 255) ** (round(1.8 * 256) / 256)
+    assert furthest(photo.pixels, encoded(linear @ np.array(P3) @ np.linalg.inv(SRGB))) <= 2
     assert photo.steps == ("colour profile 'painted' converted to sRGB",)
 
 
 def test_srgb_is_known_by_what_it_does_and_left_alone() -> None:
     built_in = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    photo = read_photo(saved(painted(), "PNG", icc_profile=built_in))
+    photo = read_photo(saved(quarters(), "PNG", icc_profile=built_in))
     assert photo.steps == ()
-    np.testing.assert_array_equal(photo.pixels, np.asarray(painted()))
+    np.testing.assert_array_equal(photo.pixels, np.asarray(quarters()))
 
 
 def test_a_profile_that_only_says_srgb_is_converted() -> None:
     liar = rgb_profile(SRGB, 1.0).replace(b"painted\0", b"sRGB 2.1")
-    assert distance(pixels(saved(painted(), "PNG", icc_profile=liar)), painted()) > 20
+    assert furthest(pixels(saved(quarters(), "PNG", icc_profile=liar)), quarters()) > 20
 
 
 def test_a_grey_profile_is_converted() -> None:
     grey = Image.fromarray(np.arange(256, dtype=np.uint8)[None])
     icc = profile("GRAY", {"kTRC": curve(1.5)})
     expected = np.repeat(encoded((np.arange(256) / 255) ** 1.5)[None, :, None], 3, axis=2)
-    assert distance(pixels(saved(grey, "PNG", icc_profile=icc)), expected) <= 2
+    assert furthest(pixels(saved(grey, "PNG", icc_profile=icc)), expected) <= 2
 
 
 def test_a_grey_picture_may_have_a_profile_for_colour() -> None:
-    photo = read_photo(saved(painted("L"), "PNG", icc_profile=rgb_profile(SRGB, 1.0)))
+    photo = read_photo(saved(quarters("L"), "PNG", icc_profile=rgb_profile(SRGB, 1.0)))
     assert photo.steps == ("colour profile 'painted' converted to sRGB",)
 
 
 def test_colour_under_transparency_is_converted_before_it_is_laid_over_white() -> None:
     photo = read_photo(saved(half_clear("RGBA"), "PNG", icc_profile=rgb_profile(P3, 1.8)))
     assert photo.pixels[8, 8].tolist() == [255, 255, 255]
-    opaque = pixels(saved(painted(), "PNG", icc_profile=rgb_profile(P3, 1.8)))
+    opaque = pixels(saved(quarters(), "PNG", icc_profile=rgb_profile(P3, 1.8)))
     np.testing.assert_array_equal(photo.pixels[16:], opaque[16:])
 
 
 def test_a_profile_for_other_colours_is_ignored_and_said_so() -> None:
-    photo = read_photo(saved(painted(), "PNG", icc_profile=cmyk_profile()))
+    photo = read_photo(saved(quarters(), "PNG", icc_profile=cmyk_profile()))
     assert photo.steps == ("colour profile ignored: it is for CMYK, the picture is RGB",)
-    np.testing.assert_array_equal(photo.pixels, np.asarray(painted()))
+    np.testing.assert_array_equal(photo.pixels, np.asarray(quarters()))
 
 
 @pytest.mark.parametrize("icc", [b"nonsense" * 40, rgb_profile(P3, 2.2)[:200]])
 def test_a_broken_profile_is_ignored_and_said_so(icc: bytes) -> None:
-    photo = read_photo(saved(painted(), "PNG", icc_profile=icc))
+    photo = read_photo(saved(quarters(), "PNG", icc_profile=icc))
     assert photo.steps == ("broken colour profile ignored",)
-    np.testing.assert_array_equal(photo.pixels, np.asarray(painted()))
+    np.testing.assert_array_equal(photo.pixels, np.asarray(quarters()))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -248,7 +225,7 @@ def test_cmyk_without_a_profile_is_converted_by_formula_and_not_inverted(kind: s
     data = saved(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), kind)  # Adobe inverts in JPEG
     photo = read_photo(data)
     assert photo.steps == ("CMYK converted without a profile",)
-    assert distance(photo.pixels, np.full((16, 16, 3), [255, 0, 0])) <= 2
+    assert furthest(photo.pixels, np.full((16, 16, 3), [255, 0, 0])) <= 2
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
@@ -260,7 +237,7 @@ def test_cmyk_with_a_profile_is_converted_by_it(kind: str) -> None:
 
 
 def test_threads_share_a_profile_and_agree() -> None:
-    data = saved(painted(), "JPEG", icc_profile=rgb_profile(P3, 1.8))
+    data = saved(quarters(), "JPEG", icc_profile=rgb_profile(P3, 1.8))
     with ThreadPoolExecutor(4) as pool:
         photos = list(pool.map(read_photo, [data] * 16))
     assert {photo.steps for photo in photos} == {("colour profile 'painted' converted to sRGB",)}

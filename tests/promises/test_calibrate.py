@@ -10,13 +10,14 @@ import pytest
 from veridical.arrays import ndarray
 from veridical.infer.calibration import Calibration
 from veridical.infer.head import sigmoid
-from veridical.train.recalibrate import Pictures, Recalibration, recalibrated
+from veridical.train.recalibrate import Pictures, Recalibration, recalibrate
 
 ROUNDS, FRESH, SAMPLES = 300, 4000, 4
 OLD = Calibration(
     slope=0.4,
     intercept=-0.3,
-    coverage=0.9,
+    coverage_of_reals=0.9,
+    coverage_of_ai=0.9,
     threshold_real=0.5,
     threshold_ai=0.5,
     real=500,
@@ -27,7 +28,7 @@ OLD = Calibration(
 
 def logits(generator: np.random.Generator, mean: float, count: int) -> ndarray:
     """Skewed and heavy-tailed, far from what the old calibration was fitted on."""
-    own = centre + 2 * generator.standard_t(4, count) + generator.exponential(1.5, count)
+    own = mean + 2 * generator.standard_t(4, count) + generator.exponential(1.5, count)
     doubt = generator.uniform(0.1, 1.5, (count, 1))
     drawn: ndarray = own[:, None] + doubt * generator.normal(0, 1, (count, SAMPLES))
     return drawn
@@ -47,7 +48,7 @@ def simulated(count: int, fpr: float, *, ai: int = 0, digits: int | None = None)
         others = pictures(logits(generator, 6.0, ai)) if ai else None
         if digits is not None:
             drawn, fresh = np.round(drawn, digits), np.round(fresh, digits)
-        made = recalibrated(OLD, pictures(drawn), others, fpr=fpr)
+        made = recalibrate(OLD, pictures(drawn), others, fpr=fpr)
         rate = beyond(made, fresh)
         # A rate measured on FRESH pictures is itself known to this only.
         slack = 2 * np.sqrt(max(rate, 1 / FRESH) / FRESH)
@@ -81,5 +82,5 @@ def test_it_holds_where_scores_tie() -> None:
 
 def test_nothing_is_promised_for_real_pictures_of_another_kind() -> None:
     generator = np.random.default_rng(0)
-    made = recalibrated(OLD, pictures(logits(generator, -4.0, 200)), fpr=0.01)
+    made = recalibrate(OLD, pictures(logits(generator, -4.0, 200)), fpr=0.01)
     assert beyond(made, logits(generator, 2.0, FRESH)) > 0.05

@@ -5,8 +5,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tests.conftest import calibration
 from veridical.arrays import ndarray
-from veridical.infer.calibration import Calibration, conformal_quantile
+from veridical.infer.calibration import conformal_quantile
 from veridical.infer.head import sigmoid
 from veridical.report import Decision
 
@@ -14,11 +15,11 @@ ROUNDS = 1500
 Draw = Callable[[np.random.Generator, int], ndarray]
 
 
-def overlapping(mean: float, spread: float, digits: int | None = None) -> Draw:
+def overlapping(mean: float, std: float, digits: int | None = None) -> Draw:
     """P(ai) of pictures of one class."""
 
     def draw(generator: np.random.Generator, count: int) -> ndarray:
-        p = sigmoid(generator.normal(mean, spread, count))
+        p = sigmoid(generator.normal(mean, std, count))
         return p if digits is None else np.round(p, digits)
 
     return draw
@@ -31,14 +32,9 @@ def covered(
     generator = np.random.default_rng(7)
     hits = dict.fromkeys(fresh, 0)
     for _ in range(ROUNDS):
-        fitted = Calibration(
-            slope=1.0,
-            intercept=0.0,
-            coverage=coverage,
-            threshold_real=conformal_quantile(real(generator, count), coverage),
-            threshold_ai=conformal_quantile(1 - ai(generator, count), coverage),
-            real=count,
-            ai=count,
+        fitted = calibration(
+            conformal_quantile(real(generator, count), coverage),
+            conformal_quantile(1 - ai(generator, count), coverage),
         )
         for label, draw in fresh.items():
             hits[label] += label in fitted.prediction_set(float(draw(generator, 1)[0]))
@@ -66,16 +62,9 @@ def test_a_mistake_is_as_rare_as_its_own_class_was_promised() -> None:
     promised = {Decision.REAL: 0.97, Decision.AI: 0.9}
     mistakes = dict.fromkeys(promised, 0)
     for _ in range(ROUNDS):
-        fitted = Calibration(
-            slope=1.0,
-            intercept=0.0,
-            coverage=0.9,
-            coverage_of_reals=0.97,
-            coverage_of_ai=0.9,
-            threshold_real=conformal_quantile(REAL(generator, count), 0.97),
-            threshold_ai=conformal_quantile(1 - AI(generator, count), 0.9),
-            real=count,
-            ai=count,
+        fitted = calibration(
+            conformal_quantile(REAL(generator, count), 0.97),
+            conformal_quantile(1 - AI(generator, count), 0.9),
         )
         for truth, draw in ((Decision.REAL, REAL), (Decision.AI, AI)):
             said = fitted.prediction_set(float(draw(generator, 1)[0]))

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from veridical.detector import Detector, default_model
-from veridical.engines import Threads
+from veridical.assembly import default_model
+from veridical.detector import Detector
 from veridical.io.dataset import read_samples
 from veridical.report import Report
-from veridical.scan import scan
 from veridical.stats.metrics import auroc
 
 DATA = os.environ.get("VERIDICAL_DATA", "")
@@ -32,12 +31,12 @@ def test_the_default_model_tells_pictures_apart_that_it_was_not_trained_on() -> 
         for i in [i for i in lots if samples[i].label == label][:EACH]
     ]
     detector = Detector.load(threads=1)
-    answers = list(scan([sample.path for sample in chosen], detector.inspect, Threads(2)))
-    assert all(isinstance(answer, Report) for answer in answers)
+    reports = list(detector.inspect_many([sample.path for sample in chosen], jobs=2))
+    assert all(isinstance(report, Report) for report in reports)
     judged = [
-        (sample.label == "ai", answer.p_ai)
-        for sample, answer in zip(chosen, answers, strict=True)
-        if isinstance(answer, Report) and answer.p_ai is not None
+        (sample.label == "ai", report.p_ai)
+        for sample, report in zip(chosen, reports, strict=True)
+        if isinstance(report, Report) and report.p_ai is not None
     ]
     assert len(judged) > len(chosen) * 0.7
     truth, p = (np.array(column) for column in zip(*judged, strict=True))

@@ -36,13 +36,13 @@ def test_a_threshold_that_is_no_score_has_no_share(count: int, rank: int) -> Non
         share_beyond(count, rank)
 
 
-def coverage(*, per_group: int, told: bool, trials: int = 250) -> float:
+def coverage(*, per_group: int, grouped: bool, trials: int = 250) -> float:
     """How often the interval holds the true accuracy, 0.8, if a group is right or wrong as one."""
     rng, held = np.random.default_rng(0), 0
     for trial in range(trials):
         truth = np.repeat(np.arange(120) % 2, per_group)
         right = np.repeat(rng.random(120) < 0.8, per_group)
-        groups = [str(i // per_group) for i in range(len(truth))] if told else None
+        groups = [str(i // per_group) for i in range(len(truth))] if grouped else None
         shares = {"accuracy": (right, np.ones(len(right), dtype=bool))}
         measured = bootstrap_shares(shares, truth, groups=groups, resamples=300, seed=trial)[
             "accuracy"
@@ -53,12 +53,12 @@ def coverage(*, per_group: int, told: bool, trials: int = 250) -> float:
 
 
 def test_the_interval_holds_a_known_accuracy_as_often_as_it_says() -> None:
-    assert 0.91 <= coverage(per_group=1, told=False) <= 0.985
+    assert 0.91 <= coverage(per_group=1, grouped=False) <= 0.985
 
 
 def test_groups_move_together_and_not_knowing_them_is_costly() -> None:
-    assert 0.91 <= coverage(per_group=4, told=True) <= 0.985
-    assert coverage(per_group=4, told=False) < 0.8
+    assert 0.91 <= coverage(per_group=4, grouped=True) <= 0.985
+    assert coverage(per_group=4, grouped=False) < 0.8
 
 
 @given(

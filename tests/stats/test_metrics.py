@@ -23,7 +23,7 @@ def bare(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> tuple[ndarray, ndarray]:
+def labelled(draw: st.DrawFn) -> tuple[ndarray, ndarray]:
     """Both classes, and often equal scores: some scales have as few as three values."""
     steps = draw(st.sampled_from([2, 8, 1000]))
     rows = st.tuples(st.booleans(), st.integers(0, steps))
@@ -43,7 +43,7 @@ def simulated(count: int, *, seed: int = 0, ties: bool = False) -> tuple[ndarray
 # --- held against scikit-learn -----------------------------------------------------------------
 
 
-@given(answers())
+@given(labelled())
 def test_ranking_is_as_scikit_learn_has_it(data: tuple[ndarray, ndarray]) -> None:
     truth, p = data
     assert metrics.auroc(truth, p) == pytest.approx(oracle.roc_auc_score(truth, p), abs=1e-12)
@@ -52,7 +52,7 @@ def test_ranking_is_as_scikit_learn_has_it(data: tuple[ndarray, ndarray]) -> Non
     )
 
 
-@given(answers())
+@given(labelled())
 def test_the_roc_curve_is_as_scikit_learn_has_it(data: tuple[ndarray, ndarray]) -> None:
     truth, p = data
     fpr, tpr, threshold = oracle.roc_curve(truth, p, drop_intermediate=False)
@@ -62,7 +62,7 @@ def test_the_roc_curve_is_as_scikit_learn_has_it(data: tuple[ndarray, ndarray]) 
     np.testing.assert_array_equal(ours.threshold, threshold)
 
 
-@given(answers(), st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.5, 1.0]))
+@given(labelled(), st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.5, 1.0]))
 def test_tpr_at_fpr_is_the_best_corner_that_keeps_the_promise(
     data: tuple[ndarray, ndarray], limit: float
 ) -> None:
@@ -71,7 +71,7 @@ def test_tpr_at_fpr_is_the_best_corner_that_keeps_the_promise(
     assert metrics.tpr_at_fpr(truth, p, limit) == pytest.approx(tpr[fpr <= limit].max())
 
 
-@given(answers())
+@given(labelled())
 def test_decisions_and_probabilities_are_as_scikit_learn_has_them(
     data: tuple[ndarray, ndarray],
 ) -> None:
@@ -114,7 +114,7 @@ def test_every_resample_is_measured_as_scikit_learn_measures_weighted_pictures(t
         )
 
 
-@given(answers())
+@given(labelled())
 def test_what_the_bootstrap_measures_is_what_the_plain_functions_measure(
     data: tuple[ndarray, ndarray],
 ) -> None:
@@ -151,7 +151,7 @@ def test_by_hand_the_calibration_error_is_the_weighted_gap() -> None:
     )
 
 
-@given(answers(), st.booleans(), st.integers(1, 20))
+@given(labelled(), st.booleans(), st.integers(1, 20))
 def test_the_calibration_error_is_the_one_that_the_bins_show(
     data: tuple[ndarray, ndarray], adaptive: bool, bins: int
 ) -> None:
@@ -304,5 +304,8 @@ def test_odd_arguments_are_refused() -> None:
 
 
 def test_the_base_install_is_enough() -> None:
-    code = "import sys, veridical.stats.metrics; print({'scipy', 'sklearn', 'torch'} & set(sys.modules))"
+    code = (
+        "import sys, veridical.stats.metrics; "
+        "print({'scipy', 'sklearn', 'torch'} & set(sys.modules))"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

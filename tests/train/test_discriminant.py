@@ -8,13 +8,9 @@ import pytest
 from veridical.arrays import ndarray
 from veridical.infer.head import SampledHead
 from veridical.stats.metrics import auroc
-from veridical.train.discriminant import (
-    Cell,
-    discriminant,
-    posterior_over_sources,
-    statistics,
-)
+from veridical.train.discriminant import discriminant, posterior_over_sources, statistics
 from veridical.train.recipes import DEFAULT
+from veridical.train.weights import Cell
 
 WIDTH = 20
 

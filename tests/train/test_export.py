@@ -55,6 +55,7 @@ def joined(backbone: Backbone, crops: ndarray) -> ndarray:
 # --- the network is asked, and answers truly ---------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_spec_is_read_off_the_network(kind: str, tiny_export: Callable[[str], Export]) -> None:
     spec = tiny_export(kind).spec
@@ -65,6 +66,7 @@ def test_the_spec_is_read_off_the_network(kind: str, tiny_export: Callable[[str]
     assert spec.mean[0] == {"clip": 0.48145466, "siglip": 0.5}.get(kind, 0.485)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_graph_says_what_the_network_says_in_the_layers_asked_for(
     kind: str, tiny_vit: Vit, tiny_export: Callable[[str], Export], crops: ndarray
@@ -95,6 +97,7 @@ def test_pytorch_behind_the_same_seam_says_it_too(kind: str, tiny_vit: Vit, crop
     np.testing.assert_allclose(again[0], joined(backbone, crops)[1], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_parity_finds_a_network_that_is_not_the_same(
     tiny_vit: Vit, tiny_export: Callable[[str], Export]
 ) -> None:

@@ -8,20 +8,22 @@ import numpy as np
 import pytest
 
 from veridical.arrays import ndarray
-from veridical.detector import Posterior, head_to
+from veridical.assembly import head_to
 from veridical.errors import OneClassOnly, TooFewPhotos
-from veridical.infer.head import DropoutHead, SampledHead, sigmoid, summarise
+from veridical.infer.head import DropoutHead, Posterior, SampledHead, sigmoid, summarise
 from veridical.io.samples import Label, Sample
 from veridical.io.splits import clusters
 from veridical.stats.metrics import auroc
+from veridical.train import descent, folds
 from veridical.train import fit as fitting
-from veridical.train.discriminant import Cell, CellStatistics, discriminant, statistics
+from veridical.train.discriminant import CellStatistics, discriminant, statistics
 from veridical.train.features import FeatureSet
 from veridical.train.fit import Fitted, fit, fit_head
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
+from veridical.train.weights import Cell, cell_of, of_pictures
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("scipy")
+pytest.importorskip("sklearn")
 
 WIDTH = 24
 QUICK = replace(DEFAULT, views=2)
@@ -69,26 +71,26 @@ def made(
 
 
 @pytest.fixture(scope="module")
-def looks() -> FeatureSet:
+def data() -> FeatureSet:
     return made()
 
 
 @pytest.fixture(scope="module")
-def fitted(looks: FeatureSet) -> Fitted:
-    return fit(looks, QUICK, seed=0)
+def fitted(data: FeatureSet) -> Fitted:
+    return fit(data, QUICK, seed=0)
 
 
-def p_ai(fitted: Fitted, looks: FeatureSet) -> ndarray:
+def p_ai(fitted: Fitted, data: FeatureSet) -> ndarray:
     return np.array(
         [
             summarise(fitted.calibration.logits(fitted.head.logits(views[0]))).p_ai
-            for views in looks.features
+            for views in data.features
         ]
     )
 
 
-def is_ai(looks: FeatureSet) -> ndarray:
-    return np.array([sample.label == "ai" for sample in looks.samples])
+def is_ai(data: FeatureSet) -> ndarray:
+    return np.array([sample.label == "ai" for sample in data.samples])
 
 
 def alike(one: Posterior, other: Posterior) -> bool:
@@ -138,14 +140,14 @@ def test_the_promised_coverage_is_about_kept_on_fresh_pictures() -> None:
         assert kept.mean() > 0.8, label  # 0.9 promised; 320 pictures a class to learn it from
 
 
-def test_both_classes_are_needed(looks: FeatureSet) -> None:
+def test_both_classes_are_needed(data: FeatureSet) -> None:
     for label in ("real", "ai"):
-        kept = [i for i, sample in enumerate(looks.samples) if sample.label == label]
+        kept = [i for i, sample in enumerate(data.samples) if sample.label == label]
         half = replace(
-            looks,
-            samples=tuple(looks.samples[i] for i in kept),
-            features=looks.features[kept],
-            hashes=tuple(looks.hashes[i] for i in kept),
+            data,
+            samples=tuple(data.samples[i] for i in kept),
+            features=data.features[kept],
+            hashes=tuple(data.hashes[i] for i in kept),
         )
         with pytest.raises(OneClassOnly, match=r"0 (AI-generated|real).*both classes are needed"):
             fit(half, QUICK, seed=0)
@@ -160,8 +162,8 @@ def test_groups_that_cannot_be_shared_out_are_too_few() -> None:
 
 
 def test_the_reference_is_built_as_the_reference_is() -> None:
-    looks = made(60, width=384, views=1)
-    fitted = fit(looks, replace(REFERENCE, epochs=2), seed=0)
+    data = made(60, width=384, views=1)
+    fitted = fit(data, replace(REFERENCE, epochs=2), seed=0)
     head = fitted.head
     assert isinstance(head, DropoutHead)
     assert [layer.weight.shape for layer in head.layers] == [(128, 384), (64, 128), (1, 64)]
@@ -174,25 +176,25 @@ def test_the_reference_is_built_as_the_reference_is() -> None:
     assert len(fitted.history) == 2
 
 
-def test_the_default_is_what_its_recipe_says(fitted: Fitted, looks: FeatureSet) -> None:
+def test_the_default_is_what_its_recipe_says(fitted: Fitted, data: FeatureSet) -> None:
     head = fitted.head
     assert isinstance(head, SampledHead)
     assert head.weight.shape == (DEFAULT.samples, 8)  # four sources of each class
     # All pictures fit the head, and all calibrate: sources are left out in turn for that.
-    assert fitted.counts["fit"] + fitted.counts["validation"] == len(looks.samples)
-    assert fitted.counts["calibration"] == len(looks.samples)
+    assert fitted.counts["fit"] + fitted.counts["validation"] == len(data.samples)
+    assert fitted.counts["calibration"] == len(data.samples)
     assert fitted.history == ()
     assert fitted.calibration.slope > 0
-    assert fitted.calibration.coverage == DEFAULT.coverage < DEFAULT.coverage_of_reals
+    assert fitted.calibration.coverage == DEFAULT.coverage_of_ai < DEFAULT.coverage_of_reals
     assert fitted.calibration.coverage_of_reals == DEFAULT.coverage_of_reals
-    assert fitted.calibration.coverage_of_ai == DEFAULT.coverage
+    assert fitted.calibration.coverage_of_ai == DEFAULT.coverage_of_ai
 
 
-def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: FeatureSet) -> None:
-    parts = fitting._parts(looks, DESCENT, 3)
+def test_features_are_standardised_by_what_the_head_was_fitted_on(data: FeatureSet) -> None:
+    parts = folds.parts_of(data, DESCENT, 3)
     few = replace(DESCENT, epochs=1, out_of_source=False)
-    head = fit(looks, few, seed=3).head
-    seen = looks.features[parts["fit"]].reshape(-1, WIDTH)
+    head = fit(data, few, seed=3).head
+    seen = data.features[parts["fit"]].reshape(-1, WIDTH)
     np.testing.assert_allclose(head.mean, seen.mean(axis=0), rtol=1e-4)
     np.testing.assert_allclose(head.scale, seen.std(axis=0), rtol=1e-4)
 
@@ -202,13 +204,13 @@ def test_features_are_standardised_by_what_the_head_was_fitted_on(looks: Feature
 def test_the_frozen_head_is_the_network(recipe: Recipe, width: int) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        net = fitting._network(torch, width, recipe)
+        net = descent._network(torch, width, recipe)
         generator = np.random.default_rng(0)
-        centre = generator.normal(0, 1, width).astype(np.float32)
-        spread = generator.uniform(0.5, 2, width).astype(np.float32)
-        head = fitting._freeze(fitting._copy(net), centre, spread, recipe, 5)
+        mean = generator.normal(0, 1, width).astype(np.float32)
+        scale = generator.uniform(0.5, 2, width).astype(np.float32)
+        head = descent._freeze(descent._copy(net), mean, scale, recipe, 5)
         x = generator.normal(0, 2, (6, width)).astype(np.float32)
-        scaled = torch.from_numpy((x - centre) / spread)
+        scaled = torch.from_numpy((x - mean) / scale)
         with torch.no_grad():
             scores = net.eval()(scaled).numpy()
             odds = [without_dropout(head).logits(row)[0] for row in x]
@@ -224,35 +226,35 @@ def test_the_frozen_head_is_the_network(recipe: Recipe, width: int) -> None:
 # --- chance and order ---------------------------------------------------------------------------
 
 
-def test_the_same_seed_gives_the_same_model_and_another_seed_another(looks: FeatureSet) -> None:
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(data: FeatureSet) -> None:
     brief = replace(DESCENT, epochs=3)
     torch.manual_seed(99)
-    one = fit(looks, brief, seed=1)
+    one = fit(data, brief, seed=1)
     torch.manual_seed(7)
-    again, other = fit(looks, brief, seed=1), fit(looks, brief, seed=2)
+    again, other = fit(data, brief, seed=1), fit(data, brief, seed=2)
     assert alike(one.head, again.head)
     assert one.calibration == again.calibration
     assert one.history == again.history
-    assert one.outlier.limit == again.outlier.limit
+    assert one.ood.limit == again.ood.limit
     assert not alike(one.head, other.head)
 
 
 def test_training_stops_where_validation_no_longer_improves_and_keeps_the_best() -> None:
-    looks = made(80, shift=0.3)
+    data = made(80, shift=0.3)
     recipe = replace(DESCENT, epochs=300, patience=3, learning_rate=2e-2, out_of_source=False)
-    fitted = fit(looks, recipe, seed=0)
+    fitted = fit(data, recipe, seed=0)
     losses = [loss for _, loss in fitted.history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 1 + 4 < 300  # three more may fail to improve, the fourth ends it
 
     # The head that is kept is that of the best epoch: its validation loss says so.
-    checked = fitting._parts(looks, recipe, 0)["validation"]
-    weights = fitting._weights(looks.samples)
-    truth, head = is_ai(looks), without_dropout(fitted.head)
+    checked = folds.parts_of(data, recipe, 0)["validation"]
+    weights = of_pictures([cell_of(s) for s in data.samples])
+    truth, head = is_ai(data), without_dropout(fitted.head)
     total = [
-        weights[i] * np.log1p(np.exp(-float(head.logits(look)[0]) * (1 if truth[i] else -1)))
+        weights[i] * np.log1p(np.exp(-float(head.logits(view)[0]) * (1 if truth[i] else -1)))
         for i in checked
-        for look in looks.features[i]
+        for view in data.features[i]
     ]
     assert np.mean(total) == pytest.approx(losses[best], rel=1e-3)
 
@@ -267,19 +269,19 @@ def test_without_patience_every_epoch_is_run_and_the_last_is_kept() -> None:
 
 def tangled(seed: int) -> FeatureSet:
     """Groups of three across sources, and near-duplicates across groups."""
-    looks = made(120, seed=seed, group=lambda i: i // 6 * 2 + i % 2 if i < 60 else i)
-    hashes = list(looks.hashes)
+    data = made(120, seed=seed, group=lambda i: i // 6 * 2 + i % 2 if i < 60 else i)
+    hashes = list(data.hashes)
     for i in range(60, 80, 2):
         hashes[i + 20] = hashes[i] ^ 0b101  # of another group and perhaps another source
-    return replace(looks, hashes=tuple(hashes))
+    return replace(data, hashes=tuple(hashes))
 
 
-def kin(looks: FeatureSet) -> list[set[int]]:
+def kin(data: FeatureSet) -> list[set[int]]:
     """Who hangs together, by comparing everybody with everybody."""
-    sets = [{i} for i in range(len(looks.samples))]
-    for i, one in enumerate(looks.samples):
-        for j, other in enumerate(looks.samples[:i]):
-            close = (looks.hashes[i] ^ looks.hashes[j]).bit_count() <= 3
+    sets = [{i} for i in range(len(data.samples))]
+    for i, one in enumerate(data.samples):
+        for j, other in enumerate(data.samples[:i]):
+            close = (data.hashes[i] ^ data.hashes[j]).bit_count() <= 3
             if (one.group == other.group or close) and sets[i] is not sets[j]:
                 sets[i] |= sets[j]
                 for k in sets[j]:
@@ -289,24 +291,24 @@ def kin(looks: FeatureSet) -> list[set[int]]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_relatives_never_straddle_a_split(seed: int) -> None:
-    looks = tangled(seed)
-    parts = fitting._parts(looks, DEFAULT, seed)
+    data = tangled(seed)
+    parts = folds.parts_of(data, DEFAULT, seed)
     assert sorted(np.concatenate(list(parts.values()))) == list(range(120))
     place = {int(i): name for name, part in parts.items() for i in part}
-    families = kin(looks)
+    families = kin(data)
     assert any(len(family) > 2 for family in families)
     for family in families:
         assert len({place[i] for i in family}) == 1
     for part in parts.values():
-        assert {looks.samples[i].label for i in part} == {"real", "ai"}
+        assert {data.samples[i].label for i in part} == {"real", "ai"}
 
 
 def test_families_are_those_that_splits_knows() -> None:
-    looks = tangled(0)
-    known = clusters(looks.samples, fitting._hashes(looks))
-    assert len(known) == len({id(family) for family in kin(looks)})
-    numbers = fitting._kin(looks)
-    for i, family in enumerate(kin(looks)):
+    data = tangled(0)
+    known = clusters(data.samples, folds.hashes_of(data))
+    assert len(known) == len({id(family) for family in kin(data)})
+    numbers = folds.kin_of(data)
+    for i, family in enumerate(kin(data)):
         assert set(np.flatnonzero(numbers == numbers[i])) == family
 
 
@@ -314,11 +316,11 @@ def test_families_are_those_that_splits_knows() -> None:
 def test_who_is_left_out_has_no_relative_among_those_that_are_fitted_on(
     recipe: Recipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks, heads = tangled(1), []
+    data, heads = tangled(1), []
     learn, refits = fitting._head, fitting.refits
 
     def spy(*arguments: Any) -> Any:
-        heads.append(arguments[3])
+        heads.append(arguments[1])
         return learn(*arguments)
 
     def spy_out(*arguments: Any, seed: int) -> Callable[[ndarray], Posterior]:
@@ -332,24 +334,22 @@ def test_who_is_left_out_has_no_relative_among_those_that_are_fitted_on(
 
     monkeypatch.setattr(fitting, "_head", spy)
     monkeypatch.setattr(fitting, "refits", spy_out)
-    fitted = fit(looks, recipe, seed=2)
+    fitted = fit(data, recipe, seed=2)
     assert "sources the head was not fitted on" in fitted.calibrated_on
-    folds = fitting._source_folds(looks.samples, np.ones(120, dtype=bool), 2)
-    assert (
-        len(folds) == len(heads) - 1 == min(fitting.FOLDS, len({s.source for s in looks.samples}))
-    )
-    assert sorted(np.concatenate(folds)) == list(range(120))
-    families = kin(looks)
+    left = folds.source_folds(data.samples, np.ones(120, dtype=bool), 2)
+    assert len(left) == len(heads) - 1 == min(folds.FOLDS, len({s.source for s in data.samples}))
+    assert sorted(np.concatenate(left)) == list(range(120))
+    families = kin(data)
     shipped, *left_out = heads
     assert {name: len(part) for name, part in shipped.items()} == {
         name: fitted.counts[name] for name in ("fit", "validation")
     }
-    for fold, inner in zip(folds, left_out, strict=True):
+    for fold, inner in zip(left, left_out, strict=True):
         seen = {int(i) for part in inner.values() for i in part}
         assert not seen & {relative for i in fold for relative in families[i]}
-        assert not {looks.samples[i].source for i in seen} & {looks.samples[i].source for i in fold}
+        assert not {data.samples[i].source for i in seen} & {data.samples[i].source for i in fold}
         assert not set(inner["fit"].tolist()) & set(inner["validation"].tolist())
-        assert {looks.samples[i].label for i in inner["fit"]} == {"real", "ai"}
+        assert {data.samples[i].label for i in inner["fit"]} == {"real", "ai"}
     assert fitted.calibration.real + fitted.calibration.ai == 120
 
 
@@ -362,64 +362,64 @@ def test_with_few_sources_a_part_of_the_pictures_calibrates() -> None:
 
 def test_pseudo_fakes_help_to_fit_and_never_calibrate() -> None:
     plain = made(120)
-    twins = tuple(
+    reconstructions = tuple(
         replace(
-            s, path=Path(f"twin-{s.path}"), label="ai", source=f"of-{s.source}", generator="aef"
+            s, path=Path(f"again-{s.path}"), label="ai", source=f"of-{s.source}", generator="aef"
         )
         for s in plain.samples
         if s.label == "real"
     )
-    looks = replace(
+    data = replace(
         plain,
-        samples=plain.samples + twins,
+        samples=plain.samples + reconstructions,
         features=np.concatenate([plain.features, plain.features[::2] + 1]),
         hashes=plain.hashes + tuple(h ^ (2**63 - 1) for h in plain.hashes[::2]),
     )
     recipe = replace(QUICK, pseudo=("aef",))
-    with_twins, without = fit(looks, recipe, seed=0), fit(plain, recipe, seed=0)
-    assert with_twins.calibration.ai == without.calibration.ai == 60
-    assert with_twins.calibration.real == 60
-    assert not alike(with_twins.head, without.head)
+    with_reconstructions, without = fit(data, recipe, seed=0), fit(plain, recipe, seed=0)
+    assert with_reconstructions.calibration.ai == without.calibration.ai == 60
+    assert with_reconstructions.calibration.real == 60
+    assert not alike(with_reconstructions.head, without.head)
     # If nothing else is AI-generated, they are what is to be found.
     alone = fit(made(120), replace(QUICK, pseudo=("g0", "g1", "g2", "g3")), seed=0)
     assert alone.calibration.ai == 60
 
 
 @pytest.mark.parametrize("recipe", [QUICK, replace(DESCENT, epochs=2)], ids=["sums", "descent"])
-def test_a_refit_without_some_is_a_fit_to_the_rest(looks: FeatureSet, recipe: Recipe) -> None:
-    out = np.arange(len(looks.samples)) % 3 == 0
-    out |= np.array([sample.source == "real-1" for sample in looks.samples])  # and one cell whole
-    rest = fitting.subset(looks, ~out)
-    one, other = fitting.refits(looks, recipe, seed=4)(out), fit_head(rest, recipe, seed=4)
-    for row in looks.features[:5, 0]:
+def test_a_refit_without_some_is_a_fit_to_the_rest(data: FeatureSet, recipe: Recipe) -> None:
+    out = np.arange(len(data.samples)) % 3 == 0
+    out |= np.array([sample.source == "real-1" for sample in data.samples])  # and one cell whole
+    rest = fitting.subset(data, ~out)
+    one, other = fitting.refits(data, recipe, seed=4)(out), fit_head(rest, recipe, seed=4)
+    for row in data.features[:5, 0]:
         np.testing.assert_allclose(one.logits(row), other.logits(row), rtol=1e-3, atol=1e-3)
 
 
-def test_what_calibrates_is_the_same_whether_cells_are_summed_once_or_anew(
+def test_what_calibrates_is_the_same_whether_cells_are_summed_once_or_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Some people are in several sources, so that cells are left whole, in part, and not at all.
-    looks = made(group=lambda i: i // 4 if i < 40 else i)
-    once = fit(looks, QUICK, seed=0).calibration
+    data = made(group=lambda i: i // 4 if i < 40 else i)
+    once = fit(data, QUICK, seed=0).calibration
     left: list[Counter[Cell]] = []
 
-    def anew(looks: FeatureSet, recipe: Recipe, *, seed: int) -> Callable[[ndarray], SampledHead]:
+    def again(data: FeatureSet, recipe: Recipe, *, seed: int) -> Callable[[ndarray], SampledHead]:
         def fit_without(out: ndarray) -> SampledHead:
-            cells = [fitting._cell(s) for s, o in zip(looks.samples, out, strict=True) if not o]
+            cells = [cell_of(s) for s, o in zip(data.samples, out, strict=True) if not o]
             left.append(Counter(cells))
-            return discriminant(looks.features[~out], cells, recipe, seed)
+            return discriminant(data.features[~out], cells, recipe, seed)
 
         return fit_without
 
-    monkeypatch.setattr(fitting, "refits", anew)
-    other = asdict(fit(looks, QUICK, seed=0).calibration)
+    monkeypatch.setattr(fitting, "refits", again)
+    other = asdict(fit(data, QUICK, seed=0).calibration)
     assert asdict(once) == pytest.approx(other, rel=1e-3, abs=1e-3)
-    assert len(left) == len(fitting.left_out(looks, QUICK, seed=0))
+    assert len(left) == len(folds.left_out(data, QUICK, seed=0))
     assert all(len(counts) < 8 and len(set(counts.values())) > 1 for counts in left)
 
 
 def test_cells_that_are_left_whole_are_summed_up_once(
-    looks: FeatureSet, monkeypatch: pytest.MonkeyPatch
+    data: FeatureSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summed: list[int] = []
 
@@ -428,17 +428,17 @@ def test_cells_that_are_left_whole_are_summed_up_once(
         return statistics(features, cells)
 
     monkeypatch.setattr(fitting, "statistics", spy)
-    fit(looks, QUICK, seed=0)
-    assert sum(summed) == len(looks.samples)  # nobody here has relatives in other sources
+    fit(data, QUICK, seed=0)
+    assert sum(summed) == len(data.samples)  # nobody here has relatives in other sources
 
 
 # --- weights, calibration, distance -------------------------------------------------------------
 
 
-def test_classes_weigh_alike_and_large_sources_less_than_their_size() -> None:
-    looks = made(120, sources=3)
-    small = [s for s in looks.samples if s.label == "real" or s.source == "ai-0"][:70]
-    weights = fitting._weights(small)
+def test_classes_weigh_the_same_and_large_sources_less_than_their_size() -> None:
+    data = made(120, sources=3)
+    small = [s for s in data.samples if s.label == "real" or s.source == "ai-0"][:70]
+    weights = of_pictures([cell_of(s) for s in small])
     ai = np.array([s.label == "ai" for s in small])
     assert weights[ai].sum() == pytest.approx(weights[~ai].sum())
     assert weights.mean() == pytest.approx(1)
@@ -453,12 +453,12 @@ def test_classes_weigh_alike_and_large_sources_less_than_their_size() -> None:
     assert totals[other] / totals[one] == pytest.approx(ratio)
 
 
-def test_calibration_mends_a_head_that_is_too_sure() -> None:
+def test_calibration_corrects_a_head_that_is_too_sure() -> None:
     generator = np.random.default_rng(0)
     truth = generator.random(600) < 0.5
     honest = np.where(truth, 1.0, -1.0) + generator.normal(0, 1.4, 600)
     logits = np.repeat(4 * honest[:, None] + 2, 5, axis=1).astype(np.float32)
-    made = fitting._calibrate(logits, truth, np.ones(600), DEFAULT)
+    made = fitting.calibrate(logits, truth, np.ones(600), DEFAULT)
 
     def loss(slope: float, intercept: float) -> float:
         p = sigmoid(slope * logits[:, 0].astype(float) + intercept)
@@ -471,12 +471,21 @@ def test_calibration_mends_a_head_that_is_too_sure() -> None:
     calibrated = made.slope * logits[~truth].astype(float) + made.intercept
     assert made.typical_real == pytest.approx(float(np.median(calibrated.mean(axis=1))), abs=1e-5)
     with pytest.raises(TooFewPhotos, match="at least 2 of each"):
-        fitting._calibrate(logits[:3], np.array([True, False, False]), np.ones(3), DEFAULT)
+        fitting.calibrate(logits[:3], np.array([True, False, False]), np.ones(3), DEFAULT)
+
+
+def test_a_head_that_ranks_other_sources_wrongly_is_believed_nothing() -> None:
+    truth = np.arange(200) % 2 == 0
+    backwards = np.random.default_rng(0).normal(np.where(truth, -1.0, 1.0)[:, None], 1, (200, 3))
+    made = fitting.calibrate(backwards.astype(np.float32), truth, np.ones(200), DEFAULT)
+    p = sigmoid(made.logits(backwards)).mean(axis=1)
+    assert made.slope > 0
+    assert p == pytest.approx(np.full(200, 0.5), abs=1e-3)
 
 
 def test_pictures_like_those_seen_are_near_and_others_are_far(fitted: Fitted) -> None:
     fresh = made(300, seed=5).features[:, 0]
-    near = np.array([fitted.outlier.distance(one) for one in fresh])
+    near = np.array([fitted.ood.distance(one) for one in fresh])
     assert (near <= 1).mean() > 0.95
-    far = np.array([fitted.outlier.distance(one + 40) for one in fresh[:20]])
+    far = np.array([fitted.ood.distance(one + 40) for one in fresh[:20]])
     assert (far > 1).all()

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from veridical.arrays import ndarray
 from veridical.detector import Detector
-from veridical.engines import Threads
+from veridical.engines import Serial, Threads
 from veridical.errors import (
     Confounded,
     ModelDamaged,
@@ -20,21 +21,21 @@ from veridical.errors import (
     OneClassOnly,
     TooFewPhotos,
 )
+from veridical.explain.face import ExplainConfig
 from veridical.io.model import BACKBONE, CARD, EXPLAINER, TENSORS, read_model
 from veridical.io.samples import Label, Sample
 from veridical.report import Decision, Report
-from veridical.scan import scan
 from veridical.stats.metrics import auroc
-from veridical.train import make
+from veridical.train import covering, make, prepare
 from veridical.train.audit_files import record
-from veridical.train.explainer import SETS
-from veridical.train.fit import FOLDS
+from veridical.train.covering import SETS
+from veridical.train.folds import FOLDS
 from veridical.train.make import Trained, train
 from veridical.train.recipes import DEFAULT, REFERENCE
 from veridical.vision.backbone import OnnxBackbone
 
 pytest.importorskip("torch")
-pytest.importorskip("scipy")
+pytest.importorskip("sklearn")
 
 Painter = Callable[..., ndarray]
 QUICK = replace(DEFAULT, views=2, epochs=8, learning_rate=3e-3, batch=16)
@@ -114,7 +115,7 @@ def test_a_trained_model_tells_new_pictures_apart(
     labels: list[Label] = ["ai" if seed % 2 else "real" for seed in range(30)]
     for seed, label in enumerate(labels):
         paint(painter, 1000 + seed, label).save(tmp_path / f"{seed:02}.png")
-    reports = list(scan(sorted(tmp_path.iterdir()), detector.inspect, Threads(2)))
+    reports = list(detector.inspect_many(sorted(tmp_path.iterdir()), jobs=2))
     assert all(isinstance(report, Report) for report in reports)
     p = np.array([report.p_ai for report in reports if isinstance(report, Report)])
     truth = np.array([label == "ai" for label in labels])
@@ -147,11 +148,11 @@ def test_the_card_says_what_the_model_is_and_was_trained_on(
         ("real", 10),
     }
     assert card["recipe"]["name"] == "default"
-    assert card["framing"]["size_px"] == card["backbone"]["image_px"] == 32
+    assert card["crop"]["size_px"] == card["backbone"]["image_px"] == 32
     assert card["files"][BACKBONE] == tiny_export("vit").sha256
     assert card["calibration"]["real"] == card["calibration"]["ai"] == 30
     assert card["calibrated_on"] == trained.fitted.calibrated_on
-    assert trained.looks.samples == tuple(samples)
+    assert trained.features.samples == tuple(samples)
     assert card["audit"] == json.loads(json.dumps(record(trained.audit)))
     assert (card["audit"]["real"], card["audit"]["ai"]) == (30, 30)
 
@@ -160,7 +161,7 @@ def test_the_same_seed_makes_the_same_model_from_the_cache(
     trained: Trained, make_model: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def blind(*_: object) -> None:
-        raise AssertionError("everything has been looked at already")
+        raise AssertionError("everything is in the cache already")
 
     monkeypatch.setattr(OnnxBackbone, "tokens", blind)
     again = make_model(tmp_path / "again", notes={"licence": "ours"})
@@ -172,22 +173,85 @@ def test_the_same_seed_makes_the_same_model_from_the_cache(
     assert other.folder.identity != trained.folder.identity
 
 
-def test_a_trained_model_has_a_rule_for_its_maps(trained: Trained) -> None:
+def test_a_trained_model_has_a_surrogate_for_its_maps(trained: Trained) -> None:
     entry = trained.folder.card["explainer"]
     assert (entry["pictures"], entry["sets"]) == (60, SETS)
     assert -1 <= entry["correlation"] <= 1
     detector = Detector.load(trained.folder.path)
-    path = trained.looks.samples[0].path
-    _, (told,) = detector.explain(path, whole_image=True, faithfulness=False)
-    assert told.evidence.method == "covering"
-    assert np.isfinite(told.evidence.patches).all()
+    path, config = trained.features.samples[0].path, ExplainConfig(faithfulness=False)
+    explanation = detector.inspect(path, whole_image=True, explain=config).faces[0].explanation
+    assert explanation is not None
+    assert explanation.method == "surrogate"
+    assert np.isfinite(explanation.patches).all()
 
 
 def test_a_recipe_may_explain_nothing(make_model: Make, tmp_path: Path) -> None:
     made = make_model(tmp_path / "model", recipe=BRIEF)
     assert "explainer" not in made.folder.card
     assert not (made.folder.path / EXPLAINER).exists()
-    assert Detector.load(made.folder.path).rule is None
+    assert Detector.load(made.folder.path).parts.surrogate is None
+
+
+# --- one decoding pass --------------------------------------------------------------------------
+
+
+ONCE = replace(QUICK, explained=12, pseudo=("ai-0",))  # which the audit leaves to the features
+
+
+@pytest.fixture
+def empty_cache(cache: Path, tmp_path: Path) -> Path:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "backbones").symlink_to((cache / "backbones").resolve())
+    return tmp_path / "cache"
+
+
+def test_audit_features_and_surrogate_decode_each_picture_once(
+    make_model: Make,
+    samples: list[Sample],
+    empty_cache: Path,
+    tmp_path: Path,
+    decoded: Counter[str],
+) -> None:
+    made = make_model(tmp_path / "model", recipe=ONCE, cache=empty_cache)
+    assert made.audit.given == 50  # of 60
+    assert made.folder.card["explainer"]["pictures"] >= 10
+    assert decoded == {sample.path.name: 1 for sample in samples}
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "after"),
+    [(prepare, "prepare", 20), (OnnxBackbone, "tokens", 35), (covering, "logit_drops_of", 5)],
+    ids=["in the audit", "in the features", "in covering"],
+)
+def test_an_interrupted_run_goes_on_without_decoding_a_picture_again(
+    make_model: Make,
+    samples: list[Sample],
+    empty_cache: Path,
+    tmp_path: Path,
+    decoded: Counter[str],
+    place: Any,
+    name: str,
+    after: int,
+) -> None:
+    calls, call = Counter[str](), getattr(place, name)
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        calls[name] += 1
+        if calls[name] > after:
+            raise KeyboardInterrupt
+        return call(*arguments, **options)
+
+    options: dict[str, Any] = {"recipe": ONCE, "cache": empty_cache, "engine": Serial()}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            make_model(tmp_path / "model", **options)
+    assert 20 <= decoded.total() <= 60
+    before = decoded.copy()
+    make_model(tmp_path / "model", **options)
+    assert decoded == {sample.path.name: 1 for sample in samples}
+    if name == "logit_drops_of":
+        assert decoded == before
 
 
 # --- the backbone of another model --------------------------------------------------------------
@@ -199,7 +263,7 @@ def test_the_backbone_of_a_model_is_taken_as_it_is(
     monkeypatch.setattr(make, "export", None)
     made = make_model(tmp_path / "second", backbone=str(trained.folder.path), recipe=BRIEF)
     assert made.folder.backbone.read_bytes() == trained.folder.backbone.read_bytes()
-    for entry in ("backbone", "parity", "framing"):
+    for entry in ("backbone", "parity", "crop"):
         assert made.folder.card[entry] == trained.folder.card[entry]
 
 
@@ -287,17 +351,18 @@ def test_too_few_pictures_are_counted_with_what_became_of_the_others(
     assert not (tmp_path / "out").exists()
 
 
-def test_one_class_alone_is_refused_after_looking(
+def test_one_class_alone_is_refused_once_features_are_known(
     make_model: Make, samples: list[Sample], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.touch()
     torn = [one if one.label == "real" else replace(one, path=broken) for one in samples]
-    with pytest.raises(OneClassOnly, match="30 are real and 0 are AI-generated"):
+    with pytest.raises(OneClassOnly, match="30 real and 0 AI-generated pictures show a face"):
         make_model(tmp_path / "out", samples=torn)
 
 
-def test_confounded_pictures_are_refused_before_the_backbone_looks_unless_allowed(
+@pytest.mark.slow
+def test_confounded_pictures_are_refused_before_any_feature_unless_allowed(
     make_model: Make,
     samples: list[Sample],
     painter: Painter,

@@ -6,7 +6,7 @@ import pytest
 
 from veridical.arrays import ndarray
 from veridical.train.quantise import to_int8
-from veridical.vision.backbone import _open as open_graph
+from veridical.vision.runtime import open_session, saturates
 
 pytest.importorskip("onnx")
 WEIGHT = np.random.default_rng(0).normal(size=(16, 5)).astype(np.float32)
@@ -39,7 +39,9 @@ def graph(path: Path, weight: ndarray = WEIGHT) -> Path:
 
 
 def run(path: Path, x: ndarray) -> list[Any]:
-    return list(open_graph(path, threads=0).run(["y", "z", "square"], {"x": x}))
+    config = {"session.x64quantprecision": "1"} if saturates() else {}
+    session = open_session(str(path), name=path.name, threads=0, config=config)
+    return list(session.run(["y", "z", "square"], {"x": x}))
 
 
 @pytest.fixture(scope="module")

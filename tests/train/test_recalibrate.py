@@ -11,28 +11,29 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from veridical.arrays import ndarray
-from veridical.detector import Detector, Finder
+from veridical.detector import Detector
 from veridical.errors import DataError, TooFewPhotos
 from veridical.infer.calibration import Calibration
 from veridical.infer.head import sigmoid
-from veridical.infer.priors import presumed
+from veridical.infer.priors import assumed
 from veridical.io.model import read_model
 from veridical.report import Decision, Failure
 from veridical.train.recalibrate import (
     RECALIBRATION,
     Pictures,
-    affine,
+    describe,
     distinct,
-    gathered,
-    recalibrated,
-    told,
+    gather,
+    recalibrate,
     write,
 )
+from veridical.vision.prepare import Finder
 
 OLD = Calibration(
     slope=0.5,
     intercept=-0.2,
-    coverage=0.9,
+    coverage_of_reals=0.9,
+    coverage_of_ai=0.9,
     threshold_real=0.6,
     threshold_ai=0.8,
     real=1000,
@@ -42,68 +43,14 @@ OLD = Calibration(
 
 
 def pictures(mean: float, count: int, *, seed: int = 0, samples: int = 8) -> Pictures:
-    """One face each, whose logits are around `centre`."""
+    """One face each, whose logits are around `mean`."""
     generator = np.random.default_rng(seed)
-    z = generator.normal(centre, 2, (count, 1, 1)) + generator.normal(0, 0.5, (count, 1, samples))
+    z = generator.normal(mean, 2, (count, 1, 1)) + generator.normal(0, 0.5, (count, 1, samples))
     return Pictures(folder="mine", logits=tuple(z), failures=(), faceless=())
 
 
 def p_ai(calibration: Calibration, logits: ndarray) -> float:
     return float(sigmoid(calibration.logits(logits)).mean(axis=1).max())
-
-
-# --- the affine map, against others that find it ------------------------------------------------
-
-
-def overlapping(seed: int, samples: int) -> tuple[ndarray, ndarray, ndarray]:
-    generator = np.random.default_rng(seed)
-    truth = np.arange(300) % 3 == 0
-    logits = generator.normal(np.where(truth, 2.0, -1.0), 3.0)[:, None]
-    logits = logits + generator.normal(0, 1, (300, samples))
-    return logits, truth, generator.uniform(0.2, 2, 300)
-
-
-def loss(point: tuple[float, float], z: ndarray, truth: ndarray, w: ndarray) -> float:
-    p = sigmoid(point[0] * z + point[1]).mean(axis=1)
-    return float(-(w * np.log(np.where(truth, p, 1 - p))).sum() / w.sum())
-
-
-@pytest.mark.parametrize("samples", [1, 40])
-@pytest.mark.parametrize("seed", range(4))
-def test_newton_finds_what_training_finds_by_search(seed: int, samples: int) -> None:
-    fit = pytest.importorskip("veridical.train.fit")
-    pytest.importorskip("scipy")
-    z, truth, w = overlapping(seed, samples)
-    found = affine(z, truth, w)
-    searched = fit.platt(z.astype(np.float32), truth, w)
-    assert found == pytest.approx(searched, abs=2e-3)
-    assert loss(found, z, truth, w) <= loss(searched, z, truth, w) + 1e-12
-
-
-def test_with_one_sample_it_is_logistic_regression() -> None:
-    linear = pytest.importorskip("sklearn.linear_model")
-    z, truth, w = overlapping(9, 1)
-    model = linear.LogisticRegression(C=np.inf, tol=1e-12, max_iter=10_000)
-    model.fit(z, truth, sample_weight=w)
-    expected = (float(model.coef_[0, 0]), float(model.intercept_[0]))
-    assert affine(z, truth, w) == pytest.approx(expected, abs=1e-4)
-
-
-@settings(max_examples=15)
-@given(
-    st.integers(0, 10**6),
-    st.sampled_from([1, 5]),
-    st.floats(0.01, 100),
-    st.floats(-500, 500),
-)
-def test_logits_in_other_units_get_the_same_probabilities(
-    seed: int, samples: int, unit: float, origin: float
-) -> None:
-    z, truth, w = overlapping(seed, samples)
-    slope, intercept = affine(z, truth, w)
-    other = affine(unit * (z - origin), truth, w)
-    assert other[0] * unit == pytest.approx(slope, abs=1e-4)
-    assert other[1] - other[0] * unit * origin == pytest.approx(intercept, abs=1e-3)
 
 
 # --- real pictures alone ------------------------------------------------------------------------
@@ -114,8 +61,8 @@ def test_logits_in_other_units_get_the_same_probabilities(
 def test_no_more_reals_than_asked_are_beyond_the_threshold(
     mean: float, fpr: float, seed: int
 ) -> None:
-    real = pictures(centre, 150, seed=seed)
-    made = recalibrated(OLD, real, fpr=fpr)
+    real = pictures(mean, 150, seed=seed)
+    made = recalibrate(OLD, real, fpr=fpr)
     p = sigmoid(made.calibration.logits(np.stack(real.logits)[:, 0])).mean(axis=1)
     beyond = p > made.calibration.threshold_real
     assert sum(beyond) == 150 - made.rank
@@ -125,8 +72,8 @@ def test_no_more_reals_than_asked_are_beyond_the_threshold(
 
 @given(st.floats(-9, 9))
 def test_the_typical_real_picture_gets_the_model_s_own_typical_logit(mean: float) -> None:
-    real = pictures(centre, 99)
-    made = recalibrated(OLD, real)
+    real = pictures(mean, 99)
+    made = recalibrate(OLD, real)
     means = made.calibration.logits(np.stack(real.logits)[:, 0]).mean(axis=1)
     assert np.median(means) == pytest.approx(OLD.typical_real)
     assert made.calibration.typical_real == pytest.approx(OLD.typical_real)
@@ -135,41 +82,34 @@ def test_the_typical_real_picture_gets_the_model_s_own_typical_logit(mean: float
     assert made.calibration.threshold_ai == OLD.threshold_ai
 
 
-def test_a_model_that_knows_no_typical_real_keeps_its_probabilities() -> None:
-    made = recalibrated(replace(OLD, typical_real=None), pictures(0, 99))
-    assert (made.calibration.slope, made.calibration.intercept) == (OLD.slope, OLD.intercept)
-    assert made.shift is None
-    assert "does not say what a typical real picture got" in " ".join(describe(made))
-
-
 def test_a_promise_that_so_few_cannot_keep_is_refused_with_the_number_needed() -> None:
-    recalibrated(OLD, pictures(0, 99), fpr=0.01)
+    recalibrate(OLD, pictures(0, 99), fpr=0.01)
     for count, fpr, needed in ((98, 0.01, 99), (0, 0.01, 99), (8, 0.1, 9), (198, 0.005, 199)):
         with pytest.raises(TooFewPhotos, match=f"^{count} real .* takes at least {needed}") as told:
-            recalibrated(OLD, pictures(0, count), fpr=fpr)
+            recalibrate(OLD, pictures(0, count), fpr=fpr)
         if count:
             asked = float(told.value.hint.split("--fpr ")[1].rstrip("."))
-            recalibrated(OLD, pictures(0, count), fpr=asked)  # what the hint says works
+            recalibrate(OLD, pictures(0, count), fpr=asked)  # what the hint says works
     with pytest.raises(TooFewPhotos, match=r"^8 AI-generated .* at most 10 % .* at least 9"):
-        recalibrated(OLD, pictures(0, 99), pictures(3, 8))
+        recalibrate(OLD, pictures(0, 99), pictures(3, 8))
 
 
 @pytest.mark.parametrize("fpr", [0.0, 1.0, -0.1, 2.0, float("nan")])
 def test_a_rate_that_is_no_share_is_refused(fpr: float) -> None:
     with pytest.raises(ValueError, match="more than 0 and less than 1"):
-        recalibrated(OLD, pictures(0, 99), fpr=fpr)
+        recalibrate(OLD, pictures(0, 99), fpr=fpr)
 
 
-def test_the_coverage_that_is_told_holds_for_both_classes() -> None:
-    assert recalibrated(OLD, pictures(0, 99), fpr=0.01).calibration.coverage == 0.9
-    assert recalibrated(OLD, pictures(0, 99), fpr=0.3).calibration.coverage == 0.7
+def test_the_coverage_of_a_calibration_holds_for_both_classes() -> None:
+    assert recalibrate(OLD, pictures(0, 99), fpr=0.01).calibration.coverage == 0.9
+    assert recalibrate(OLD, pictures(0, 99), fpr=0.3).calibration.coverage == 0.7
 
 
 def test_what_is_told_of_one_class_is_what_its_threshold_was_fitted_for() -> None:
-    loose = recalibrated(OLD, pictures(0, 99), fpr=0.3).calibration
+    loose = recalibrate(OLD, pictures(0, 99), fpr=0.3).calibration
     assert (loose.coverage_of_reals, loose.coverage_of_ai) == (0.7, 0.9)
     ai = pictures(3, 99)
-    again = recalibrated(loose, pictures(0, 99), ai, fpr=0.01).calibration
+    again = recalibrate(loose, pictures(0, 99), ai, fpr=0.01).calibration
     assert (again.coverage_of_reals, again.coverage_of_ai, again.coverage) == (0.99, 0.9, 0.9)
     kept = [1 - p_ai(again, logits) <= again.threshold_ai for logits in ai.logits]
     assert sum(kept) == 90  # of 99; 0.7 of them before the two were told apart
@@ -180,7 +120,7 @@ def test_what_is_told_of_one_class_is_what_its_threshold_was_fitted_for() -> Non
 
 def test_with_both_classes_the_probabilities_are_calibrated_for_them() -> None:
     real, ai = pictures(4, 800, seed=1), pictures(8, 300, seed=2)
-    made = recalibrated(OLD, real, ai, fpr=0.05).calibration
+    made = recalibrate(OLD, real, ai, fpr=0.05).calibration
     fresh = [(pictures(4, 4000, seed=3), 0.0), (pictures(8, 4000, seed=4), 1.0)]
     p, truth = np.array([(p_ai(made, z), label) for f, label in fresh for z in f.logits]).T
     for low in (0.1, 0.3, 0.5, 0.7):
@@ -191,21 +131,21 @@ def test_with_both_classes_the_probabilities_are_calibrated_for_them() -> None:
 
 
 def test_classes_without_overlap_do_not_ask_for_certainty() -> None:
-    made = recalibrated(OLD, pictures(-20, 120), pictures(20, 120)).calibration
+    made = recalibrate(OLD, pictures(-20, 120), pictures(20, 120)).calibration
     assert 0 < made.slope < 10
     assert np.isfinite(made.intercept)
 
 
 def test_classes_the_wrong_way_round_are_refused() -> None:
     with pytest.raises(DataError, match="higher P") as told:
-        recalibrated(OLD, pictures(6, 120), pictures(-6, 120))
+        recalibrate(OLD, pictures(6, 120), pictures(-6, 120))
     assert "not swapped" in told.value.hint
 
 
 def test_a_picture_counts_once_by_its_most_telling_face() -> None:
     real = pictures(0, 120)
     crowd = replace(real, logits=tuple(np.concatenate([z - 5, z, z - 1]) for z in real.logits))
-    assert recalibrated(OLD, crowd) == recalibrated(OLD, real)
+    assert recalibrate(OLD, crowd) == recalibrate(OLD, real)
 
 
 # --- the folder ---------------------------------------------------------------------------------
@@ -223,7 +163,7 @@ def test_copies_count_once_and_what_failed_is_kept_by_name(tmp_path: Path) -> No
     assert copy.error == f"{tmp_path / 'c.jpg'}: is, to the byte, a copy of {tmp_path / 'a.jpg'}."
     assert (paths[3], paths[4]) == (gone, empty)
     seen: list[Any] = [np.zeros((1, 4)), np.zeros((0, 4)), copy, empty, empty]
-    found = gathered(tmp_path, paths, seen)
+    found = gather(tmp_path, paths, seen)
     assert found.folder == tmp_path.name
     assert (len(found.logits), found.faceless) == (1, (tmp_path / "b.jpg",))
     assert found.failures == (copy, empty, empty)
@@ -237,11 +177,11 @@ def test_the_head_s_own_logits_come_before_any_calibration(
     raw = detector.logits(face_picture)
     report = detector.inspect(face_picture)
     verdicts = [face.verdict for face in report.faces if face.verdict]
-    assert raw.shape == (2, detector.head.samples)
-    p = sigmoid(detector.calibration.logits(raw)).mean(axis=1)
+    assert raw.shape == (2, detector.parts.head.samples)
+    p = sigmoid(detector.parts.calibration.logits(raw)).mean(axis=1)
     assert p.tolist() == pytest.approx([verdict.p_ai for verdict in verdicts])
     none = replace(detector, finder=fake_finder()).logits(face_picture)
-    assert none.shape == (0, detector.head.samples)
+    assert none.shape == (0, detector.parts.head.samples)
 
 
 @pytest.fixture
@@ -257,14 +197,14 @@ def portraits(painter: Callable[..., ndarray], tmp_path: Path) -> list[Path]:
 def test_the_model_that_is_written_is_the_old_one_with_another_calibration(
     tiny_model: Path, tiny_detector: Detector, portraits: list[Path], tmp_path: Path
 ) -> None:
-    real = gathered(portraits[0].parent, portraits, map(tiny_detector.logits, portraits))
-    made = recalibrated(tiny_detector.calibration, real, fpr=0.05)
+    real = gather(portraits[0].parent, portraits, map(tiny_detector.logits, portraits))
+    made = recalibrate(tiny_detector.parts.calibration, real, fpr=0.05)
     model = read_model(tiny_model)
     written = write(tmp_path / "new", model, made)
     card = json.loads((tmp_path / "new" / "card.json").read_text())
     assert written.identity != model.identity
-    assert {k: v for k, v in card.items() if k in ("head", "framing", "backbone", "outlier")} == {
-        k: v for k, v in model.card.items() if k in ("head", "framing", "backbone", "outlier")
+    assert {k: v for k, v in card.items() if k in ("head", "crop", "backbone", "ood")} == {
+        k: v for k, v in model.card.items() if k in ("head", "crop", "backbone", "ood")
     }
     assert card["calibrated_on"] == "the user's own pictures: 24 real ones in 'press'"
     assert str(tmp_path) not in json.dumps(card)
@@ -278,9 +218,9 @@ def test_the_model_that_is_written_is_the_old_one_with_another_calibration(
         "interval": [made.reached.low, made.reached.high],
         "rank": 24,
     }
-    assert presumed(card) == 0.5
+    assert assumed(card) == 0.5
     new = replace(Detector.load(tmp_path / "new"), finder=tiny_detector.finder)
-    assert new.calibration == made.calibration
+    assert new.parts.calibration == made.calibration
     called = [new.inspect(path).decision for path in portraits]
     assert called.count(Decision.AI) <= 24 - made.rank
 
@@ -290,18 +230,18 @@ def test_old_error_rates_do_not_stay_with_the_new_calibration(
 ) -> None:
     old = read_model(tiny_model)
     measured = replace(old, card={**old.card, "measured": {"test": {}}})
-    made = recalibrated(OLD, pictures(0, 99), pictures(4, 99))
+    made = recalibrate(OLD, pictures(0, 99), pictures(4, 99))
     written = write(tmp_path / "new", measured, made)
     assert "measured" not in written.card
     assert written.card["recalibrated"]["ai"] == {"folder": "mine", "pictures": 99}
 
 
 def test_what_is_promised_is_said_with_its_numbers() -> None:
-    text = " ".join(told(recalibrated(OLD, pictures(0, 300), fpr=0.02)))
+    text = " ".join(describe(recalibrate(OLD, pictures(0, 300), fpr=0.02)))
     for part in (
         "300 real ones in 'mine'",
-        "at most 2 % are called ai, averaged over all sets of 300",
+        "At most 2 % of real pictures like these are called ai, averaged over all sets of 300",
         "2 % is expected beyond the threshold",
-        "between 0.74 % and 3.8 % (95 %): n = 300 real pictures, 5 of them beyond it",
+        "between 0.74 % and 3.8 % (95 %): there are 300 real pictures, 5 of them beyond it",
     ):
         assert part in text

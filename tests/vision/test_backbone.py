@@ -13,7 +13,7 @@ import pytest
 from veridical.arrays import ndarray
 from veridical.errors import ModelDamaged
 from veridical.tokens import Tokens
-from veridical.vision import backbone
+from veridical.vision import backbone, runtime
 from veridical.vision.backbone import Backbone, BackboneSpec, OnnxBackbone, unpack
 
 SPEC = BackboneSpec(
@@ -131,7 +131,7 @@ def test_what_a_patch_shows_changes_its_own_token_most(
 
 @pytest.mark.parametrize("size", [16, 31, 33, 64])
 def test_crops_of_another_size_are_refused(tiny_backbone: OnnxBackbone, size: int) -> None:
-    with pytest.raises(ValueError, match=f"looks at 32 px squares; got {size} px"):
+    with pytest.raises(ValueError, match=f"takes 32 px squares; got {size} px"):
         tiny_backbone.tokens(np.zeros((1, size, size, 3), dtype=np.uint8))
 
 
@@ -146,13 +146,10 @@ EXTREMES = Path(str(files("veridical"))) / "models" / "extremes.onnx"
 
 @pytest.mark.parametrize("rows", [1, 2, 8, 197])
 @pytest.mark.parametrize("fast", [True, False])
-def test_products_of_the_largest_bytes_are_exact(
-    rows: int, fast: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_products_of_the_largest_bytes_are_exact(rows: int, fast: bool) -> None:
     """Two of them overflow 16 bits, where the fast kernels of x86 without VNNI stop."""
-    if not fast:
-        monkeypatch.setattr(backbone, "saturates", lambda: True)
-    session = backbone._open(EXTREMES, 1)
+    config = {} if fast and not runtime.saturates() else {"session.x64quantprecision": "1"}
+    session = runtime.open_session(str(EXTREMES), name="extremes", threads=1, config=config)
     inner = session.get_inputs()[0].shape[1]
     (y,) = session.run(None, {"x": np.full((rows, inner), 255, np.uint8)})
     assert (y == inner * 255 * 127).all()
@@ -174,12 +171,12 @@ def test_fast_products_are_taken_where_the_processor_has_exact_ones() -> None:
     flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
     if "avx2" not in flags:
         pytest.skip("older processors have kernels of other kinds")
-    assert backbone.saturates() == (not {"avx512_vnni", "avx_vnni"} & set(flags))
+    assert runtime.saturates() == (not {"avx512_vnni", "avx_vnni"} & set(flags))
 
 
 def test_the_extremes_are_what_their_script_makes() -> None:
     onnx = pytest.importorskip("onnx")
-    made = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "make_extremes.py"))
+    made = runpy.run_path(str(Path(__file__).parents[2] / "scripts" / "make_extremes.py"))
     assert onnx.load(str(EXTREMES)) == made["extremes"]()
 
 

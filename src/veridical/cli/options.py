@@ -119,13 +119,16 @@ def warn(text: str) -> None:
 
 
 def track(items: Iterable[T], task: str, total: int) -> Iterator[T]:
-    """Pass items on and show how many there were."""
+    """Pass items on and show at standard error how many there were, how fast, and the time left."""
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
-    columns = (*Progress.get_default_columns(), TextColumn("left,"), MofNCompleteColumn())
+    rate = TextColumn("left, {task.fields[rate]},")
+    columns = (*Progress.get_default_columns(), rate, MofNCompleteColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        shown = progress.add_task(task, total=total)
+        shown = progress.add_task(task, total=total, rate="-/s")
         for item in items:
             yield item
             progress.advance(shown)
+            if speed := progress.tasks[shown].speed:
+                progress.update(shown, rate=f"{speed:.2g}/s")

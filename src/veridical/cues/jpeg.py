@@ -157,7 +157,8 @@ def double_compression(
     periods = np.linspace(1 / 8, 1 / 2, 49)
     found = []
     for row, column in _LOW:
-        steps = np.rint(each[:, :, row, column] / table[row * _BLOCK + column]).astype(int)
+        step = max(1, table[row * _BLOCK + column])  # a hostile file may say 0
+        steps = np.rint(each[:, :, row, column] / step).astype(int)
         counts = _histogram(steps.ravel())
         if counts is None:
             continue

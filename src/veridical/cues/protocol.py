@@ -59,7 +59,7 @@ class Cue:
     Attributes:
         name: What it is called.
         statistics: Names of what it measures, in the order in which they are weighed.
-        measure: Look at one face. Silent, with a reason, where there is nothing to go by.
+        measure: Measure one face; not applicable, with a reason, where that is impossible.
         evidence: Whether it may weigh at all. False where what it measures tells the way of the
             file, not who made the picture: then no measurement on our data could prove its worth.
     """

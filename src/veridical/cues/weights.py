@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-LIMIT = 3.0  # standard deviations; what lies further out speaks no louder
+LIMIT = 3.0  # standard deviations; what lies further out counts no more
 FITTED = "fitted.json"
 SCHEMA = "veridical.cues/1"
 
@@ -25,13 +25,13 @@ class Weights:
         cue: Its name.
         statistics: Their names.
         mean: Mean of each over the pictures of the fit, in its unit.
-        spread: Standard deviation of each, in its unit.
+        scale: Standard deviation of each, in its unit.
         usual: Between which values the middle nine tenths of the real pictures lie, each.
         coefficients: Nats per standard deviation.
         intercept: Nats.
         cap_real: Most that the left-out pictures support for `real`, nats; not negative.
         cap_ai: Most that they support for `ai`, nats; not negative.
-        weighs: Whether the measured worth lets the cue speak at all.
+        weighs: Whether the measured worth lets the cue count at all.
         because: Why, or why not.
     """
 
@@ -50,9 +50,9 @@ class Weights:
     def __post_init__(self) -> None:
         every = self.statistics, self.mean, self.scale, self.usual, self.coefficients
         lengths = {len(one) for one in every}
-        if len(lengths) > 1 or not all(spread > 0 for spread in self.scale):
+        if len(lengths) > 1 or not all(scale > 0 for scale in self.scale):
             raise ValueError(
-                f"The weights of {self.cue!r} need one centre, positive spread, usual range and "
+                f"The weights of {self.cue!r} need one mean, positive scale, usual range and "
                 f"coefficient per statistic; got {self}."
             )
 

@@ -1,1 +1,1 @@
-"""A model and labelled pictures in, figures with intervals out."""
+"""A model and labelled pictures in, measures with intervals out."""

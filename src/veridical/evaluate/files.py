@@ -11,21 +11,19 @@ import numpy as np
 
 from veridical.evaluate import plots
 from veridical.evaluate.measure import SMALLEST_GROUP, Evaluation, Outcome, Scorecard
-from veridical.report import Failure, Report
-from veridical.report import Estimate
-
+from veridical.report import Estimate, Failure, Report
 from veridical.stats.metrics import METRICS
 
 SCHEMA = "veridical.evaluation/1"
 
 
 def write(evaluation: Evaluation, outcomes: Sequence[Outcome], folder: Path) -> None:
-    """Write the evaluation, the answer for each picture, and the plots into `folder`.
+    """Write the evaluation, the outcome of each picture, and the plots into `folder`.
 
     evaluation.json (full precision), evaluation.md (for people), predictions.csv, and roc.png,
     reliability.png, scores.png, uncertainty.png. The plots come last: without matplotlib, the
-    rest is there. In the CSV, a text that a spreadsheet would run as a formula has an apostrophe
-    before it.
+    rest is there. In the CSV, a text that a spreadsheet would run as a formula gets an apostrophe
+    in front.
 
     Args:
         evaluation: What `evaluate` made of `outcomes`.
@@ -78,7 +76,8 @@ def _not_judged(outcomes: Iterable[Outcome]) -> Iterator[tuple[Outcome, str]]:
         if isinstance(outcome.answer, Failure):
             yield outcome, outcome.answer.error
         elif outcome.p_ai is None:
-            yield outcome, "; ".join(reason.says for reason in outcome.answer.reasons) or "no face"
+            reasons = (reason.value.replace("_", " ") for reason in outcome.answer.reasons)
+            yield outcome, "; ".join(reasons) or "no face"
 
 
 _COLUMNS = (
@@ -111,7 +110,7 @@ def _predictions(outcomes: Iterable[Outcome], path: Path) -> None:
 
 
 def _inert(text: str) -> str:
-    """The text as a CSV cell that no spreadsheet runs (OWASP, "CSV injection")."""
+    """Return the text as a CSV cell that no spreadsheet runs (OWASP, "CSV injection")."""
     return f"'{text}" if re.match(r"\s*[=+\-@＝＋－＠]|[\t\r\n]", text) else text
 
 
@@ -164,7 +163,7 @@ def _markdown(evaluation: Evaluation, outcomes: Sequence[Outcome]) -> Iterator[s
     yield "\n".join(f"- {line}" for line in _summary(card))
     if card.judged < card.pictures:
         yield (
-            f"> **{card.pictures - card.judged} of {card.pictures} pictures are in none of these "
+            f"> **{card.pictures - card.judged} of {card.pictures} pictures are not in these "
             f"figures**: {card.failures} failed, and {card.no_face} have no face to judge. "
             "They are listed at the end."
         )
@@ -189,7 +188,7 @@ def _markdown(evaluation: Evaluation, outcomes: Sequence[Outcome]) -> Iterator[s
         f"{evaluation.resamples} bootstrap resamples (seed {evaluation.seed}), drawn by class and "
         f"by group ({evaluation.groups} groups), so that pictures of one group move together; a "
         'share without any spread has Wilson\'s interval. "n/a" is undefined, not zero. Full '
-        "precision: evaluation.json. Every answer: predictions.csv."
+        "precision: evaluation.json. Every picture: predictions.csv."
     )
 
 
@@ -207,8 +206,8 @@ def _summary(card: Scorecard) -> Iterator[str]:
         )
     undecided = reals.undecided + fakes.undecided
     yield (
-        f"It decides on {_shown(m['coverage'])} of the pictures and leaves {undecided} undecided. "
-        f"Of what it decides, {_shown(m['error_when_decided'])} is wrong."
+        f"It decides {_shown(m['coverage'])} of the pictures and leaves {undecided} undecided. "
+        f"{_shown(m['error_when_decided'])} of the decided ones are wrong."
     )
     if m["auroc"]:
         yield (
@@ -223,7 +222,7 @@ def _decisions(card: Scorecard) -> Iterator[str]:
     m, reals, fakes = card.metrics, card.said_of_real, card.said_of_ai
     decided = reals.real + reals.ai + fakes.real + fakes.ai
     yield _table(
-        ("mistakes and coverage", "count", "share"),
+        ("mistakes and decisions", "count", "share"),
         (
             (name, f"{count} of {total}", _shown(m[share]))
             for name, count, total, share in (
@@ -235,7 +234,7 @@ def _decisions(card: Scorecard) -> Iterator[str]:
                     f"{decided} decided",
                     "error_when_decided",
                 ),
-                ("decided (coverage)", decided, f"{card.judged} judged", "coverage"),
+                ("decided", decided, f"{card.judged} judged", "coverage"),
             )
         ),
     )
@@ -272,7 +271,7 @@ def _scores(card: Scorecard) -> Iterator[str]:
     yield "![ROC curve](roc.png)"
     yield "![reliability diagram](reliability.png)"
     yield "![P(ai) by class](scores.png)"
-    yield "![uncertainty of right and wrong answers](uncertainty.png)"
+    yield "![uncertainty of right and wrong scores](uncertainty.png)"
 
 
 def _rest(share: Estimate | None) -> Estimate | None:
@@ -309,12 +308,12 @@ def _groups(evaluation: Evaluation) -> Iterator[str]:
     measured = (card for card in cards if card.name in errors)
     worst = sorted(measured, key=lambda c: (-errors[c.name], -c.judged, c.name))[:_WORST]
     if worst:
-        yield f"That is no table to read; here are the {len(worst)} with most errors at 0.5."
+        yield f"The {len(worst)} groups with most errors at 0.5:"
         yield from _cards("group", worst)
 
 
 def _cards(what: str, cards: Sequence[Scorecard]) -> Iterator[str]:
-    """A table for the cards with both classes, and one for those of each class alone."""
+    """Yield a table of the cards with both classes, and one of those with each class alone."""
     for reals, fakes, names in ((True, True, _BOTH), (True, False, _REAL), (False, True, _AI)):
         some = [
             card
@@ -338,7 +337,7 @@ def _cards(what: str, cards: Sequence[Scorecard]) -> Iterator[str]:
             )
     empty = [_plain(card.name) for card in cards if not card.judged]
     if empty:
-        yield f"Not one picture could be judged of: {', '.join(empty)}."
+        yield f"No picture could be judged of: {', '.join(empty)}."
 
 
 def _without(outcomes: Iterable[Outcome]) -> Iterator[str]:

@@ -1,10 +1,9 @@
-"""A model's answers about labelled pictures, turned into figures that can be stood behind.
+"""A model's reports about labelled pictures, turned into measures with intervals.
 
-Two things are measured and kept apart. The *score* P(ai) is measured over the pictures that have
-one, called "ai" at a threshold of 1/2. The *decision* is what the program says: real, ai, or
-undecided; its worst mistake is a real picture called AI-generated, so that is shown first. A
-picture without P(ai), because there is no face in it or because it failed, is counted and listed
-and is part of no figure.
+Two things are measured apart. The *score* P(ai) is measured over the pictures that have one, called
+"ai" at a threshold of 1/2. The *decision* is real, ai, or undecided; its worst mistake is a real
+picture called AI-generated, so that comes first. A picture without P(ai), because it shows no face
+or because it failed, is counted and listed, and is in no measure.
 """
 
 from collections import Counter, defaultdict
@@ -16,9 +15,8 @@ import numpy as np
 from veridical.arrays import Bool, Float, ndarray
 from veridical.errors import DataError, TooFewPhotos
 from veridical.io.samples import Sample
-from veridical.report import Decision, Failure, Report, Verdict
+from veridical.report import Decision, Estimate, Failure, Report, Verdict
 from veridical.stats import metrics
-from veridical.report import Estimate
 from veridical.stats.intervals import bootstrap_shares
 from veridical.stats.metrics import Confusion, ReliabilityBin
 
@@ -44,7 +42,7 @@ SHARES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """A labelled picture and what was answered about it."""
+    """A labelled picture, and its report or failure."""
 
     sample: Sample
     answer: Report | Failure
@@ -56,27 +54,25 @@ class Outcome:
 
     @property
     def p_ai(self) -> float | None:
-        """The answer's P(ai); None where there is no face, or no answer."""
+        """The report's P(ai); None where there is no face, or no report."""
         return self.answer.p_ai if isinstance(self.answer, Report) else None
 
     @property
     def verdict(self) -> Verdict | None:
-        """The verdict that the picture's P(ai) is from."""
-        if not isinstance(self.answer, Report):
-            return None
-        verdicts = (face.verdict for face in self.answer.faces)
-        return next((v for v in verdicts if v and v.p_ai == self.answer.p_ai), None)
+        """The verdict that the decision rests on; None where there is none."""
+        lead = self.answer.lead if isinstance(self.answer, Report) else None
+        return lead.verdict if lead else None
 
     @property
     def said(self) -> str:
-        """What was said of the picture: the name of a field of `Answers`."""
+        """What was said of the picture: the name of a field of `Said`."""
         if isinstance(self.answer, Failure):
             return "failed"
         return "no_face" if self.p_ai is None else self.answer.decision.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answers:
+class Said:
     """What was said about the pictures of one true class; the five add up to all of them.
 
     Attributes:
@@ -104,7 +100,7 @@ class Scorecard:
     """All that is measured about some of the pictures.
 
     Attributes:
-        name: Of the source, generator or group.
+        name: Name of the source, generator or group.
         n_real: Real pictures, judged or not.
         n_ai: AI-generated pictures, judged or not.
         said_of_real: What was said of the real ones.
@@ -116,8 +112,8 @@ class Scorecard:
     name: str
     n_real: int
     n_ai: int
-    said_of_real: Answers
-    said_of_ai: Answers
+    said_of_real: Said
+    said_of_ai: Said
     confusion: Confusion | None
     metrics: dict[str, Estimate | None]
 
@@ -133,12 +129,12 @@ class Scorecard:
 
     @property
     def no_face(self) -> int:
-        """Pictures answered without a P(ai)."""
+        """Pictures with a report without a P(ai)."""
         return self.said_of_real.no_face + self.said_of_ai.no_face
 
     @property
     def failures(self) -> int:
-        """Pictures without an answer."""
+        """Pictures without a report."""
         return self.said_of_real.failed + self.said_of_ai.failed
 
 
@@ -147,10 +143,10 @@ class Evaluation:
     """What one model is worth on one set of pictures.
 
     Attributes:
-        model: First 12 hex digits of the SHA-256 of the model that spoke.
-        version: Of this program.
+        model: First 12 hex digits of the SHA-256 of the model's card.
+        version: Version of this program.
         threshold: From which P(ai) a picture counts as called "ai" in the score metrics.
-        seed: Of the intervals.
+        seed: Random seed, for the intervals.
         resamples: Behind each interval.
         groups: How many groups there are among all pictures.
         overall: All pictures.
@@ -159,7 +155,7 @@ class Evaluation:
         by_group: One card a group of at least SMALLEST_GROUP pictures, by name; their intervals
             are about this group's pictures only, drawn one by one.
         reliability: The bins of the reliability diagram, lowest first; none with one class only.
-        notes: What to keep in mind about these figures, as sentences.
+        notes: What limits these measures, as sentences.
     """
 
     model: str
@@ -180,7 +176,7 @@ class Evaluation:
 
 
 def evaluate(outcomes: Sequence[Outcome], *, seed: int = 0, resamples: int = 1000) -> Evaluation:
-    """Measure one model's answers: overall, by source, by generator and by group.
+    """Measure one model's reports: overall, by source, by generator and by group.
 
     One class is enough for what one class can show (a set of real pictures shows how often they
     are called AI-generated); all else is then None.
@@ -192,12 +188,12 @@ def evaluate(outcomes: Sequence[Outcome], *, seed: int = 0, resamples: int = 100
 
     Raises:
         TooFewPhotos: If no picture has a P(ai).
-        DataError: If the answers are of more than one model.
+        DataError: If the reports are of more than one model.
     """
     judged = [outcome for outcome in outcomes if outcome.p_ai is not None]
     if not judged:
         raise _nothing_judged(outcomes)
-    model, version = _speaker(judged)
+    model, version = _model_of(judged)
     scored = _Scored.of(judged)
     both = bool(scored.is_ai.any() and not scored.is_ai.all())
     reals = [outcome for outcome in outcomes if not outcome.is_ai]
@@ -245,20 +241,20 @@ def _nothing_judged(outcomes: Sequence[Outcome]) -> TooFewPhotos:
     )
 
 
-def _speaker(judged: Sequence[Outcome]) -> tuple[str, str]:
-    """The one model and version behind the answers."""
-    speakers = {(o.answer.model, o.answer.version) for o in judged if isinstance(o.answer, Report)}
-    if len(speakers) > 1:
-        names = ", ".join(f"{model} ({version})" for model, version in sorted(speakers))
+def _model_of(judged: Sequence[Outcome]) -> tuple[str, str]:
+    """Return the one model and version that made the reports."""
+    makers = {(o.answer.model, o.answer.version) for o in judged if isinstance(o.answer, Report)}
+    if len(makers) > 1:
+        names = ", ".join(f"{model} ({version})" for model, version in sorted(makers))
         raise DataError(
-            f"An evaluation is about one model; these answers are from several: {names}.",
+            f"An evaluation is about one model; these reports are from several: {names}.",
             hint="Evaluate each model, and each version of the program, on its own.",
         )
-    return speakers.pop()
+    return makers.pop()
 
 
 def _group(outcome: Outcome) -> str:
-    """Its group; a picture that belongs to none is one of its own."""
+    """Return its group; a picture without one is a group of its own."""
     return outcome.sample.group or str(outcome.sample.path)
 
 
@@ -339,9 +335,9 @@ def _card(
     )
 
 
-def _said(outcomes: Iterable[Outcome]) -> Answers:
+def _said(outcomes: Iterable[Outcome]) -> Said:
     count = Counter(outcome.said for outcome in outcomes)
-    return Answers(**{field.name: count[field.name] for field in fields(Answers)})
+    return Said(**{field.name: count[field.name] for field in fields(Said)})
 
 
 def _notes(overall: Scorecard, outcomes: Sequence[Outcome]) -> Iterator[str]:
@@ -381,4 +377,4 @@ def _notes(overall: Scorecard, outcomes: Sequence[Outcome]) -> Iterator[str]:
             )
     bugs = sum(isinstance(o.answer, Failure) and o.answer.bug is not None for o in outcomes)
     if bugs:
-        yield f"Of the failures, {bugs} are faults of this program; please report them."
+        yield f"{bugs} of the failures are faults of this program; please report them."

@@ -1,6 +1,6 @@
-"""Four pictures of an evaluation. The only room that knows matplotlib, and it is an extra.
+"""Four plots of an evaluation, by matplotlib (of the extra `train`).
 
-Figures are objects of their own and never pyplot's: no state outlives a call, and no window opens.
+They do not use pyplot: no state outlives a call, and no window opens.
 """
 
 from collections.abc import Sequence
@@ -56,10 +56,10 @@ def roc(is_ai: Bool[ndarray, " pictures"], p_ai: Float[ndarray, " pictures"], pa
 
 
 def reliability(bins: Sequence[ReliabilityBin], path: Path) -> None:
-    """Draw what is true against what was claimed, and how many pictures each point stands for.
+    """Draw the share of AI-generated pictures against P(ai), and the pictures behind each point.
 
     Args:
-        bins: Of equal width; none where there is one class only.
+        bins: Bins of equal width; none where there is one class only.
         path: The PNG.
 
     Raises:
@@ -79,7 +79,7 @@ def reliability(bins: Sequence[ReliabilityBin], path: Path) -> None:
         claimed, true, yerr=[low, high], fmt="o", color=_AI, capsize=3, label="bin, 95 % interval"
     )
     top.set(xlim=(-0.01, 1.01), ylim=(-0.02, 1.02), ylabel="share that is AI-generated")
-    top.set_title("reliability: claims and truth")
+    top.set_title("reliability")
     top.legend(loc="upper left", frameon=False, fontsize=8)
     edges, widths = [b.low for b in bins], [b.high - b.low for b in bins]
     bottom.bar(edges, [b.count for b in bins], widths, align="edge", color=_GREY, edgecolor="white")
@@ -116,24 +116,24 @@ def uncertainty(
     right: Bool[ndarray, " pictures"],
     path: Path,
 ) -> None:
-    """Draw both uncertainties, in nats, apart for right and wrong answers.
+    """Draw both uncertainties, in nats, apart for right and wrong scores.
 
     Raises:
         MissingExtra: If matplotlib is not installed.
     """
     figure = _figure(9.0, 4.0)
     if not len(right):
-        _excuse(figure, "No answer states its uncertainty.")
+        _excuse(figure, "No verdict has an uncertainty.")
         return _save(figure, path)
     most = float(np.max(epistemic, initial=1e-6))
     panels = (
-        ("epistemic: the model's doubt", epistemic, most),
-        ("aleatoric: the picture's ambiguity", aleatoric, _LN2),
+        ("epistemic: the model is unsure", epistemic, most),
+        ("aleatoric: the picture is ambiguous", aleatoric, _LN2),
     )
     for axes, (title, values, end) in zip(figure.subplots(1, 2), panels, strict=True):
         parts = (("right", values[right], _RIGHT), ("wrong", values[~right], _WRONG))
         _histogram(axes, parts, (0.0, end))
-        axes.set(xlim=(0, end), xlabel="nats", ylabel="share of these answers", title=title)
+        axes.set(xlim=(0, end), xlabel="nats", ylabel="share of these pictures", title=title)
     return _save(figure, path)
 
 

@@ -1,1 +1,1 @@
-"""What in a face spoke for its verdict, and how far a map can be trusted."""
+"""What in a face supported its verdict, and how far a map can be trusted."""

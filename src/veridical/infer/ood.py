@@ -41,7 +41,7 @@ class OodScorer:
                 f"{len(self.mean)} features want it ({len(self.variance)}, {len(self.mean)})."
             )
         if not (self.limit > 0 and self.residual > 0 and (self.variance > 0).all()):
-            raise ValueError("Limit, residual and variances of an outlier gauge must be positive.")
+            raise ValueError("Limit, residual and variances of an OOD scorer must be positive.")
 
     def raw(self, features: Float32[ndarray, " features"]) -> float:
         """Return the mean squared Mahalanobis coordinate plus the relative residual energy."""

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, JpegImagePlugin
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.errors import NotAPhoto, PhotoEmpty, PhotoError
+from veridical.errors import NotAPhoto, PhotoEmpty, PhotoError, PhotoTooSlow
 from veridical.io.colour import BYTE_OF, eight_bits, to_srgb
 from veridical.io.formats import Clock, Limits, check_size, open_image, photo_errors_only
 from veridical.io.header import Header, orientation_of
@@ -90,6 +90,8 @@ def decode(
         check_size(name, image.size, limits)
         upright = _upright(image, header, name, done)
     check_size(name, upright.size, limits)  # HEIC may turn out larger than its header says
+    if upright is image and header is None:
+        upright = image.copy()  # its owner may change it
     return Photo(image=upright, steps=tuple(done))
 
 
@@ -121,6 +123,8 @@ def _clock_running(image: Image.Image) -> Iterator[None]:
 def _has_several(image: Image.Image) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))
+    except PhotoTooSlow:
+        raise
     except Exception:  # GIF looks at the next frame to answer; its damage is not the first one's
         return False
 

@@ -104,7 +104,9 @@ def _bytes(value: object) -> bytes:
 
 
 def _text(image: Image.Image) -> Mapping[str, str]:
-    found = {**getattr(image, "text", {}), "comment": image.info.get("comment")}
+    # `PngImageFile.text` would decode the pixels first, of every frame.
+    chunks = getattr(getattr(image, "png", None), "im_text", {})
+    found = {**chunks, "comment": image.info.get("comment")}
     told = {}
     for key, value in list(found.items())[:_TEXT_KEYS]:
         if isinstance(value, bytes):
@@ -166,8 +168,8 @@ _TABLES = _libjpeg_tables()
 def jpeg_quality(table: tuple[int, ...]) -> tuple[int, float]:
     """Return libjpeg's quality, 1 to 100, with the nearest table, and the mean difference to it.
 
-    Tables of other encoders get the quality whose table is nearest. Tables of several qualities
-    are alike at the low end: the highest of them.
+    Tables of other encoders get the quality whose table is nearest; of equally near ones, the
+    highest.
 
     Args:
         table: The luminance quantisation table; row by row.

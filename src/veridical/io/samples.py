@@ -14,7 +14,7 @@ class Sample:
     Attributes:
         path: Where it is.
         label: What it is; never a number.
-        source: Which collection it came from; splits keep each source's share.
+        source: The collection that it came from; splits keep each source's share.
         generator: What made it; "" for real pictures, or where nobody knows.
         group: Pictures of one group (a person, a shoot, one photo and its edits) stay together.
     """

@@ -84,7 +84,7 @@ def _classes(cluster: Iterable[Sample]) -> set[Label]:
 
 
 def _turn(name: str, cluster: Sequence[Sample], seed: int) -> tuple[int, str, str, int, bytes]:
-    """Classes that hang together first, then source by source; large groups, then by lot."""
+    """Order clusters: of both classes first, then by source; large ones first, then at random."""
     cells = Counter((sample.label, sample.source) for sample in cluster)
     label, source = min(cells, key=lambda cell: (-cells[cell], cell))
     lot = blake2b(f"{seed}:{name}".encode("utf-8", "surrogatepass")).digest()
@@ -94,12 +94,12 @@ def _turn(name: str, cluster: Sequence[Sample], seed: int) -> tuple[int, str, st
 def subsample(samples: Sequence[Sample], most: int, seed: int) -> tuple[Sample, ...]:
     """Draw at most so many pictures of every label, source and generator, the order kept.
 
-    A thousand pictures of one source teach hardly more than some hundred, and cost ten looks each.
+    A thousand pictures of one source teach hardly more than some hundred.
 
     Args:
         samples: In any order; the draw depends on it.
-        most: Of each.
-        seed: Of the draw.
+        most: Pictures of each.
+        seed: Random seed, for the draw.
     """
     if most < 1:
         raise ValueError(f"At least one picture of each source must stay; got {most}.")

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
-from veridical.train.audit import NAMES, REFUSE, WARN, Audit, Finding, Typical, sentence
+from veridical.train.audit import NAMES, Audit, sentence
 from veridical.train.facts import PROBES, STAGES, Stage
+from veridical.train.probes import REFUSE, WARN, Finding, Typical
 
 AUDIT = "veridical.audit/1"
 
 _STAGES: Mapping[Stage, str] = {
-    "raw": "as it came",
-    "cut": "cut out, as inspected",
-    "view": "encoded anew, as in training",
+    "raw": "as delivered",
+    "cut": "cropped, as at inspection",
+    "view": "encoded again, as in training",
 }
 
 
@@ -72,22 +73,23 @@ def _typical(typical: Typical) -> dict[str, object]:
 
 def _paragraphs(audit: Audit) -> Iterator[str]:
     yield (
-        f"Can the class be guessed without looking at the face? Asked of {audit.real:,} real and "
-        f"{audit.ai:,} AI-generated pictures, drawn with seed {audit.seed} from {audit.given:,}; "
+        "Can the class be guessed without looking at the face? Measured on "
+        f"{audit.real:,} real and {audit.ai:,} AI-generated pictures, drawn with seed "
+        f"{audit.seed} from {audit.given:,}; "
         f"{audit.faceless:,} more show no face and {audit.unreadable:,} cannot be read."
     )
     yield _table(audit)
     yield (
         f"AUROC on pictures that the probe was not fitted on, with a 95 % interval; 0.5 is chance. "
-        f"Bold: above {WARN} and beyond chance. Of pictures as they came, an interval that begins "
+        f"Bold: above {WARN} and beyond chance. For pictures as delivered, an interval that begins "
         f"above {REFUSE} stops `veridical train`."
     )
-    for silence in audit.not_applicable:
-        yield f"Not asked: {NAMES[silence.probe]}, {_STAGES[silence.stage]}: {silence.because}."
-    loud = [finding for finding in audit.findings if finding.warns]
-    if loud:
+    for one in audit.not_applicable:
+        yield f"Not measured: {NAMES[one.probe]}, {_STAGES[one.stage]}: {one.because}."
+    warnings = [finding for finding in audit.findings if finding.warns]
+    if warnings:
         yield "What gives the class away:"
-    for finding in loud:
+    for finding in warnings:
         facts = [fact for fact in finding.facts if fact.auroc > WARN]
         says = [f"{sentence(fact)} (alone {fact.auroc:.2f})." for fact in facts]
         yield "\n".join(
@@ -104,10 +106,10 @@ def _table(audit: Audit) -> str:
     stages = [stage for stage in STAGES if stage in asked]
     cells = {(one.probe, one.stage): _cell(one) for one in audit.findings}
     rows = (
-        [NAMES[probe], *(cells.get((probe, stage), "not asked") for stage in stages)]
+        [NAMES[probe], *(cells.get((probe, stage), "not measured") for stage in stages)]
         for probe in PROBES
     )
-    header = ["the probe sees", *(_STAGES[stage] for stage in stages)]
+    header = ["the probe is given", *(_STAGES[stage] for stage in stages)]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -123,7 +125,7 @@ def _verdict(audit: Audit) -> str:
     if audit.refusals:
         return "`veridical train` refuses these pictures, unless it is given `--allow-confounds`."
     if any(finding.warns for finding in audit.findings):
-        return "`veridical train` accepts these pictures. Mend what you can of the above."
+        return "`veridical train` accepts these pictures. Correct what you can of the above."
     if audit.findings:
-        return "No probe that was asked could tell the classes apart."
-    return "Nothing was measured, so nothing is known. `veridical train` goes on all the same."
+        return "No probe could tell the classes apart."
+    return "Nothing could be measured. `veridical train` goes on all the same."

@@ -7,7 +7,7 @@ class: what tells one camera, studio or website from another must not tell real 
 (as within-class covariance normalisation does for speakers and their microphones; Hatch, Kajarekar
 and Stolcke, Interspeech 2006).
 
-What we do not know is how the next source differs, and the sources at hand are our only sample of
+How the next source differs is not known, and the sources that were given are the only sample of
 that. So the posterior is the Bayesian bootstrap over them (Rubin, "The Bayesian Bootstrap", Annals
 of Statistics 9(1), 1981, eq. 2.1): each sample weighs the sources by a draw from a flat Dirichlet
 distribution and is the discriminant under these weights. Where the samples disagree, the verdict
@@ -22,19 +22,17 @@ import numpy as np
 from veridical.arrays import Float, Float32, ndarray
 from veridical.infer.head import SampledHead
 from veridical.train.recipes import Recipe
-
-Cell = tuple[str, str, str]
-"""Label, source and generator: what a set of alike pictures is known by."""
+from veridical.train.weights import Cell, of_cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CellStatistics:
-    """All that the discriminant needs to know of a set of alike pictures.
+    """All that the discriminant needs to know of a set of similar pictures.
 
     Attributes:
         cell: What they are known by.
         pictures: How many there are.
-        mean: Of their features, over all views.
+        mean: Mean of their features, over all views.
         scatter: Mean outer product of the deviations from it.
     """
 
@@ -51,7 +49,7 @@ def statistics(
 
     Args:
         features: Pooled tokens, by picture and view.
-        cells: Of each picture.
+        cells: The cell of each picture.
     """
     found = []
     for cell in sorted(set(cells)):
@@ -95,21 +93,21 @@ def posterior_over_sources(
     to one; d holds the shares of the cells, negative for real ones.
 
     Args:
-        found: Of both classes.
+        found: Statistics of the cells of both classes.
         recipe: `standardise`, `shrinkage`, `samples`, `pseudo` and `pseudo_weight` are read.
-        seed: Of the draws.
+        seed: Random seed, for the draws.
     """
     size = np.array([one.pictures for one in found], dtype=np.float64)
-    centre, spread = _scaling(found, size, recipe)
+    mean, scale = _scaling(found, size, recipe)
     worth = np.array(
         [recipe.pseudo_weight if one.cell[2] in recipe.pseudo else 1.0 for one in found]
     )
     ai = np.array([one.cell[0] == "ai" for one in found])
-    means = np.stack([(one.mean - centre) / spread for one in found]).astype(np.float64)
-    within = np.zeros((len(centre), len(centre)), np.float32)
+    means = np.stack([(one.mean - mean) / scale for one in found]).astype(np.float64)
+    within = np.zeros((len(mean), len(mean)), np.float32)
     for one, share in zip(found, worth / worth.sum(), strict=True):
         within += np.float32(share) * one.scatter
-    within /= np.outer(spread, spread)
+    within /= np.outer(scale, scale)
     within[np.diag_indices_from(within)] += np.float32(
         recipe.shrinkage * np.trace(within) / len(within)
     )
@@ -118,7 +116,7 @@ def posterior_over_sources(
     draw = np.random.default_rng(seed)
     weight, bias = [], []
     for _ in range(recipe.samples):
-        shares = _shares(worth * np.sqrt(size) * draw.standard_exponential(len(found)), ai)
+        shares = _shares(worth * of_cells(size) * draw.standard_exponential(len(found)), ai)
         apart = np.eye(len(found)) - shares[ai.astype(int)]  # of each cell, from its class's mean
         between = (apart.T * np.where(ai, shares[1], shares[0]) / 2) @ apart
         parts = np.linalg.solve(
@@ -128,8 +126,8 @@ def posterior_over_sources(
         weight.append(parts)
         bias.append(-parts @ gram @ shares.sum(axis=0) / 2)  # halfway between the classes
     return SampledHead(
-        mean=centre,
-        scale=spread,
+        mean=mean,
+        scale=scale,
         directions=np.ascontiguousarray(basis.T, dtype=np.float32),
         weight=np.stack(weight).astype(np.float32),
         bias=np.array(bias, dtype=np.float32),
@@ -152,8 +150,8 @@ def _scaling(
         return np.zeros(width, np.float32), np.ones(width, np.float32)
     share = size / size.sum()
     means = np.stack([one.mean for one in found]).astype(np.float64)
-    centre = share @ means
+    mean = share @ means
     own = np.stack([np.diag(one.scatter) for one in found]).astype(np.float64)
-    variance = share @ (own + (means - centre) ** 2)
-    spread = np.maximum(np.sqrt(variance), 1e-4)
-    return centre.astype(np.float32), spread.astype(np.float32)
+    variance = share @ (own + (means - mean) ** 2)
+    scale = np.maximum(np.sqrt(variance), 1e-4)
+    return mean.astype(np.float32), scale.astype(np.float32)

@@ -1,7 +1,7 @@
 """Any Hugging Face Vision Transformer, cut off behind the blocks we need, as an ONNX graph.
 
-The network is asked for everything that could be assumed wrongly: its patch size, its prefix tokens
-(class token, registers), its width. Nothing is downloaded for a local folder.
+Patch size, prefix tokens (class token, registers) and width are read off the network itself, not
+assumed. Nothing is downloaded for a local folder.
 """
 
 import json
@@ -38,7 +38,7 @@ class Export:
         parity: Largest relative error of a block's tokens, |torch - ONNX| / |torch|, in fp32.
         agreement: Lowest cosine, over test pictures and blocks, between the mean patch token of
             the shipped graph and of the fp32 one; 1 for fp32.
-        sha256: Of the file.
+        sha256: SHA-256 of the file.
     """
 
     path: Path
@@ -54,12 +54,12 @@ names them for a network of a given depth."""
 
 
 class TorchBackbone:
-    """The same seam in PyTorch, for export and for the parity test.
+    """The original network in PyTorch, for export and for the parity test.
 
     Args:
         name: Hub name or local folder of a Hugging Face vision model.
         layers: Blocks to take tokens from.
-        image_px: Side of the square to look at; None for the network's own.
+        image_px: Side of the square that it takes; None for the network's own.
 
     Raises:
         ModelMissing: If there is no such model, or it cannot be had offline.
@@ -79,8 +79,13 @@ class TorchBackbone:
             return out.last_hidden_state[:, None]
         return self._torch.stack([out.hidden_states[i] for i in self.spec.layers], dim=1)
 
+    @property
+    def batch(self) -> int:
+        """How many crops are best taken at a time."""
+        return 1
+
     def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
-        """Look at crops of `spec.image_px` square, in double precision: this is the oracle.
+        """Return the tokens of crops of `spec.image_px` square, in double precision: the oracle.
 
         In single precision PyTorch is further from it than ONNX Runtime is.
         """
@@ -253,8 +258,8 @@ def _ask(vit: Any, name: str, layers: Layers, image_px: int | None) -> BackboneS
     patch = patch[0] if isinstance(patch, list | tuple) else patch
     if not isinstance(patch, int):
         raise _no_vit(name, f"a {type(vit).__name__} without a patch size")
-    told = _preprocessor(name)
-    side = image_px or _side(config, told, patch)
+    settings = _preprocessor(name)
+    side = image_px or _side(config, settings, patch)
     if side % patch:
         raise NotAViT(
             f"{side} px is no multiple of the patch of {name}, {patch} px.",
@@ -276,7 +281,7 @@ def _ask(vit: Any, name: str, layers: Layers, image_px: int | None) -> BackboneS
             f"{name} has {blocks} blocks; {bad} were asked for.",
             hint=f"Give numbers from 1 to {blocks}.",
         )
-    mean, std = _scaling(config, told)
+    mean, std = _scaling(config, settings)
     return BackboneSpec(
         name=Path(name).name if Path(name).exists() else name,
         image_px=side,
@@ -313,17 +318,17 @@ def _preprocessor(name: str) -> dict[str, Any]:
     except OSError:
         return {}
     try:
-        told = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        settings = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError) as foreign:
         raise ModelMissing(
             f"The preprocessor_config.json of {name!r} cannot be read ({foreign}).",
-            hint="Perturbation the folder again, or remove that file to use the network's own defaults.",
+            hint="Copy the folder again, or remove that file to use the network's own defaults.",
         ) from foreign
-    return told if isinstance(told, dict) else {}
+    return settings if isinstance(settings, dict) else {}
 
 
-def _side(config: Any, told: dict[str, Any], patch: int) -> int:
-    size = told.get("crop_size") or told.get("size") or {}
+def _side(config: Any, settings: dict[str, Any], patch: int) -> int:
+    size = settings.get("crop_size") or settings.get("size") or {}
     if isinstance(size, dict):
         size = size.get("height") or size.get("shortest_edge")
     if not isinstance(size, int):
@@ -334,10 +339,10 @@ def _side(config: Any, told: dict[str, Any], patch: int) -> int:
 
 
 def _scaling(
-    config: Any, told: dict[str, Any]
+    config: Any, settings: dict[str, Any]
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    if "image_mean" in told and "image_std" in told:
-        return tuple(told["image_mean"]), tuple(told["image_std"])
+    if "image_mean" in settings and "image_std" in settings:
+        return tuple(settings["image_mean"]), tuple(settings["image_std"])
     kind = str(getattr(config, "model_type", ""))
     if "siglip" in kind:
         return _HALF
@@ -345,7 +350,7 @@ def _scaling(
 
 
 def _strip(proto: Any, path: Path) -> None:
-    """Write the graph without the exporter's diary: the same network gives the same bytes."""
+    """Write the graph without the exporter's notes: the same network gives the same bytes."""
     for thing in (proto, proto.graph, *proto.graph.node, *proto.graph.value_info):
         thing.doc_string = ""
         if hasattr(thing, "metadata_props"):

@@ -1,12 +1,13 @@
 """What can be known of a picture without looking at the face in it.
 
-Three kinds of facts, about three states of the picture. The kinds, called probes, are how the file
-was delivered, how the face is framed, and what surrounds it. The states, called stages, are the
-picture as it came; the crop as inspection cuts it out, which is also the first view in training;
-and a crop that was encoded anew, as all further views are. Facts of the later stages are taken
-from the very pixels that the backbone sees.
+There are three kinds of facts, about three states of the picture. The kinds, called probes, are how
+the file was delivered, how the face is framed, and what the background is. The states, called
+stages, are the picture as delivered ("raw"); the crop as at inspection, which is also the first
+view in training ("cut"); and a crop that was encoded again, as all further views are ("view").
+Facts of the later stages are taken from the same pixels that the backbone gets.
 
-A fact is a number or a word. A number that a picture does not have (the quality of a PNG) is NaN.
+A fact is a number or a word. A number that a picture does not have, such as the quality of a PNG,
+is NaN.
 """
 
 import io
@@ -19,12 +20,11 @@ import numpy as np
 from PIL import Image
 
 from veridical.arrays import Bool, Float, UInt8, ndarray
-from veridical.detector import Finder
-from veridical.io.images import Header, Limits, read_header, read_photo
-from veridical.report import Box
-from veridical.train.features import perceptual_hash
-from veridical.train.views import Window, view, window
-from veridical.vision.faces import CropConfig, crop_box
+from veridical.box import Box
+from veridical.io.header import Header
+from veridical.io.source import File
+from veridical.train.views import Window, window
+from veridical.vision.crop import CropConfig, crop_box
 
 Probe = Literal["file", "framing", "background"]
 Stage = Literal["raw", "cut", "view"]
@@ -33,15 +33,16 @@ Facts = Mapping[str, float | str]
 PROBES: tuple[Probe, ...] = ("file", "framing", "background")
 STAGES: tuple[Stage, ...] = ("raw", "cut", "view")
 
-THUMBNAIL_PX = 32  # side at which crop_box are looked at: too coarse for traces of a generator
-LEAST_SHOWN = 0.1  # of the frame: with less around the face there is no background to speak of
+VERSION = 1  # part of the cache key: raise it with any change of a fact
+THUMBNAIL_PX = 32  # side of the copy that shows the background: too coarse for a generator's traces
+LEAST_SHOWN = 0.1  # of the frame: with less around the face there is no background
 _QUALITY = 90  # of the JPEG by whose size a crop is measured
 _DARK, _BRIGHT = 32, 224  # of 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What there is to say about a fact.
+    """How messages speak about a fact.
 
     Attributes:
         says: A phrase about pictures, with {} for the typical value.
@@ -53,8 +54,8 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sighting:
-    """All facts of one picture.
+class Observed:
+    """What the audit knows of one picture.
 
     Attributes:
         hash: Its 64-bit perceptual hash, for near-duplicates.
@@ -66,46 +67,44 @@ class Sighting:
 
 
 def examine(
-    data: bytes, finder: Finder, crop_config: CropConfig, *, views: int, limits: Limits = Limits()
-) -> Sighting | None:
-    """Return the facts of a picture; None if training would leave it out for want of a face.
+    file: File,
+    boxes: Sequence[Box],
+    box: Box,
+    crop_config: CropConfig,
+    crops: Sequence[UInt8[ndarray, "size size 3"]],
+) -> dict[tuple[Stage, Probe], Facts]:
+    """Return the facts of a picture, by stage and probe; without an entry where none can be taken.
 
     Args:
-        data: The file.
-        finder: Finds the faces.
-        crop_config: How the face is cut out for the backbone.
-        views: In training; with one there is no stage "view".
-        limits: On what is decoded.
+        file: The picture.
+        boxes: Its faces, largest first.
+        box: What was cropped: the largest face, or the whole frame.
+        crop_config: How faces are cropped for the backbone.
+        crops: The first two views of `box`, for the stages "cut" and "view".
 
     Raises:
-        PhotoError: If the picture cannot be read.
+        PhotoError: If the picture cannot be decoded.
     """
-    photo = read_photo(data, limits)
-    height, width = photo.pixels.shape[:2]
-    boxes = [face.box for face in finder.find(photo.pixels)]
-    if not boxes and not framing.whole:
-        return None
-    frame = Box(left=0.0, top=0.0, width=float(width), height=float(height))
-    box = frame if framing.whole else boxes[0]
-    # What is around a face begins where the usual crop ends.
-    close = CropConfig(size_px=framing.size_px, margin=framing.margin)
-    squares = [crop_box(one, close, width, height) for one in boxes]
+    image, header = file.photo.image, file.header
+    assert file.data is not None, "pictures of a training set are files"
+    assert header is not None
+    width, height = image.size
+    # The background begins where the usual crop of a face ends.
+    close = CropConfig(size_px=crop_config.size_px, margin=crop_config.margin)
+    hidden = [crop_box(one, close, width, height) for one in boxes]
     facts: dict[tuple[Stage, Probe], Facts | None] = {
-        ("raw", "file"): delivery(len(data), read_header(data, limits), width, height),
+        ("raw", "file"): delivery(len(file.data), header, width, height),
         ("raw", "framing"): placement(boxes, width, height),
-        ("raw", "background"): scenery(photo.pixels, squares),
+        ("raw", "background"): scenery(image, hidden),
     }
-    for number, stage in enumerate(STAGES[1 : 1 + min(views, 2)]):
-        crop = view(photo.pixels, box, framing, photo.sha256, number)
-        shown = window(box, framing, width, height, photo.sha256, number)
-        inside = _through(boxes, shown, framing.size_px)
+    side = crop_config.size_px
+    for number, (stage, crop) in enumerate(zip(STAGES[1:], crops, strict=True)):
+        shown = window(box, crop_config, width, height, file.sha256, number)
+        inside = _through(boxes, shown, side)
         facts[stage, "file"] = traces(crop, shown)
-        facts[stage, "framing"] = placement(inside, framing.size_px, framing.size_px)
-        facts[stage, "background"] = scenery(crop, inside)
-    return Sighting(
-        hash=perceptual_hash(photo),
-        facts={place: found for place, found in facts.items() if found is not None},
-    )
+        facts[stage, "framing"] = placement(inside, side, side)
+        facts[stage, "background"] = scenery(Image.fromarray(crop), inside)
+    return {place: found for place, found in facts.items() if found is not None}
 
 
 def _through(boxes: Sequence[Box], shown: Window, size_px: int) -> list[Box]:
@@ -125,18 +124,9 @@ def _through(boxes: Sequence[Box], shown: Window, size_px: int) -> list[Box]:
 
 # --- the file, and what is left of it in a crop -----------------------------------------------
 
-# fmt: off
-_LUMINANCE = np.array([  # ITU-T T.81, table K.1; the order of its entries does not matter here
-    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
-    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
-    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-])
-# fmt: on
-
 
 def delivery(size_bytes: int, header: Header, width: int, height: int) -> Facts:
-    """Return how a file of `size_bytes` with upright pixels of `width` x `height` came."""
+    """Return how a file of `size_bytes`, of `width` x `height` px when upright, was delivered."""
     jpeg = header.format == "JPEG"
     scan = "progressive" if header.progressive else "baseline"
     return {
@@ -149,31 +139,11 @@ def delivery(size_bytes: int, header: Header, width: int, height: int) -> Facts:
         "channels": header.mode,
         "EXIF": "EXIF" if header.exif else "no EXIF",
         "colour profile": "a colour profile" if header.profile else "no colour profile",
-        "JPEG quality": jpeg_quality(header.tables),
+        "JPEG quality": float(header.quality[0]) if header.quality else math.nan,
         "JPEG mean quantiser": float(np.mean(header.tables[0])) if header.tables else math.nan,
         "JPEG chroma": header.subsampling or "none",
         "JPEG scan": scan if jpeg else "none",
     }
-
-
-def jpeg_quality(tables: Sequence[Sequence[int]]) -> float:
-    """Return the libjpeg quality in [1, 100] whose luminance table adds up most nearly; or NaN.
-
-    libjpeg scales table K.1 by S / 100, rounds, and keeps the entries in [1, 255]; S = 5000 / q
-    for q < 50 and 200 - 2 q above (`jpeg_quality_scaling` in jcparam.c). Tables of other encoders
-    get the quality that is as coarse.
-    """
-    if not tables:
-        return math.nan
-    return 1.0 + float(np.abs(_SUMS - sum(tables[0])).argmin())
-
-
-def _sum_at(quality: int) -> int:
-    scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return int(np.clip((_LUMINANCE * scale + 50) // 100, 1, 255).sum())
-
-
-_SUMS = np.array([_sum_at(quality) for quality in range(1, 101)])
 
 
 def traces(crop: UInt8[ndarray, "size size 3"], shown: Window) -> Facts:
@@ -270,20 +240,20 @@ _PLACED = (
 )
 
 
-# --- the crop_box ---------------------------------------------------------------------------
+# --- the background ---------------------------------------------------------------------------
 
 _SIDES = ("left", "right", "top", "bottom")
 
 
-def scenery(pixels: UInt8[ndarray, "height width 3"], hidden: Sequence[Box]) -> Facts | None:
+def scenery(image: Image.Image, hidden: Sequence[Box]) -> Facts | None:
     """Return coarse statistics of a picture without what is hidden; None if too little is left.
 
     The picture is shrunk to THUMBNAIL_PX squared by means over its cells, and every cell that a
     hidden box touches is left out. Levels are of 255.
     """
-    height, width = pixels.shape[:2]
+    width, height = image.size
     side = (THUMBNAIL_PX, THUMBNAIL_PX)
-    small = np.asarray(Image.fromarray(pixels).resize(side, Image.Resampling.BOX))
+    small = np.asarray(image.resize(side, Image.Resampling.BOX))
     shown = np.ones(side, dtype=bool)
     for box in hidden:
         rows = _cells(box.top, box.height, height)
@@ -343,7 +313,7 @@ _RESIZE = "resize both classes alike"
 _STRIP = "strip both classes of what is not pixels"
 _FRAME = "crop both classes alike"
 _SHARP = "take both classes from the same range of sizes and qualities"
-_PLACE = "add pictures with the crop_box of the other class"
+_PLACE = "add pictures with the background of the other class"
 
 
 def _known() -> Iterator[tuple[str, str, str]]:
@@ -367,15 +337,15 @@ def _known() -> Iterator[tuple[str, str, str]]:
     yield "faces", "show {} faces", _FRAME
     for name, says in zip(_PLACES, _PLACED, strict=True):
         yield name, says, _FRAME
-    yield "brightness", "have crop_box of brightness {}", _PLACE
-    yield "spread of brightness", "have crop_box whose brightness spreads by {}", _PLACE
-    yield "dark part", "have crop_box that are dark in a share of {}", _PLACE
-    yield "bright part", "have crop_box that are bright in a share of {}", _PLACE
-    yield "red cast", "have crop_box with {} more red than grey", _PLACE
-    yield "blue cast", "have crop_box with {} more blue than grey", _PLACE
-    yield "colourfulness", "have crop_box of colourfulness {}", _PLACE
-    yield "spread of colourfulness", "have crop_box whose colourfulness spreads by {}", _PLACE
-    yield "steps", "have crop_box with steps of {} levels", _PLACE
+    yield "brightness", "have a background of brightness {}", _PLACE
+    yield "spread of brightness", "have a background whose brightness spreads by {}", _PLACE
+    yield "dark part", "have a background that is dark in a share of {}", _PLACE
+    yield "bright part", "have a background that is bright in a share of {}", _PLACE
+    yield "red cast", "have a background with {} more red than grey", _PLACE
+    yield "blue cast", "have a background with {} more blue than grey", _PLACE
+    yield "colourfulness", "have a background of colourfulness {}", _PLACE
+    yield "spread of colourfulness", "have a background whose colourfulness spreads by {}", _PLACE
+    yield "steps", "have a background with steps of {} levels", _PLACE
     for side in _SIDES:
         yield f"brightness, {side}", f"have brightness {{}} at the {side}", _PLACE
         yield f"steps, {side}", f"have steps of {{}} levels at the {side}", _PLACE

@@ -2,13 +2,12 @@
 
 The map in every report is read off tokens. These go on from there to the pixels: they take the
 gradient of the mean calibrated logit through the head, the pooling and all blocks of the network.
-Each gives one number per patch, positive where it speaks for `ai`.
+Each gives one number per patch, positive where it supports `ai`.
 
 They need the network as the hub or a folder holds it, since what judges pictures is a graph of
 ONNX Runtime, mostly with 8-bit products, that gives no gradients.
 """
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,8 +17,8 @@ import numpy as np
 from veridical._optional import need
 from veridical.arrays import Float, Float32, UInt8, ndarray
 from veridical.detector import Detector
-from veridical.errors import NotAViT, OtherBackbone
-from veridical.explain.attribution import cover
+from veridical.errors import OtherBackbone
+from veridical.explain.occlusion import cover
 from veridical.tokens import Pooling, Tokens, pool
 from veridical.train.export import TorchBackbone, parity
 from veridical.vision.backbone import BackboneSpec, unpack
@@ -62,7 +61,7 @@ class Network:
 
         Raises:
             ModelMissing: If there is no such network.
-            OtherBackbone: If it is not the one that the detector looks with.
+            OtherBackbone: If it is not the detector's own.
         """
         spec = detector.backbone.spec
         layers = () if spec.final_norm else spec.layers
@@ -70,7 +69,7 @@ class Network:
         wanted = replace(original.spec, name=spec.name, precision=spec.precision)
         if wanted != spec:
             raise OtherBackbone(
-                f"{backbone!r} is {original.spec}; the model looks with {spec}.", hint=_HINT
+                f"{backbone!r} is {original.spec}; the model has {spec}.", hint=_HINT
             )
         if not (gap := parity(original, detector.backbone)) <= APART:
             raise OtherBackbone(
@@ -84,13 +83,13 @@ class Network:
         return cls(
             vit=original.vit,
             spec=spec,
-            pooling=detector.pooling,
+            pooling=detector.parts.pooling,
             linear=detector.linear,
-            mean=detector.head.mean,
+            mean=detector.parts.head.mean,
         )
 
     def tokens(self, crop: UInt8[ndarray, "size size 3"]) -> Tokens:
-        """Return what the network says of a crop."""
+        """Return the tokens of a crop."""
         torch = _torch()
         with torch.no_grad():
             states = torch.stack(self._read(self._run(self.pixels(crop))), dim=1)
@@ -101,36 +100,6 @@ class Network:
         features = pool(self.tokens(crop), self.pooling)
         gradient, rest = self.linear(features)
         return float(features.astype(np.float64) @ gradient) + rest
-
-    def randomised(self, blocks: int, seed: int) -> "Network":
-        """Return the model with a head, and the last blocks that it reads, that know nothing.
-
-        Every tensor keeps its numbers and has them shuffled, so that activations stay in range
-        (the cascade of Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018,
-        arXiv:1810.03292, section 3.1).
-
-        Args:
-            blocks: How many; 0 leaves the network alone.
-            seed: Of the shuffling.
-        """
-        torch = _torch()
-        draw = torch.Generator().manual_seed(seed)
-        vit = copy.deepcopy(self.vit)
-        deepest = max(self.spec.layers)
-        with torch.no_grad():
-            for block in _blocks(vit)[max(0, deepest - blocks) : deepest]:
-                for tensor in block.parameters():
-                    order = torch.randperm(tensor.numel(), generator=draw)
-                    tensor.copy_(tensor.flatten()[order].reshape(tensor.shape))
-        features = torch.randperm(len(self.mean), generator=draw).numpy()
-
-        def linear(
-            at: Float32[ndarray, " features"],
-        ) -> tuple[Float32[ndarray, " features"], float]:
-            gradient, rest = self.linear(at)
-            return gradient[features], rest
-
-        return replace(self, vit=vit, linear=linear)
 
     def pixels(self, crop: UInt8[ndarray, "size size 3"]) -> Any:
         """Return a crop as the network wants it, as a tensor (1, 3, size, size)."""
@@ -154,7 +123,7 @@ class Network:
         return self._shares(states, slope).sum(dim=(1, 2)) + rest
 
     def _slope(self, states: list[Any]) -> tuple[Any, Any]:
-        """Return how the logit hangs on the features, as if they were all, and its rest.
+        """Return the gradient of the logit by the features of each picture, and the rest of it.
 
         Returns:
             (batch, layers, kinds of pooling, dim) and (batch).
@@ -215,8 +184,8 @@ def grad_cam(network: Network, crop: UInt8[ndarray, "size size 3"]) -> Map:
     """Return Grad-CAM on the tokens of the first block that is read, without its ReLU.
 
     The gradient's mean over the patches weighs the channels (Selvaraju et al., "Grad-CAM", ICCV
-    2017, arXiv:1610.02391, eq. 1 and 2). The ReLU would hide what speaks for the other side. All
-    later blocks hang on this one; of the last, no gradient would reach back.
+    2017, arXiv:1610.02391, eq. 1 and 2). The ReLU would hide what supports the other side. All
+    later blocks depend on this one; the last has no gradient.
     """
     state, slope = _at_first_read(network, crop)
     prefix = network.spec.prefix
@@ -226,7 +195,7 @@ def grad_cam(network: Network, crop: UInt8[ndarray, "size size 3"]) -> Map:
 def layer_gradients(network: Network, crop: UInt8[ndarray, "size size 3"]) -> Map:
     """Return gradient x activation of the tokens of the first block that is read.
 
-    What is left of layer-wise relevance where every layer behind is taken as linear (Ancona et
+    This is layer-wise relevance where every later layer is taken as linear (Ancona et
     al., ICLR 2018, arXiv:1711.06104, section 2), per token.
     """
     state, slope = _at_first_read(network, crop)
@@ -257,7 +226,7 @@ def integrated_gradients(
     Args:
         network: Whose logit is taken apart.
         crop: What is explained.
-        steps: Of the rule.
+        steps: Points of the quadrature.
     """
     attr = need("captum.attr", extra="train", to="integrate gradients")
     found = attr.IntegratedGradients(network.logits, multiply_by_inputs=True).attribute(
@@ -279,8 +248,7 @@ def attention_rollout(network: Network, crop: UInt8[ndarray, "size size 3"]) -> 
     blocks, each adding its share to the logit: it is one more layer of attention, so a token's row
     of R counts by the positive part of its share, by the same rule.
 
-    The rule keeps what speaks for one side only. That is the side that the logit is on, and the map
-    has its sign.
+    The map shows one side only: that of the logit, whose sign it has.
     """
     torch = _torch()
     out = network._run(network.pixels(crop).requires_grad_())
@@ -292,9 +260,9 @@ def attention_rollout(network: Network, crop: UInt8[ndarray, "size size 3"]) -> 
     deepest = max(network.spec.layers)
     attentions = out.attentions[:deepest]
     slopes = torch.autograd.grad(sign * logit, attentions)
-    # Shares are held against an average picture's: tokens add much that all pictures have.
-    centre = torch.from_numpy(network.mean).reshape(len(states), len(network.pooling), -1)
-    usual = network._shares([_spread(own, network._read_by()) for own in centre], slope)[0]
+    # Relative to an average picture: tokens add much that all pictures have.
+    mean = torch.from_numpy(network.mean).reshape(len(states), len(network.pooling), -1)
+    usual = network._shares([_tokens_of(own, network._read_by()) for own in mean], slope)[0]
     relevance = torch.eye(attentions[0].shape[-1])
     total = torch.zeros(relevance.shape[0])
     with torch.no_grad():
@@ -319,11 +287,11 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Through:
-    """A method and the network it goes through: an `Explainer` for `Detector.explain`.
+    """A method and the network it goes through: an `Explainer` for `ExplainConfig`.
 
     Attributes:
-        name: Of the method, in `METHODS`.
-        network: Of the detector.
+        name: Name of the method, in `METHODS`.
+        network: The detector's network.
     """
 
     name: str
@@ -347,22 +315,10 @@ def _at_first_read(network: Network, crop: UInt8[ndarray, "size size 3"]) -> tup
     return states[0][0].detach(), slope[0]
 
 
-def _spread(middles: Any, read_by: Sequence[Any]) -> Any:
+def _tokens_of(middles: Any, read_by: Sequence[Any]) -> Any:
     """Return tokens (1, sequence, dim) of a picture whose pooled features are `middles`."""
     each = [middle * tokens[:, None] for middle, tokens in zip(middles, read_by, strict=True)]
     return sum(each)[None]
-
-
-def _blocks(vit: Any) -> Any:
-    """Return a network's transformer blocks: its longest list of modules."""
-    nn = need("torch.nn", extra="train", to="draw weights anew")
-    lists = [module for module in vit.modules() if isinstance(module, nn.ModuleList)]
-    if not lists:
-        raise NotAViT(
-            f"{type(vit).__name__} has no list of blocks.",
-            hint="Use a ViT, for example facebook/dino-vits16 or facebook/dinov2-small.",
-        )
-    return max(lists, key=len)
 
 
 def _torch() -> Any:

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from veridical._version import VERSION
-from veridical.detector import Detector, default_model, head_to, spec_from, surrogate_to
+from veridical.assembly import Parts, default_model, disassemble, spec_of
+from veridical.detector import Detector
 from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.io.model import BACKBONE, CARD, ModelFolder, read_model, write_model
@@ -17,16 +18,20 @@ from veridical.io.samples import Sample
 from veridical.io.splits import subsample
 from veridical.train.audit import Audit, audit, refuse_confounded
 from veridical.train.audit_files import record
-from veridical.train.explainer import SETS, FittedSurrogate, fit_surrogate, measure
+from veridical.train.covering import SETS, measure
+from veridical.train.explainer import FittedSurrogate, fit_surrogate
 from veridical.train.export import Export, export
-from veridical.train.features import FeatureExtractor, FeatureSet, Track, untracked
+from veridical.train.features import FeatureExtractor, FeatureSet
 from veridical.train.fit import Fitted, fit
+from veridical.train.prepare import Track, untracked
 from veridical.train.recipes import Recipe
+from veridical.train.weights import cell_of
 from veridical.vision.backbone import OnnxBackbone
-from veridical.vision.faces import CropConfig, FaceFinder
+from veridical.vision.crop import CropConfig
+from veridical.vision.faces import FaceFinder
 
 _MIN_FACE_PX = 40  # smaller faces are neither learnt from nor judged
-_FEWEST = 20  # pictures with a face per class: below, not even the splits make sense
+_FEWEST = 20  # pictures with a face per class: with fewer even the splits make no sense
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -35,13 +40,13 @@ class Trained:
 
     Attributes:
         folder: The model.
-        looks: What the backbone saw; names the pictures that were left out.
+        features: Features of the pictures; names those that were left out.
         fitted: The learnt parts.
         audit: How well the class can be guessed without looking at the face.
     """
 
     folder: ModelFolder
-    looks: FeatureSet
+    features: FeatureSet
     fitted: Fitted
     audit: Audit
 
@@ -62,12 +67,12 @@ def train(
     say: Callable[[str], None] = lambda _: None,
     notes: Mapping[str, Any] | None = None,
     allow_confounds: bool = False,
-    most: int | None = None,
+    per_source: int | None = None,
 ) -> Trained:
     """Train a model on labelled pictures and write its folder.
 
     The pictures are audited first. What the audit finds goes into the card; where it refuses, no
-    picture is looked at.
+    features are extracted. Every picture is decoded once (`prepare.py`).
 
     Args:
         samples: Labelled pictures.
@@ -76,39 +81,41 @@ def train(
         backbone: Hugging Face name or local folder of a ViT; or a model folder, whose backbone is
             taken as it is; None for the model in the package.
         recipe: What to fit.
-        engine: Pictures looked at at a time.
-        cache: Folder for exported backbones and features; an interrupted run goes on from it.
-        seed: Of splits, initial weights, dropout and order.
-        image_px: Side of the square the backbone looks at; None for its own.
+        engine: How many pictures at a time.
+        cache: Folder for exported backbones and what is known of pictures; an interrupted run goes
+            on from it.
+        seed: Random seed, for splits, initial weights, dropout and order.
+        image_px: Side of the square that the backbone takes; None for its own.
         precision: "fp32" (the default) or "int8", for a backbone that is exported.
-        threads: Threads of one look; 1 where the engine has several jobs.
+        threads: Threads of one forward pass; 1 where the engine has several jobs.
         track: Shows progress.
         say: Told what is being done.
         notes: Put into the card as they are (where the pictures came from, under which licence).
         allow_confounds: Train on pictures that the audit refuses.
-        most: Pictures of each source (and generator) that are used, drawn by the seed; None for
-            all of them.
+        per_source: Pictures of each source and generator that are used, drawn by the seed; None
+            for all of them.
 
     Raises:
         Confounded: If the class can be guessed without looking at a face.
         VeridicalError: If the backbone or the data cannot be used; see the errors' tree.
     """
-    samples = samples if most is None else subsample(samples, most, seed)
+    samples = samples if per_source is None else subsample(samples, per_source, seed)
     say("Preparing the backbone")
     made = _backbone(backbone, cache, recipe, image_px, precision)
-    framing = CropConfig(
+    crop_config = CropConfig(
         size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole
     )
     finder = FaceFinder(threads)
     audited = audit(
-        # Pseudo-fakes are real pictures, sent through a decoder and saved anew by ourselves.
+        # Pseudo-fakes are real pictures, sent through a decoder and saved again by ourselves.
         [sample for sample in samples if sample.generator not in recipe.pseudo],
         finder=finder,
-        crop_config=framing,
+        crop_config=crop_config,
         views=recipe.views,
         engine=engine,
         seed=seed,
         track=track,
+        cache=cache,
     )
     if not allow_confounds:
         refuse_confounded(audited)
@@ -116,47 +123,44 @@ def train(
         finder=finder,
         backbone=OnnxBackbone(made.path, made.spec, threads),
         backbone_hash=made.sha256,
-        crop_config=framing,
+        crop_config=crop_config,
         pooling=recipe.pooling,
         views=recipe.views,
         min_face_px=float(_MIN_FACE_PX),
         cache=cache,
     )
-    looks = extractor.look(samples, engine, track)
-    _refuse_few(looks, len(samples))
-    fitted = fit(looks, recipe, seed=seed, say=say)
-    explained = _explained(extractor, fitted, looks, recipe, engine, track)
+    features = extractor.extract(samples, engine, track)
+    _refuse_few(features, len(samples))
+    fitted = fit(features, recipe, seed=seed, say=say)
+    parts = Parts(
+        spec=made.spec,
+        crop=crop_config,
+        pooling=recipe.pooling,
+        head=fitted.head,
+        calibration=fitted.calibration,
+        ood=fitted.ood,
+        min_face_px=_MIN_FACE_PX,
+    )
+    explained = _explained(extractor, parts, features, recipe, engine, track)
+    if explained:
+        parts = replace(parts, surrogate=explained.surrogate)
     say("Writing the model")
-    head_card, tensors = head_to(fitted.head)
-    tensors |= {
-        "outlier.basis": fitted.outlier.basis,
-        "outlier.variance": fitted.outlier.variance,
-    }
+    entries, tensors, explainer = disassemble(parts)
     card = {
         "made": {"with": f"veridical {VERSION}", "on": datetime.now(UTC).date().isoformat()},
         "labels": {"positive": "ai", "negative": "real"},
-        "backbone": asdict(made.spec),
-        "parity": {
-            "torch_onnx": made.parity,
-            "agreement_with_fp32": made.agreement,
-        },
-        "framing": asdict(framing),
-        "pooling": list(recipe.pooling),
-        "min_face_px": _MIN_FACE_PX,
-        "head": head_card,
-        "calibration": asdict(fitted.calibration),
+        "parity": {"torch_onnx": made.parity, "agreement_with_fp32": made.agreement},
+        **entries,
         "calibrated_on": fitted.calibrated_on,
-        "outlier": {"residual": fitted.outlier.residual, "limit": fitted.outlier.limit},
         "recipe": asdict(recipe),
         "seed": seed,
-        "trained_on": _tally(looks, fitted, most),
+        "trained_on": _tally(features, fitted, per_source),
         "audit": record(audited),
         "notes": dict(notes or {}),
         "explainer": explained.record if explained else {},
     }
-    rule = surrogate_to(explained.rule) if explained else None
-    folder = write_model(out, card, tensors, made.path, rule)
-    return Trained(folder=folder, looks=looks, fitted=fitted, audit=audited)
+    folder = write_model(out, card, tensors, made.path, explainer)
+    return Trained(folder=folder, features=features, fitted=fitted, audit=audited)
 
 
 def _backbone(
@@ -173,20 +177,20 @@ def _backbone(
         )
     folder = read_model(path)
     try:
-        spec = spec_from(folder.card)
+        spec = spec_of(folder.card)
         parity = folder.card["parity"]
         measured = parity["torch_onnx"], parity["agreement_with_fp32"]
     except (AttributeError, KeyError, TypeError, ValueError) as foreign:
         raise ModelDamaged(
             f"The card in {path} does not say what its backbone is and how it was checked "
             f"({foreign!r}).",
-            hint="Perturbation the whole folder again, or name a Hugging Face model with --backbone.",
+            hint="Copy the whole folder again, or name a Hugging Face model with --backbone.",
         ) from foreign
     other_size = image_px not in (None, spec.image_px)
     other_precision = precision not in (None, spec.precision)
     if spec.final_norm == bool(recipe.layers) or other_size or other_precision:
         raise NotAViT(
-            f"The backbone in {path} is {spec.precision}, looks at {spec.image_px} px and gives "
+            f"The backbone in {path} is {spec.precision}, takes {spec.image_px} px and gives "
             f"blocks {list(spec.layers)}; recipe {recipe.name!r} and options ask for another.",
             hint="Name a Hugging Face model with --backbone; it is exported as needed.",
         )
@@ -201,47 +205,40 @@ def _backbone(
 
 def _explained(
     extractor: FeatureExtractor,
-    fitted: Fitted,
-    looks: FeatureSet,
+    parts: Parts,
+    features: FeatureSet,
     recipe: Recipe,
     engine: Engine,
     track: Track[Sample],
 ) -> FittedSurrogate | None:
-    """Fit the rule that maps are read by; None if the recipe asks for none."""
+    """Fit the surrogate that makes maps; None if the recipe asks for none."""
     if not recipe.explained:
         return None
     detector = Detector(
         finder=extractor.finder,
         backbone=extractor.backbone,
-        crop_config=extractor.crop_config,
-        pooling=extractor.pooling,
-        head=fitted.head,
-        calibration=fitted.calibration,
-        ood=fitted.ood,
-        min_face_px=extractor.min_face_px,
+        parts=parts,
         model="",
         limits=extractor.limits,
     )
-    samples = [sample for sample in looks.samples if sample.generator not in recipe.pseudo]
-    cells = {(sample.label, sample.source, sample.generator) for sample in samples}
-    few = subsample(samples, ceil(recipe.explained / len(cells)), seed=0)
-    logit_drops = measure(
-        detector, few, sets=SETS, engine=engine, cache=extractor.cache, track=track
-    )
-    return fit_surrogate(logit_drops, len(extractor.backbone.spec.layers))
+    samples = [sample for sample in features.samples if sample.generator not in recipe.pseudo]
+    few = subsample(samples, ceil(recipe.explained / len({*map(cell_of, samples)})), seed=0)
+    drops = measure(detector, few, sets=SETS, engine=engine, cache=extractor.cache, track=track)
+    return fit_surrogate(drops, len(extractor.backbone.spec.layers))
 
 
-def _refuse_few(looks: FeatureSet, given: int) -> None:
-    counts = Counter(sample.label for sample in looks.samples)
+def _refuse_few(features: FeatureSet, given: int) -> None:
+    counts = Counter(sample.label for sample in features.samples)
     lost = (
-        f"{given} pictures came; {len(looks.faceless)} show no face, {len(looks.too_small)} only "
-        f"faces under {_MIN_FACE_PX} px, and {len(looks.unreadable)} cannot be read"
+        f"{given} pictures came; {len(features.faceless)} show no face, "
+        f"{len(features.too_small)} only faces under {_MIN_FACE_PX} px, and "
+        f"{len(features.unreadable)} cannot be read"
     )
     if not (counts["ai"] and counts["real"]):
         raise OneClassOnly(
-            f"Of the pictures with a face, {counts['real']} are real and {counts['ai']} are "
-            f"AI-generated ({lost}).",
-            hint="Both classes are needed. Check a few of the pictures with `veridical inspect`.",
+            f"{counts['real']} real and {counts['ai']} AI-generated pictures show a face ({lost}); "
+            "both classes are needed.",
+            hint="Check a few of the pictures with `veridical inspect`.",
         )
     if min(counts["ai"], counts["real"]) < _FEWEST:
         raise TooFewPhotos(
@@ -251,14 +248,14 @@ def _refuse_few(looks: FeatureSet, given: int) -> None:
         )
 
 
-def _tally(looks: FeatureSet, fitted: Fitted, most: int | None) -> dict[str, Any]:
-    cells = Counter((s.label, s.source, s.generator) for s in looks.samples)
+def _tally(features: FeatureSet, fitted: Fitted, per_source: int | None) -> dict[str, Any]:
+    cells = Counter(map(cell_of, features.samples))
     return {
-        "pictures": len(looks.samples),
-        "most_of_a_source": most,
-        "without_a_face": len(looks.faceless),
-        "with_too_small_a_face": len(looks.too_small),
-        "unreadable": len(looks.unreadable),
+        "pictures": len(features.samples),
+        "per_source": per_source,
+        "without_a_face": len(features.faceless),
+        "with_too_small_a_face": len(features.too_small),
+        "unreadable": len(features.unreadable),
         "parts": dict(fitted.counts),
         "sources": [
             {"label": label, "source": source, "generator": generator, "pictures": count}

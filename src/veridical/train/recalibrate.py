@@ -1,14 +1,14 @@
-"""Fit a model's calibration anew, on the pictures of those who use it.
+"""Fit a model's calibration again, on the pictures of those who use it.
 
-A threshold that was set on other people's pictures promises nothing about yours. A set of real
-pictures of your own kind is enough to promise one thing: how many real ones are called `ai`. With
-AI-generated ones too, the probabilities are fitted anew. The network and the head stay as they are.
+A threshold that was set on other people's pictures promises nothing about yours. A set of your own
+real pictures is enough to promise one thing: how many real ones are called `ai`. With AI-generated
+ones too, the probabilities are fitted again. The network and the head stay as they are.
 
 A picture counts once, by the face with the highest P(ai): one such face makes the picture `ai`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import file_digest
 from math import ceil
@@ -22,19 +22,17 @@ from veridical.arrays import Float, ndarray
 from veridical.errors import DataError, TooFewPhotos
 from veridical.infer.calibration import Calibration, conformal_quantile, conformal_rank
 from veridical.infer.head import sigmoid
+from veridical.infer.platt import platt
 from veridical.io.model import ModelFolder, write_model
-from veridical.report import Failure
-from veridical.report import Estimate
+from veridical.report import Estimate, Failure
 from veridical.stats.intervals import share_beyond
 
 RECALIBRATION = "veridical.recalibration/1"
 
-_STEPS = 200  # of Newton's method; a dozen are the rule
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pictures:
-    """What a model's head says of a folder of pictures of one class.
+    """What a model's head gives for a folder of pictures of one class.
 
     Attributes:
         folder: Its name, without where it lies.
@@ -59,8 +57,8 @@ class Recalibration:
         rank: Which of the sorted P(ai) of the real pictures became the threshold, from 1.
         reached: The share that is expected, and the 95 % interval of what it is for this one set
             of pictures.
-        shift: What the intercept was moved by so that the typical real picture gets the logit that
-            the model's own did, nats; None where nothing was moved, or all was fitted anew.
+        shift: What was added to the intercept so that the typical real picture gets the logit that
+            the model's own did, nats; None where slope and intercept were fitted.
         real: Name of the folder of real pictures.
         ai: Name of the folder of AI-generated ones; None without.
     """
@@ -86,7 +84,7 @@ def distinct(paths: Iterable[Path | Failure]) -> Iterator[Path | Failure]:
     for path in paths:
         try:
             digest = b"" if isinstance(path, Failure) else _digest(path)
-        except OSError:  # judging it will say what is wrong
+        except OSError:  # the error comes when it is judged
             digest = b""
         if digest and digest in seen and isinstance(path, Path):
             error = f"{path}: is, to the byte, a copy of {seen[digest]}."
@@ -104,17 +102,17 @@ def _digest(path: Path) -> bytes:
         return file_digest(file, "sha256").digest()
 
 
-def gathered(
+def gather(
     folder: Path,
     paths: Sequence[Path | Failure],
     outcomes: Iterable[Float[ndarray, "_ samples"] | Failure],
 ) -> Pictures:
-    """Sort out what was found in a folder.
+    """Sort the outcomes of a folder.
 
     Args:
         folder: Where the pictures came from; only its last name is kept.
         paths: The pictures.
-        outcomes: For each what `Detector.logits` gave, or why it gave nothing.
+        outcomes: For each what `Detector.logits` gave, or a failure.
     """
     logits, failures, faceless = [], [], []
     for path, outcome in zip(paths, outcomes, strict=True):
@@ -135,20 +133,20 @@ def gathered(
 # --- the calibration ---------------------------------------------------------------------------
 
 
-def recalibrated(
+def recalibrate(
     old: Calibration, real: Pictures, ai: Pictures | None = None, *, fpr: float = 0.01
 ) -> Recalibration:
     """Fit a calibration on real pictures, or on both kinds.
 
     With real pictures alone the intercept is moved so that the median of their logits is that of
-    the model's own held-out real ones, where the model knows it. With both, slope and intercept
-    are fitted (`affine`), both classes weighing alike, with Platt's softened targets, so that
-    classes without overlap do not ask for an infinite slope (Platt, 1999, section 2.2).
+    the model's own held-out real ones. With both, slope and intercept are fitted (`infer.platt`).
+    Both classes weigh the same, and Platt's softened targets keep the slope finite where the
+    classes do not overlap (Platt, 1999, section 2.2).
 
     `real` is then taken off the prediction set where P(ai) is above the conformal quantile of the
-    real pictures' P(ai) at coverage 1 - fpr. What differs from the textbook is that the affine map
-    was fitted on the same pictures: for one sample of the logit it would not change their order,
-    and nothing would be lost; with many it may, a little.
+    real pictures' P(ai) at coverage 1 - fpr. This differs from the textbook in one way: the affine
+    map was fitted on the same pictures. With one sample of the logit it would not change their
+    order, and nothing would be lost; with many samples it may, a little.
 
     Args:
         old: The model's calibration.
@@ -165,23 +163,19 @@ def recalibrated(
     rank = conformal_rank(count, 1 - checked_rate(fpr))
     if rank > count:
         _refuse_few(count, "real", fpr, "--reals")
-    of_ai = old.coverage if old.coverage_of_ai is None else old.coverage_of_ai
+    of_ai = old.coverage_of_ai
     if ai is not None and conformal_rank(len(ai.logits), of_ai) > len(ai.logits):
         _refuse_few(len(ai.logits), "AI-generated", 1 - of_ai, "--ai")
-    slope, intercept, shift = old.slope, old.intercept, None
-    threshold_ai = old.threshold_ai
-    if ai is not None:
+    shift, threshold_ai = None, old.threshold_ai
+    if ai is None:
+        shift = old.typical_real - _typical(real, old.slope, old.intercept)
+        slope, intercept = old.slope, old.intercept + shift
+    else:
         slope, intercept = _refitted(real, ai)
-    elif old.typical_real is not None:
-        shift = old.typical_real - _typical(real, slope, intercept)
-        intercept += shift
-    if ai is not None:
         threshold_ai = conformal_quantile(1 - _p_ai(ai, slope, intercept), of_ai)
-    calibration = replace(
-        old,
+    calibration = Calibration(
         slope=slope,
         intercept=intercept,
-        coverage=min(of_ai, 1 - fpr),
         coverage_of_reals=1 - fpr,
         coverage_of_ai=of_ai,
         threshold_real=conformal_quantile(_p_ai(real, slope, intercept), 1 - fpr),
@@ -231,24 +225,24 @@ def _refitted(real: Pictures, ai: Pictures) -> tuple[float, float]:
     # Platt (1999), section 2.2: targets of 1 / (n + 2) and (n + 1) / (n + 2).
     target = np.repeat([1 / (reals + 2), (ais + 1) / (ais + 2)], [reals, ais])
     weights = np.repeat([0.5 / reals, 0.5 / ais], [reals, ais])
-    slope, intercept = affine(leads, target, weights)
+    slope, intercept = platt(leads, target, weights)
     if slope <= 0:
         raise DataError(
             f"The model gives the real pictures in {real.folder!r} a higher P(ai) than the "
-            f"AI-generated ones in {ai.folder!r}; no calibration can mend that.",
+            f"AI-generated ones in {ai.folder!r}; no calibration can correct that.",
             hint="Check that --reals and --ai are not swapped. If they are not, train a model.",
         )
     return slope, intercept
 
 
 def _leads(pictures: Pictures) -> Float[ndarray, "n samples"]:
-    """Return each picture's samples, of the face that speaks loudest for AI-generated."""
+    """Return each picture's samples, of the face with the highest mean logit."""
     return np.stack([z[np.argmax(z.mean(axis=1))] for z in pictures.logits])
 
 
 def _typical(pictures: Pictures, slope: float, intercept: float) -> float:
-    loudest = _highest(pictures, np.concatenate(pictures.logits).mean(axis=1))
-    return float(np.median(slope * loudest + intercept))
+    highest = _highest(pictures, np.concatenate(pictures.logits).mean(axis=1))
+    return float(np.median(slope * highest + intercept))
 
 
 def _p_ai(pictures: Pictures, slope: float, intercept: float) -> Float[ndarray, " n"]:
@@ -268,7 +262,7 @@ def _highest(pictures: Pictures, of_faces: Float[ndarray, " faces"]) -> Float[nd
 
 
 def write(out: Path, model: ModelFolder, made: Recalibration) -> ModelFolder:
-    """Write the model with its new calibration; all else of it is copied.
+    """Write the model with its new calibration; the rest is copied.
 
     The error rates in the old card were measured with the old calibration, and are left out.
 
@@ -292,7 +286,7 @@ def record(made: Recalibration, identity: str) -> Mapping[str, Any]:
 
     Args:
         made: The recalibration.
-        identity: Of the model that it started from.
+        identity: Identity of the model that it started from.
     """
     return {
         "schema": RECALIBRATION,
@@ -312,7 +306,7 @@ def record(made: Recalibration, identity: str) -> Mapping[str, Any]:
 
 
 def describe(made: Recalibration) -> Iterator[str]:
-    """Say what was done and what it promises, in sentences."""
+    """Return what was done and what it promises, in sentences."""
     calibration, reached = made.calibration, made.reached
     yield f"Calibrated on {_on(made)}."
     if made.shift is not None:
@@ -320,26 +314,21 @@ def describe(made: Recalibration) -> Iterator[str]:
             f"The intercept moved by {made.shift:+.3f} nats: your typical real picture now gets "
             "the logit that a typical real picture got when the model was made."
         )
-    elif made.ai is None:
-        yield (
-            "The probabilities are as they were: the model's card does not say what a typical "
-            "real picture got, so there is nothing to move them by."
-        )
     else:
         yield (
-            f"Slope and intercept were fitted anew: {calibration.slope:.4g} and "
+            f"Slope and intercept were fitted again: {calibration.slope:.4g} and "
             f"{calibration.intercept:+.4g} nats."
         )
     yield (
-        f"Of real pictures like these, at most {_percent(made.fpr)} are called ai, averaged over "
+        f"At most {_percent(made.fpr)} of real pictures like these are called ai, averaged over "
         f"all sets of {calibration.real} that you might have picked: {_percent(reached.value)} is "
-        "expected beyond the threshold, and other doubts only take verdicts back."
+        "expected beyond the threshold, and the other checks only take verdicts back."
     )
     yield (
-        f"For the set that you did pick, the share beyond the threshold lies between "
-        f"{_percent(reached.low)} and {_percent(reached.high)} (95 %): n = {calibration.real} real "
-        f"pictures, {calibration.real - made.rank} of them beyond it, cannot tell it any better; "
-        "more would."
+        f"For the set that you picked, the share beyond the threshold lies between "
+        f"{_percent(reached.low)} and {_percent(reached.high)} (95 %): there are "
+        f"{calibration.real} real pictures, {calibration.real - made.rank} of them beyond it. More "
+        "pictures make this range narrower."
     )
 
 

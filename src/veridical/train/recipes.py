@@ -17,32 +17,32 @@ class Recipe:
         pooling: How tokens become features.
         standardise: Scale features to zero mean and unit variance first.
         whole: Judge whole frames instead of faces.
-        through_px: Shrink the crop to this side before the backbone's own size; None for not.
+        through_px: Shrink the crop to this side before the backbone's own size; None does not.
         views: Views of each picture, the one as delivered included.
         method: How the head is fitted: "discriminant" in closed form, or "descent" on the loss.
         shrinkage: Discriminant: added to the scatter, as a share of its mean eigenvalue.
         samples: Discriminant: draws from the posterior over sources.
-        pseudo: Generators whose pictures help to fit and are not what is to be found: they count
-            `pseudo_weight`, and never calibrate.
-        pseudo_weight: Of a pseudo-fake, where a picture of a generator counts 1.
-        hidden: Widths of the hidden layers, with whether a ReLU follows each. Descent, as what
-            follows up to `batch`.
-        dropout: On the input of every layer but the last, then of the last.
+        pseudo: Generators of pseudo-fakes: real pictures that were sent through a decoder. They
+            help to fit the head, count `pseudo_weight`, and never calibrate.
+        pseudo_weight: How much a pseudo-fake counts, where a picture of a generator counts 1.
+        hidden: Descent, as all up to `batch`: widths of the hidden layers, with whether a ReLU
+            follows each.
+        dropout: Dropout on the input of every layer but the last, and of the last.
         optimiser: "adam" or "adamw".
-        learning_rate: Of the optimiser.
-        weight_decay: Decoupled, of AdamW.
-        epochs: At most.
+        learning_rate: Learning rate of the optimiser.
+        weight_decay: Decoupled weight decay of AdamW.
+        epochs: Epochs at most.
         patience: Epochs without a better validation loss before stopping; None never stops early.
         batch: Pictures per step.
-        balance: Weigh sources within a class by 1 / sqrt(size), and classes alike.
-        shares: Of the groups: what the head is fitted on, what stops it, what calibrates it where
-            there are too few sources to leave some out.
+        balance: Weigh pictures by 1 / sqrt(size of their source), and both classes the same.
+        shares: Shares of the groups that the head is fitted on, that stop it, and that calibrate it
+            where there are too few sources to leave some out.
         out_of_source: Calibrate on sources that the head was not fitted on, if there are enough.
-        coverage: Promised by the prediction sets of AI-generated pictures.
-        coverage_of_reals: Promised by those of real pictures: to call one `ai` costs more than the
-            other mistake does.
-        explained: Pictures whose faces are covered in parts, to fit the rule that maps are read by
-            (`explainer.py`); 0 for no rule.
+        coverage_of_ai: Promised by the prediction sets of AI-generated pictures.
+        coverage_of_reals: Promised by those of real pictures: to call one `ai` is the
+            worse mistake.
+        explained: Pictures whose faces are covered in parts, to fit the surrogate that makes maps
+            (`explainer.py`); 0 for no surrogate.
     """
 
     name: str = "default"
@@ -55,7 +55,7 @@ class Recipe:
     method: Literal["discriminant", "descent"] = "discriminant"
     shrinkage: float = 0.3
     samples: int = 200
-    pseudo: tuple[str, ...] = ("taef2",)
+    pseudo: tuple[str, ...] = ()
     pseudo_weight: float = 0.03
     hidden: tuple[tuple[int, bool], ...] = ((64, True),)
     dropout: tuple[float, float] = (0.7, 0.2)
@@ -68,7 +68,7 @@ class Recipe:
     balance: bool = True
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
     out_of_source: bool = True
-    coverage: float = 0.9
+    coverage_of_ai: float = 0.9
     coverage_of_reals: float = 0.97
     explained: int = 120
 

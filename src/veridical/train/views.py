@@ -1,10 +1,9 @@
 """Several ways to see one training picture, so that the head cannot learn how it was delivered.
 
 Format, size, compression and framing differ between the classes of any collection. Every view but
-the first is shrunk by a random factor, framed a little differently, perhaps mirrored, blurred, made
-noisy or grey, and encoded anew, drawn from the same distribution for both classes. A view is a
-function of the picture's hash and the view's number: the same bytes give the same views, on any day
-and in any order.
+the first is shrunk by a random factor, cropped a little differently, perhaps mirrored, blurred,
+made noisy or grey, and encoded again. Both classes draw from the same distribution. A view is a
+function of the picture's hash and the view's number: the same bytes give the same views.
 """
 
 import io
@@ -15,12 +14,12 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from veridical.arrays import UInt8, ndarray
-from veridical.report import Box
-from veridical.vision.faces import CropConfig, crop_box, extract_crop
+from veridical.box import Box
+from veridical.vision.crop import CropConfig, crop_box, extract_crop
 
 VERSION = 2  # part of the cache key: raise it with any change below
 
-_MARGINS = (0.9, 1.45)  # around the framing's own 1.3
+_MARGINS = (0.9, 1.45)  # around the usual 1.3
 _SHIFT = 0.2  # of the face's longer side, at most, either way: aligned faces sit low in their crops
 _SIDES_PX = (56, 288)
 _QUALITIES = (30, 96)
@@ -46,11 +45,11 @@ def window(
     box: Box, crop_config: CropConfig, width: int, height: int, picture: str, number: int
 ) -> Window:
     """Return what `view` shows of a photo of `width` x `height` px; the arguments are its own."""
-    return _drawn(box, framing, width, height, picture, number)[0]
+    return _drawn(box, crop_config, width, height, picture, number)[0]
 
 
 def view(
-    pixels: UInt8[ndarray, "height width 3"],
+    image: Image.Image,
     box: Box,
     crop_config: CropConfig,
     picture: str,
@@ -59,18 +58,17 @@ def view(
     """Return one view of a face, as the backbone would see it.
 
     Args:
-        pixels: Upright sRGB photo.
-        box: The face, px of the photo; the whole frame under `framing.whole`.
-        crop_config: How faces are cut out at inspection.
+        image: Upright sRGB photo.
+        box: The face, px of the photo; the whole frame under `crop_config.whole`.
+        crop_config: How faces are cropped at inspection.
         picture: SHA-256 of the file.
-        number: 0 is the picture as delivered, cut exactly as at inspection.
+        number: 0 is the picture as delivered, cropped exactly as at inspection.
     """
-    height, width = pixels.shape[:2]
-    shown, filter_, draw = _drawn(box, framing, width, height, picture, number)
+    shown, filter_, draw = _drawn(box, crop_config, image.width, image.height, picture, number)
     area, side = shown.area, shown.side_px
     if number == 0:
-        return extract_crop(pixels, area, framing)
-    crop = Image.fromarray(pixels).resize(
+        return extract_crop(image, area, crop_config)
+    crop = image.resize(
         (side, side),
         filter_,
         box=(area.left, area.top, area.left + area.width, area.top + area.height),
@@ -85,7 +83,8 @@ def view(
         crop = crop.convert("L").convert("RGB")
     crop = _encoded(crop, draw)
     return np.asarray(
-        crop.resize((framing.size_px, framing.size_px), Image.Resampling.BICUBIC), dtype=np.uint8
+        crop.resize((crop_config.size_px, crop_config.size_px), Image.Resampling.BICUBIC),
+        dtype=np.uint8,
     )
 
 
@@ -96,12 +95,12 @@ def _drawn(
     seed = sha256(f"{VERSION}/{picture}/{number}".encode()).digest()
     draw = np.random.default_rng(int.from_bytes(seed[:8], "big"))
     if number == 0:
-        area = crop_box(box, framing, width, height)
-        side = framing.through_px or framing.size_px
+        area = crop_box(box, crop_config, width, height)
+        side = crop_config.through_px or crop_config.size_px
         return Window(area=area, side_px=side, mirrored=False), Image.Resampling.BICUBIC, draw
     right, down = draw.uniform(-_SHIFT, _SHIFT, size=2) * max(box.width, box.height)
     moved = replace(box, left=box.left + float(right), top=box.top + float(down))
-    area = crop_box(moved, framing, width, height, margin=draw.uniform(*_MARGINS))
+    area = crop_box(moved, crop_config, width, height, margin=draw.uniform(*_MARGINS))
     side = min(round(np.exp(draw.uniform(*np.log(_SIDES_PX)))), round(area.width))
     filter_ = draw.choice(
         [Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS]

@@ -26,8 +26,8 @@ Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 # px; JPEG's blocks of colour are 16 px wide under 4:2:0. At half size 160 is 5 of them, and at
 # four fifths it is 8: the grid of a copy is the grid that the whole photo would have had.
 _GRID = 160
-# What the edge of a piece changes reaches one such block, 32 px at half size; and the bicubic cut to
-# 224 px or more reads up to side / 56 px beyond its area, and a few where it enlarges.
+# What the edge of a piece changes reaches one such block, 32 px at half size; and the bicubic crop
+# to 224 px or more reads up to side / 56 px beyond its area, and a few where it enlarges.
 _BEYOND, _BEYOND_PX = 1 / 56, 40
 
 

@@ -152,14 +152,17 @@ class _OneBlasThread:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
+                _let_this_thread_set_limits()
                 self._limit = _controller().limit(limits=1, user_api="blas")
 
     def leave(self) -> None:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                self._limit, limit = None, self._limit
-                limit.restore_original_limits()
+                _let_this_thread_set_limits()
+                self._limit.restore_original_limits()
+                _let_this_thread_set_limits()
+                self._limit = None
 
 
 _BLAS = _OneBlasThread()
@@ -169,7 +172,21 @@ _BLAS = _OneBlasThread()
 def _controller() -> Any:
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")
+
+
+@cache
+def _limits_are_per_thread() -> bool:
+    """Whether each thread has a BLAS pool of its own, as with OpenMP; else there is one for all."""
+    return any(one.get("threading_layer") == "openmp" for one in _controller().info())
+
+
+def _let_this_thread_set_limits() -> None:
+    """Take over from the thread that set a limit first: threadpoolctl 3.8 obeys that one only."""
+    from threadpoolctl import OpenBLASController
+
+    if release := getattr(OpenBLASController, "clear_controlling_thread", None):
+        release(force=True)
 
 
 @contextmanager
@@ -177,8 +194,12 @@ def one_blas_thread() -> Iterator[None]:
     """Keep NumPy's BLAS on one thread meanwhile.
 
     Our matrices are small, and idle BLAS threads spin: they would take the cores from ONNX
-    Runtime. One thread also makes sums round alike on every machine with the same kernels.
+    Runtime. One thread also makes sums round alike, however many threads there are.
     """
+    if _limits_are_per_thread():
+        with _controller().limit(limits=1, user_api="blas"):
+            yield
+        return
     _BLAS.enter()
     try:
         yield

@@ -1,0 +1,203 @@
+"""Each picture is decoded once; what the steps of training need of it is kept.
+
+Audit, features and surrogate all need pixels of the same pictures. The step that comes to a picture
+first decodes it, finds its face, and keeps in the cache: its perceptual hash, the size of its face,
+the facts that the audit asks for, and the crops of its views as lossless PNG. The later steps read
+these. Once the features of a picture are there, only its first crop is kept, for the surrogate: it
+takes about as much space as the features.
+
+Facts are kept of all pictures, also of those that the audit does not draw. They take a few
+milliseconds, and there is one kind of row instead of two.
+
+The cache is keyed by the SHA-256 of the picture's bytes, so that a renamed picture is known, and a
+changed one is not. Pictures that cannot be decoded are tried again in every step.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import product
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from veridical._optional import need
+from veridical.arrays import UInt8, ndarray
+from veridical.box import Box
+from veridical.io.source import File
+from veridical.train import facts, views
+from veridical.train.facts import PROBES, STAGES, Facts, Probe, Stage, examine
+from veridical.train.store import Store
+from veridical.train.views import view
+from veridical.vision.crop import CropConfig
+from veridical.vision.prepare import Finder
+
+T = TypeVar("T")
+
+
+Track = Callable[[Iterable[T], str, int], Iterable[T]]
+"""Passes items through while showing progress: items, what is being done, how many there are."""
+
+
+def untracked(items: Iterable[T], what: str, total: int) -> Iterable[T]:
+    """Show nothing."""
+    return items
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """What is kept of one picture.
+
+    Attributes:
+        sha256: SHA-256 of its bytes.
+        hash: 64-bit perceptual hash, for near-duplicates.
+        face_px: Longer side of its largest face, px (of the frame, where frames are judged whole);
+            None where no face was found.
+        facts: What the audit asks for, by stage and probe; empty without a face.
+        crops: Its views, the one as delivered first; none without a face.
+    """
+
+    sha256: str
+    hash: int
+    face_px: float | None
+    facts: Mapping[tuple[Stage, Probe], Facts]
+    crops: UInt8[ndarray, "views size size 3"]
+
+
+def prepare(file: File, finder: Finder, crop_config: CropConfig, n_views: int) -> Prepared:
+    """Decode a picture, and take from it what training needs.
+
+    Args:
+        file: The picture.
+        finder: Finds its faces.
+        crop_config: How the largest is cropped.
+        n_views: Crops to make.
+
+    Raises:
+        PhotoError: If it cannot be decoded.
+    """
+    image, picture = file.photo.image, file.sha256
+    boxes = [face.box for face in finder.find(image)]
+    if crop_config.whole:
+        box = Box(left=0.0, top=0.0, width=float(image.width), height=float(image.height))
+    elif boxes:
+        box = boxes[0]
+    else:
+        side = crop_config.size_px
+        return Prepared(
+            sha256=picture,
+            hash=perceptual_hash(image),
+            face_px=None,
+            facts={},
+            crops=np.zeros((0, side, side, 3), np.uint8),
+        )
+    # Facts are of the first two views, whatever training takes: a row then serves any recipe.
+    crops = [view(image, box, crop_config, picture, n) for n in range(max(2, n_views))]
+    return Prepared(
+        sha256=picture,
+        hash=perceptual_hash(image),
+        face_px=float(box.size_px),
+        facts=examine(file, boxes, box, crop_config, crops[:2]),
+        crops=np.stack(crops[:n_views]),
+    )
+
+
+def perceptual_hash(image: Image.Image) -> int:
+    """Return 64 bits that survive resizing and re-encoding (a DCT hash)."""
+    imagehash = need("imagehash", extra="train", to="find near-duplicates")
+    return int.from_bytes(np.packbits(imagehash.phash(image).hash).tobytes(), "big")
+
+
+@contextmanager
+def opened(finder: Finder, crop_config: CropConfig, cache: Path | None) -> Iterator["Pictures"]:
+    """Open the cache of prepared pictures.
+
+    Args:
+        finder: Finds the faces.
+        crop_config: How faces are cropped.
+        cache: Folder of the cache; None keeps nothing.
+    """
+    if cache is None:
+        yield Pictures(finder=finder, crop_config=crop_config, store=None)
+        return
+    known = [finder.name, crop_config.fingerprint, views.VERSION, facts.VERSION]
+    name = sha256(json.dumps(known).encode()).hexdigest()[:12]
+    columns = ("hash", "face_px", "facts", "crops")
+    with closing(Store(cache / f"pictures-{name}.sqlite", columns)) as store:
+        yield Pictures(finder=finder, crop_config=crop_config, store=store)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pictures:
+    """Prepared pictures, from the cache where they are in it; made by `opened`.
+
+    Attributes:
+        finder: Finds the faces.
+        crop_config: How faces are cropped.
+        store: The cache; None for none.
+    """
+
+    finder: Finder
+    crop_config: CropConfig
+    store: Store | None
+
+    def of(self, file: File, n_views: int, *, to_make: int = 0) -> Prepared:
+        """Return what is kept of a picture.
+
+        Args:
+            file: The picture.
+            n_views: Crops that are needed at least, if it shows a face.
+            to_make: Crops to make if it has to be decoded, for the steps that follow.
+
+        Raises:
+            PhotoError: If it has to be decoded and cannot be.
+        """
+        row = self.store.get(file.sha256) if self.store else None
+        if row:
+            found = self._unpacked(file.sha256, *row)
+            if found.face_px is None or len(found.crops) >= n_views:
+                return found
+        to_make = max(n_views, to_make)
+        made = prepare(file, self.finder, self.crop_config, to_make)
+        self.keep(made, to_make)
+        return made
+
+    def keep(self, made: Prepared, n_views: int) -> None:
+        """Write a picture to the cache with so many of its crops."""
+        if self.store:
+            packed = json.dumps({f"{stage}/{probe}": f for (stage, probe), f in made.facts.items()})
+            crops = _png(made.crops[:n_views]) if len(made.crops) else None
+            self.store.put(made.sha256, f"{made.hash:016x}", made.face_px, packed, crops)
+
+    def _unpacked(
+        self, key: str, number: str, face_px: float | None, packed: str, crops: bytes | None
+    ) -> Prepared:
+        side = self.crop_config.size_px
+        found: dict[tuple[Stage, Probe], Facts] = {}
+        known = json.loads(packed)
+        for stage, probe in product(STAGES, PROBES):
+            if (own := known.get(f"{stage}/{probe}")) is not None:
+                found[stage, probe] = own
+        return Prepared(
+            sha256=key,
+            hash=int(number, 16),
+            face_px=face_px,
+            facts=found,
+            crops=_pixels(crops, side) if crops else np.zeros((0, side, side, 3), np.uint8),
+        )
+
+
+def _png(crops: UInt8[ndarray, "views size size 3"]) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(crops.reshape(-1, *crops.shape[2:])).save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def _pixels(png: bytes, side: int) -> UInt8[ndarray, "views size size 3"]:
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        return np.asarray(image).reshape(-1, side, side, 3)

@@ -1,0 +1,134 @@
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import furthest, heic, noise_image, quarters, saved
+from veridical.arrays import ndarray
+from veridical.errors import FormatNotInstalled, NotAPhoto, PhotoDamaged, PhotoEmpty, PhotoTooLarge
+from veridical.io.formats import SUFFIXES, Limits, known_format
+from veridical.io.header import read_header
+from veridical.io.source import Source, read_photo
+
+INNER = (slice(2, 14), slice(2, 22))  # away from the edges, where chroma bleeds
+ALL = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
+
+
+# --- what is read ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF"])
+def test_lossless_formats_come_back_to_the_bit(kind: str) -> None:
+    data = saved(quarters(), kind)
+    photo = read_photo(data)
+    assert (known_format(data, "a"), photo.steps) == (kind, ())
+    np.testing.assert_array_equal(photo.pixels, np.asarray(quarters()))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF", "AVIF"])
+def test_lossy_formats_come_back_alike(kind: str) -> None:
+    options = {} if kind == "GIF" else {"quality": 95}
+    data = saved(quarters(), kind, **options)
+    assert known_format(data, "a") == kind
+    assert furthest(read_photo(data).pixels[INNER], np.asarray(quarters())[INNER]) <= 8
+
+
+def test_heic_is_read_where_its_decoder_is_installed() -> None:
+    data = heic(quarters(), quality=95)
+    assert known_format(data, "a") == "HEIF"
+    assert furthest(read_photo(data).pixels[INNER], np.asarray(quarters())[INNER]) <= 8
+
+
+def test_heic_without_its_decoder_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
+    with pytest.raises(FormatNotInstalled, match=r"pip install 'veridical\[heic\]'"):
+        read_photo(data)
+
+
+def test_the_heic_package_is_not_imported_for_other_formats() -> None:
+    code = "import sys, veridical.io.source; sys.exit('pillow_heif' in sys.modules)"
+    assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
+
+
+def test_every_format_that_is_read_has_a_suffix() -> None:
+    assert set(SUFFIXES.values()) == {*ALL, "HEIF"}
+
+
+# --- what is refused ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"BMW is a car", "text"),
+        (b"  <!DOCTYPE html><html>", "an HTML page"),
+        (b'<?xml version="1.0"?><svg xmlns="x"/>', "an SVG drawing"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b"PK\x03\x04rest", "a ZIP archive"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "a PostScript document"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isommp42", "an MP4 or QuickTime video"),
+        (b"P6 1 1 255 \0\0\0", r"no format we know \(it begins with 50 36 20 31"),
+    ],
+)
+def test_what_is_no_photo_is_named(data: bytes, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "face.jpg"
+    path.write_bytes(data)
+    with pytest.raises(NotAPhoto, match=rf"face\.jpg: is {says}.*picture was wanted.*Pass a JPEG"):
+        read_photo(path)
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_a_picture_that_breaks_off_is_damaged(kind: str, share: float) -> None:
+    data = saved(noise_image(64), kind)
+    with pytest.raises(PhotoDamaged, match=f"begins like a {kind} file, and cannot be decoded"):
+        read_photo(data[: int(len(data) * share)])
+
+
+READS: list[Callable[..., object]] = [read_photo, read_header]
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [(b"", PhotoEmpty), (b"words", NotAPhoto), (b"\xff\xd8\xff\xe0", PhotoDamaged)],
+)
+def test_what_is_no_picture_is_refused_by_header_and_decoder_alike(
+    data: bytes, error: type[Exception], read: Callable[..., object]
+) -> None:
+    with pytest.raises(error):
+        read(data)
+
+
+# --- limits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limits", [Limits(max_side=47), Limits(max_pixels=48 * 32 - 1)])
+@pytest.mark.parametrize(
+    "source", [saved(quarters(), "JPEG"), quarters(), np.asarray(quarters())], ids=type
+)
+def test_too_many_pixels_are_refused_with_both_numbers(source: Source, limits: Limits) -> None:
+    with pytest.raises(PhotoTooLarge, match=rf"48 x 32 px; at most {limits.max_pixels} px"):
+        read_photo(source, limits)
+    assert read_photo(source, Limits(max_side=48, max_pixels=48 * 32)).width == 48
+
+
+def test_a_header_is_read_within_limits() -> None:
+    with pytest.raises(PhotoTooLarge):
+        read_header(saved(quarters(), "PNG"), Limits(max_side=40))
+
+
+def empty() -> list[bytes | ndarray | Image.Image]:
+    return [b"", np.zeros((0, 4, 3), np.uint8), Image.new("RGB", (0, 0))]
+
+
+@pytest.mark.parametrize("nothing", empty(), ids=type)
+def test_nothing_at_all_is_refused(nothing: Source) -> None:
+    with pytest.raises(PhotoEmpty):
+        read_photo(nothing)
