@@ -58,7 +58,9 @@ class Version:
     @property
     def environment(self) -> dict[str, str]:
         """Where Python finds it."""
-        return os.environ | {"PYTHONPATH": str(self.root / "src")}
+        # The older version asked its users to set the second one; the newer one needs no help.
+        blas = {"OPENBLAS_NUM_THREADS": "1"} if self.name == OLD else {}
+        return os.environ | blas | {"PYTHONPATH": str(self.root / "src")}
 
     def inspect(self, target: Path, recheck: bool) -> list[str]:
         """Return the command that judges a picture or a folder."""

@@ -23,8 +23,7 @@ def training_pictures(
         s for m in (manifest, *more) for s in read_samples(m, split="train", one_class=m in more)
     ]
     known = detector.card.get("trained_on", {})
-    # The model that ships was trained when this entry had its first name.
-    most = known.get("per_source", known.get("most_of_a_source"))
+    most = known["per_source"]
     return tuple(samples) if most is None else subsample(samples, most, detector.card["seed"])
 
 

@@ -5,7 +5,7 @@
 
 Three ways to judge take turns over the same pictures, on one thread, and their CPU time is taken:
 without a re-check, with a re-check before `ai` (the default), and with one before every verdict.
-This is done in a folder with one AI-generated picture in ten, and in one with five in ten. The
+This is done in folders with 5, 10 and 50 AI-generated pictures in a hundred. The
 withdrawn verdicts are counted on the whole split; what was found is kept in DIR, and an interrupted
 run goes on. The table goes into docs/doubt.md.
 """
@@ -30,7 +30,7 @@ from veridical.vision.crop import crop_box, extract_crop
 from veridical.vision.perturb import apply
 
 PAGE = DOCS / "doubt.md"
-SHARES = (0.1, 0.5)  # of AI-generated pictures in the folder
+SHARES = (0.05, 0.1, 0.5)  # of AI-generated pictures in the folder
 MOST = 1.15  # times the CPU time without a re-check, in the folder of mostly real photos
 WITHOUT, DEFAULT, EVERY = "no re-check", "re-check before `ai` (default)", "before every verdict"
 DECIDED = (Decision.AI, Decision.REAL)

@@ -64,7 +64,8 @@ def test_maps_are_those_of_the_explanation(bench: Bench) -> None:
     updated = explained(bench, open_source(bench.pictures[0].path), faithfulness=True)
     assert updated is not None
     assert next(iter(maps_of(bench, updated))) == "drawn"
-    np.testing.assert_allclose(by_surrogate(bench, updated), maps["surrogate"])
+    tokens = bench.detector.backbone.tokens(updated.crop[None])[0]
+    np.testing.assert_allclose(by_surrogate(bench, updated, tokens), maps["surrogate"])
     assert list(costly(bench)) == ["occlusion"]
 
 

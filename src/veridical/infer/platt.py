@@ -26,6 +26,7 @@ def platt(
         target: Probability of AI-generated that is asked for, in [0, 1].
         weights: Of the pictures; not negative.
     """
+    logits = np.asarray(logits, dtype=np.float64)
     share = weights / weights.sum()
     base = float(share @ target)
 
