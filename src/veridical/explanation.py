@@ -111,6 +111,8 @@ class Explanation:
 
     Attributes:
         area: The part of the photo that the crop shows, px of the photo.
+        covered: Share of the crop's width and height that patches cover: where its side is no
+            multiple of a patch, the right and lower rim belong to none.
         method: What the map was made by: a fitted `surrogate` of covering, or, where a model has
             none, the `contributions`.
         patches: The map that is drawn, logit units; positive supports `ai`.
@@ -124,6 +126,7 @@ class Explanation:
     """
 
     area: Box
+    covered: float
     method: Method
     patches: Float[ndarray, "grid grid"]
     forward_passes: int

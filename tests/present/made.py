@@ -116,6 +116,7 @@ def explanation(patches: Float[ndarray, "grid grid"] | None = None, **changes: A
     tokens = TokenMap(patches=grid, prefix=0.21, rest=0.1)
     made = Explanation(
         area=AREA,
+        covered=1.0,
         method="contributions",
         patches=grid,
         forward_passes=0,

@@ -123,3 +123,12 @@ def test_a_title_fits_and_has_only_what_the_font_has(text: str) -> None:
     found = fitting(text, 26, 300)
     assert found.isascii()
     assert maps.font(26).getlength(found) <= 300
+
+
+def test_the_rim_of_a_crop_that_no_patch_covers_stays_plain() -> None:
+    plain = np.full((70, 140, 3), 90, np.uint8)
+    drawn, _ = over_face(plain, np.ones((4, 4)), 68 / 70)  # 4 patches of 17 px leave a rim of 2
+    pixels = np.asarray(drawn)
+    assert (pixels[:68, :136] != 90).any(axis=2).all()
+    assert (pixels[68:] == 90).all()
+    assert (pixels[:, 136:] == 90).all()

@@ -108,8 +108,10 @@ def explain_face(face: FaceTokens, model: Model, config: ExplainConfig) -> Expla
         if orders:
             patches = posterior_update(patches, orders)
     maps = [(one.name, one.read(face.crop)) for one in config.explainers]
+    side, grid = face.crop.shape[0], face.tokens.grid
     return Explanation(
         area=face.area,
+        covered=side // grid * grid / side,
         method="surrogate" if model.surrogate else "contributions",
         patches=patches,
         forward_passes=len(orders.logit_drops) if orders and model.surrogate else 0,

@@ -130,7 +130,7 @@ def _panels(
         "contributions": "logit per patch, relative to an average picture",
     }[explanation.method]
     heading, tested = "What each place supports", explanation.faithfulness
-    yield _map_panel(heading, note, explanation.patches, tested, plain, "logit")
+    yield _map_panel(heading, note, explanation, explanation.patches, tested, plain, "logit")
     if explanation.occlusion is not None:
         drawn, limit = over_face(plain, explanation.occlusion.drop)
         heading, note = "What covering changed", "drop of P(ai) when covered"
@@ -139,12 +139,13 @@ def _panels(
         tested, note = one.faithfulness, "through the whole network"
         if tested:
             note += f"; beats {tested.n_beaten} of {tested.n_random} random orders"
-        yield _map_panel(f"By {one.name}", note, one.patches, tested, plain, "")
+        yield _map_panel(f"By {one.name}", note, explanation, one.patches, tested, plain, "")
 
 
 def _map_panel(
     heading: str,
     note: str,
+    explanation: Explanation,
     patches: Float[ndarray, "grid grid"],
     faithfulness: Faithfulness | None,
     plain: UInt8[ndarray, "rows columns 3"],
@@ -154,7 +155,7 @@ def _map_panel(
     if not shown(faithfulness):
         note = "map withheld: no better than a random one"
         return _Panel(heading=heading, note=note, image=Image.fromarray(plain), warning=True)
-    drawn, limit = over_face(plain, patches)
+    drawn, limit = over_face(plain, patches, explanation.covered)
     note = note if faithfulness else f"{note}; map not scored"
     return _Panel(heading=heading, note=note, image=drawn, scale=limit, unit=unit)
 

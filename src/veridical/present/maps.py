@@ -100,20 +100,29 @@ def scale_of(values: Float[ndarray, "rows columns"]) -> float:
 
 
 def over_face(
-    plain: UInt8[ndarray, "rows columns 3"], values: Float[ndarray, "_ _"]
+    plain: UInt8[ndarray, "rows columns 3"], values: Float[ndarray, "_ _"], covered: float = 1.0
 ) -> tuple[Image.Image, float]:
-    """Return a face under a map of any size, and the end of the map's scale."""
+    """Return a face under a map of any size, and the end of the map's scale.
+
+    Args:
+        plain: The face.
+        values: The map.
+        covered: Share of the face's width and height that it covers; see `Explanation`.
+    """
     limit = scale_of(values)
-    large = enlarged(values, plain.shape[1], plain.shape[0])
+    height, width = plain.shape[:2]
+    large = np.zeros((height, width))
+    rows, columns = (max(1, round(covered * side)) for side in (height, width))
+    large[:rows, :columns] = enlarged(values, columns, rows)
     return Image.fromarray(overlaid(plain, large, limit)), limit
 
 
-def sign(image: Image.Image, patches: Float[ndarray, "grid grid"]) -> None:
+def sign(image: Image.Image, patches: Float[ndarray, "grid grid"], covered: float = 1.0) -> None:
     """Mark the strongest patches with + or -: hues alone do not survive a grey printer."""
     pen = ImageDraw.Draw(image)
     limit = float(np.abs(patches).max())
     rows, columns = np.nonzero(np.abs(patches) >= max(_STRONG * limit, 1e-12))
-    across, down = image.width / patches.shape[1], image.height / patches.shape[0]
+    across, down = (covered * side / len(patches) for side in image.size)
     arm = min(7.0, across / 3)
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         x, y = (column + 0.5) * across, (row + 0.5) * down

@@ -134,8 +134,10 @@ def of_map(face: FaceResult, photo: Photo, name: str) -> Picture | None:
     explanation = face.explanation
     if explanation is None or not shown(explanation.faithfulness):
         return None
-    drawn, limit = over_face(portrait(photo.image, explanation.area), explanation.patches)
-    sign(drawn, explanation.patches)
+    drawn, limit = over_face(
+        portrait(photo.image, explanation.area), explanation.patches, explanation.covered
+    )
+    sign(drawn, explanation.patches, explanation.covered)
     return Picture(
         image=with_bar(drawn, limit, "logit", _LETTERS),
         says=f"A picture of {name} in grey under a map. {places_in_words(explanation.patches)}",
@@ -168,8 +170,8 @@ def of_other_maps(face: FaceResult, photo: Photo) -> Iterator[Picture]:
         )
     for one in explanation.maps:
         if shown(one.faithfulness):
-            drawn, limit = over_face(plain, one.patches)
-            sign(drawn, one.patches)
+            drawn, limit = over_face(plain, one.patches, explanation.covered)
+            sign(drawn, one.patches, explanation.covered)
             yield Picture(
                 image=with_bar(drawn, limit, "", _LETTERS),
                 says=f"The face in grey under a map by {one.name}.",
