@@ -23,7 +23,7 @@ def training_pictures(
         s for m in (manifest, *more) for s in read_samples(m, split="train", one_class=m in more)
     ]
     known = detector.card.get("trained_on", {})
-    most = known["per_source"]
+    most = known.get("per_source")
     return tuple(samples) if most is None else subsample(samples, most, detector.card["seed"])
 
 

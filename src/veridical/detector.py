@@ -116,10 +116,11 @@ class Detector:
         Raises:
             ModelMissing: If the folder or a file of it is absent.
             ModelDamaged: If a file is not what the card describes.
+            ModelError: If the model holds fewer samples.
             DeviceMissing: If a provider is not there.
             ValueError: If `prior` is not between 0 and 1.
         """
-        path = Path(model) if model is not None else default_model()
+        path = Path(model).resolve() if model is not None else default_model()
         return _load(
             Options(
                 model=path,
@@ -147,8 +148,8 @@ class Detector:
         """Judge one picture.
 
         Args:
-            source: A path, the bytes of a file, a binary file, a PIL image, an array
-                (height, width, 3) of uint8, or a `File`.
+            source: A path, the bytes of a file, a binary file, a PIL image, an array, or a
+                `File`; see `io.source.open_source`.
             whole_image: Judge the frame as if it were a face, instead of the faces in it.
             cues: Also ask the forensic cues, or these, about every face that was judged.
             explain: Also explain every face that was judged, perhaps in this way.
@@ -173,27 +174,32 @@ class Detector:
         """Judge many pictures: one outcome per picture, lazily, in order, in flat memory.
 
         On a CPU every job judges one picture at a time; load the detector with `threads=1` for
-        several jobs. On other devices the faces of several pictures make one batch. A `Failure`
+        several jobs. On other devices the faces of several pictures make one batch; a batch of
+        decoded pictures and up to three per job are then held. A `Failure`
         among the sources is passed on; `jobs` of None means one per core, and the other arguments
         are those of `inspect`.
         """
-        engine, config = engine_of(jobs or cores()), self._config(explain)
+        config = self._config(explain)
+        engine = engine_of(jobs or cores())
         if self.backbone.batch == 1:
             work = partial(self.inspect, whole_image=whole_image, cues=cues, explain=explain)
             yield from outcomes(work, sources, engine)
             return
         prepare = partial(self._prepare, whole_image=whole_image)
-        finish = partial(self._finish, cues=_chosen(cues), explain=config)
+
+        def finish(one: Prepared, tokens: Sequence[Tokens] | None) -> Report:
+            # After a failed batch each picture tries alone: one must not cost the others.
+            own = self._tokens(one.crops) if tokens is None else tokens
+            return self._finish(one, own, _chosen(cues), config)
+
         prepared = outcomes(prepare, sources, engine)
         while group := tuple(islice(prepared, self.backbone.batch)):
-            crops = [crop for one in group if isinstance(one, Prepared) for crop in one.crops]
-            tokens = iter(self._tokens(np.stack(crops)) if crops else ())
+            tokens = iter(self._batch([one for one in group if isinstance(one, Prepared)]))
             for one in group:
                 if isinstance(one, Failure):
                     yield one
-                    continue
-                own = tuple(islice(tokens, len(one.rows)))
-                yield outcome(partial(finish, one), own, path=one.file.path)
+                else:
+                    yield outcome(partial(finish, one), next(tokens), path=one.file.path)
 
     def logits(
         self, source: Source | File, *, whole_image: bool = False
@@ -338,6 +344,15 @@ class Detector:
         if explain.occlude and explain.occlude[0] > side:
             raise ValueError(f"The window of an occlusion is at most {side} px; got {explain}.")
         return explain
+
+    def _batch(self, pictures: Sequence[Prepared]) -> Sequence[Sequence[Tokens] | None]:
+        """Return each picture's tokens, from one run; None for all of them if that failed."""
+        crops = [crop for one in pictures for crop in one.crops]
+        try:
+            found = iter(self._tokens(np.stack(crops)) if crops else ())
+        except Exception:  # each picture will say what is wrong, or be judged alone
+            return [None] * len(pictures)
+        return [tuple(islice(found, len(one.rows))) for one in pictures]
 
     def _tokens(self, crops: UInt8[ndarray, "_ size size 3"]) -> Sequence[Tokens]:
         """Return the tokens of crops: in one run, or where that is not faster, one by one."""

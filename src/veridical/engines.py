@@ -99,12 +99,14 @@ def outcome(work: Callable[[A], B], item: A | Failure, *, path: str | None = Non
     Args:
         work: What to do.
         item: With what. A `Failure` is returned as it is.
-        path: Of the picture; None to take the item's own, if it is a path.
+        path: Of the picture; None to take the item's own, if it is or has one.
     """
     if isinstance(item, Failure):
         return item
     if path is None and isinstance(item, str | os.PathLike):
         path = os.fsdecode(item)
+    elif path is None:
+        path = getattr(item, "path", None)
     try:
         return work(item)
     except VeridicalError as error:  # raised on purpose: the file's fault

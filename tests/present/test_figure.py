@@ -91,7 +91,7 @@ def test_the_figure_says_verdict_uncertainty_reasons_and_score(written: list[str
         "AI-GENERATED",
         "0.973, 90 % credible interval 0.912 to 0.994",
         "aleatoric 0.12 nats",
-        "Only one answer is plausible at 97 % (real) and 90 % (AI) coverage.",
+        "Only one answer is plausible at this coverage.",
         "The map beats 9 of 9 random orders (deletion +0.80, insertion +0.50 logits).",
         "Of the logit +3.31, +0.31 belongs to no place",
         "for AI",

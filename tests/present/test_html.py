@@ -232,8 +232,8 @@ def test_three_sentences_say_why() -> None:
     text = joined(Reader(of(face())).unfolded)
     for part in (
         "Why Of 100 real pictures like those in our tests, at most about 3 would be called",
-        "For this face, the model gives about 97 chances in 100 that it is AI-generated if "
-        "half of all pictures are, and about 27 chances in 100 if 1 % of them are.",
+        "If half of all pictures are AI-generated, the model gives this face about 97 chances "
+        "in 100 to be AI-generated; if 1 % are, about 27 chances in 100.",
         "In the map, 1 of 16 places support AI-generated, the strongest in the upper left; 1 of "
         "16 places support real, the strongest in the lower right.",
         "What to do next Check the source.",
@@ -247,7 +247,7 @@ def test_a_page_says_what_an_expert_needs() -> None:
         "0.973, 90 % credible interval 0.912 to 0.994",
         "At 1 % P(ai) 0.267, 0.095 to 0.626",
         "likelihood ratio 36, 10.4 to 166: 3.58 nats in support of AI-generated",
-        "Only one answer is plausible at 97 % (real) and 90 % (AI) coverage.",
+        "Only one answer is plausible at this coverage.",
         "jpeg-60 0.950, screenshot-0.8 0.910; the verdict stays",
         "0.40 from the training pictures (at most 1: like them)",
         "Its values do not add up to the answer",

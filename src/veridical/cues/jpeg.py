@@ -66,7 +66,9 @@ def measure(given: CueInput) -> Measurement | NotApplicable:
     if elsewhere:
         says += ", the first time in another frame"
     twice = (
-        "cannot be told (too few coefficients)"
+        "cannot be told (the file is too large, or its luma cannot be read)"
+        if coded is None
+        else "cannot be told (too few coefficients)"
         if ripple is None
         else f"has log power {ripple:.2f} (above {DOUBLE}: twice)"
     )

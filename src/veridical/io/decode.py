@@ -135,7 +135,7 @@ def luma(
     """Return the Y channel of a JPEG as it is coded, not turned upright.
 
     Cues look at its DCT coefficients, which the way to RGB and back would blur. None for other
-    formats, for colours that are not YCbCr, and for more than `LUMA_PIXELS`.
+    formats, for CMYK, and for more than `LUMA_PIXELS`.
     """
     known = header.format == "JPEG" and header.mode in ("RGB", "L")
     if not known or header.width * header.height > LUMA_PIXELS:

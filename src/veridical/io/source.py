@@ -129,8 +129,9 @@ def open_source(source: Source | File, limits: Limits = Limits()) -> File:
     if isinstance(source, ndarray | Image.Image):
         return File(path=None, data=None, limits=limits, pixels=source)
     if isinstance(source, bytes | bytearray | memoryview):
-        if len(source) > limits.max_bytes:
-            refuse_bytes("The picture", len(source), limits)
+        size = source.nbytes if isinstance(source, memoryview) else len(source)
+        if size > limits.max_bytes:
+            refuse_bytes("The picture", size, limits)
         return File(path=None, data=bytes(source), limits=limits)
     if isinstance(source, str | os.PathLike):
         path = os.fsdecode(source)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
+from os import getpid
 from pathlib import Path
 from threading import get_ident
 
@@ -78,7 +79,7 @@ def _page(text: str, path: Path) -> Path:
 @contextmanager
 def _whole(path: Path) -> Iterator[Path]:
     """Give a file to write to, and put it in its place in one step: several jobs may write it."""
-    draft = path.with_name(f"{path.name}.{get_ident()}.part")
+    draft = path.with_name(f"{path.name}.{getpid()}-{get_ident()}.part")
     try:
         yield draft
         draft.replace(path)

@@ -133,7 +133,7 @@ def _details(report: Report) -> Iterator[tuple[str, str]]:
             f"Face {number}" if many else "Face",
             f"{place}, confidence {face.confidence:.2f}",
         )
-        yield "Reasons", sentence("; ".join(words.because(face.reasons, report)))
+        yield "Reasons", " ".join(map(sentence, words.because(face.reasons, report)))
         if face.verdict:
             yield "Uncertainty", sentence(words.in_words(face.verdict, face.reasons))
             yield "Distance", sentence(words.distance(face.verdict))

@@ -100,16 +100,19 @@ def plainly(reason: Reason) -> str:
 
 
 def because(reasons: Iterable[Reason], report: Report) -> Iterator[str]:
-    """Return each reason for experts, with the coverage in numbers.
+    """Return each reason for experts, and the coverage in numbers where it is one.
 
     Args:
         reasons: Of the report, or of one of its faces.
         report: Says what is promised.
     """
-    reals, ai = percent(report.coverage_of_reals), percent(report.coverage_of_ai)
-    stated = f"{reals} coverage" if reals == ai else f"{reals} (real) and {ai} (AI) coverage"
-    for reason in reasons:
-        yield says(reason).replace("this coverage", stated)
+    given = list(reasons)
+    yield from map(says, given)
+    if any("this coverage" in says(reason) for reason in given):
+        yield (
+            f"coverage: {percent(report.coverage_of_reals)} for real pictures, "
+            f"{percent(report.coverage_of_ai)} for AI-generated ones"
+        )
 
 
 def why(decision: Decision, reasons: Sequence[Reason], coverage: float) -> str:
@@ -243,13 +246,12 @@ _RARE = 0.01  # share of AI-generated pictures that a probability is also told f
 
 def in_chances(verdict: Verdict, prior: float, what: str = "this face") -> str:
     """Say P(ai) of a picture or face in whole chances, also where AI-generated ones are rare."""
-    told = f"for {what}, the model gives {chances(verdict.p_ai)} that it is AI-generated"
-    told += f" if {_part(prior)} of all pictures are"
+    told = f"if {_part(prior)} of all pictures are AI-generated, the model gives {what} "
+    told += f"{chances(verdict.p_ai)} to be AI-generated"
     if prior > _RARE:
-        told += f", and {chances(posterior(verdict.p_ai, _RARE, prior))}"
-        told += f" if {percent(_RARE)} of them are"
+        told += f"; if {percent(_RARE)} are, {chances(posterior(verdict.p_ai, _RARE, prior))}"
     undecided = verdict.decision is Decision.UNDECIDED
-    return f"{told}; the answer is undecided, so do not rely on this number" if undecided else told
+    return f"{told}. The answer is undecided: do not rely on this number" if undecided else told
 
 
 def in_numbers(prior: float, values: PredictiveValues | None) -> str:

@@ -46,13 +46,21 @@ class Store:
             self._file.execute(query, [key, *values])
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; who is writing a row finishes first."""
+        with self._lock:
+            self._file.close()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except (
+            sqlite3.OperationalError
+        ) as foreign:  # locked, or the disk is full: the rows are fine
+            raise DataError(
+                f"The cache {self._path} cannot be used now ({foreign}).",
+                hint="Check that no other training uses it, and the space on its disk.",
+            ) from foreign
         except sqlite3.DatabaseError as foreign:
             raise DataError(
                 f"The cache {self._path} cannot be used ({foreign}).",

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -127,7 +128,7 @@ class OnnxBackbone:
         self, graph: Path, spec: BackboneSpec, threads: int = 0, providers: Sequence[str] = CPU
     ) -> None:
         self.spec, self.providers = spec, tuple(providers)
-        self._graph, self._asked = graph, threads
+        self._graph, self._asked, self._lock = graph, threads, Lock()
         self._threads = threads or cores()
         self._session = self._open(self._threads)
         wanted = [len(spec.layers), spec.prefix + spec.grid**2, spec.dim]
@@ -163,7 +164,7 @@ class OnnxBackbone:
     @cached_property
     def _narrow(self) -> Any:
         """The same graph on one thread, to be run on several crops at the same time."""
-        return self._session if self._threads == 1 else self._open(1)
+        return self._open(1)
 
     def tokens(self, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:
         """Return the tokens of crops of `spec.image_px` square.
@@ -179,9 +180,11 @@ class OnnxBackbone:
             return self._run(self._session, crops)
         parts = [crops[i : i + self.batch] for i in range(0, len(crops), self.batch)]
         if self.batch > 1 or self._threads == 1:
-            return tuple(one for part in parts for one in self._run(self._narrow, part))
+            return tuple(one for part in parts for one in self._run(self._session, part))
+        with self._lock:
+            narrow = self._narrow
         with ThreadPoolExecutor(self._threads) as pool:
-            found = pool.map(partial(self._run, self._narrow), parts)
+            found = pool.map(partial(self._run, narrow), parts)
             return tuple(one for part in found for one in part)
 
     def _run(self, session: Any, crops: UInt8[ndarray, "batch size size 3"]) -> tuple[Tokens, ...]:

@@ -8,6 +8,7 @@ five landmarks at each of its points, four pixels apart.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class FaceFinder:
     name = f"centerface {_SCORE} {_FIRST_PX} {_SECOND_PX} {_ALONE}"
 
     def __init__(self, threads: int = 0, providers: Sequence[str] = CPU) -> None:
-        self.threads, self.providers = threads, tuple(providers)
+        self.threads, self.providers, self._lock = threads, tuple(providers), Lock()
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.threads, self.providers)
@@ -94,7 +95,9 @@ class FaceFinder:
         )
         small = image.resize((width, height), Image.Resampling.BILINEAR)
         blob = np.asarray(small, dtype=np.float32).transpose(2, 0, 1)[None]
-        heat, size, offset, marks = self._session.run(None, {"pixels": blob})
+        with self._lock:
+            session = self._session
+        heat, size, offset, marks = session.run(None, {"pixels": blob})
         return _decode(
             heat[0, 0], size[0], offset[0], marks[0], (image.width / width, image.height / height)
         )

@@ -150,10 +150,10 @@ class _OneBlasThread:
 
     def enter(self) -> None:
         with self._lock:
-            self._inside += 1
-            if self._inside == 1:
+            if not self._inside:
                 _let_this_thread_set_limits()
                 self._limit = _controller().limit(limits=1, user_api="blas")
+            self._inside += 1
 
     def leave(self) -> None:
         with self._lock:
