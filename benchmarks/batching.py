@@ -20,7 +20,7 @@ from veridical.vision.backbone import OnnxBackbone
 
 def measure(setting: Setting) -> Record:
     """Time eight pictures each way, in turns."""
-    size = Detector.load(setting.model).parts.crop.size_px
+    size = Detector.load(setting.model).parts.spec.image_px
     crops = np.random.default_rng(0).integers(0, 256, (8, size, size, 3), dtype=np.uint8)
 
     def batched(backbone: OnnxBackbone, batch: int, _turn: int) -> None:

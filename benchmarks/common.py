@@ -12,7 +12,7 @@ from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.io.samples import Sample
 from veridical.io.source import File, Source, open_source
-from veridical.vision.crop import crop_box, extract_crop
+from veridical.vision import prepare
 
 T = TypeVar("T")
 Record = dict[str, Any]
@@ -66,11 +66,13 @@ def even(ai: Bool[ndarray, " n"]) -> Float[ndarray, " n"]:
     return weights
 
 
-def crops_of(detector: Detector, source: Source | File) -> list[UInt8[ndarray, "size size 3"]]:
-    """Return the crops of the faces of a picture that a detector judges, largest first."""
-    image, config = open_source(source, detector.limits).photo.image, detector.parts.crop
+def crops_of(
+    detector: Detector, source: Source | File
+) -> list[UInt8[ndarray, "crops size size 3"]]:
+    """Return all crops of each face of a picture that a detector judges, largest first."""
+    image, configs = open_source(source, detector.limits).photo.image, detector.parts.configs
     return [
-        extract_crop(image, crop_box(face.box, config, image.width, image.height), config)
+        prepare.crops_of(image, prepare.areas_of(face.box, configs, image), configs, face.turn)
         for face in detector.finder.find(image)
         if face.size_px >= detector.parts.min_face_px
     ]

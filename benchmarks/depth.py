@@ -1,6 +1,6 @@
 """Pictures that nobody should get a verdict on: how many do, and what notices them.
 
-Part of `python -m benchmarks.doubt`.
+Scores are compared on the first crop alone. Part of `python -m benchmarks.doubt`.
 """
 
 import csv
@@ -150,13 +150,13 @@ Scores = Mapping[str, Mapping[Path, float]]
 
 
 def features_of(detector: Detector, path: Path) -> Float32[ndarray, " features"]:
-    """Return features of the largest face that is judged, else of the whole frame."""
-    image, config = open_source(path).photo.image, detector.parts.crop
+    """Return features of the first crop of the largest face that is judged, else of the frame."""
+    image, config = open_source(path).photo.image, detector.parts.configs[0]
     faces = [f for f in detector.finder.find(image) if f.size_px >= detector.parts.min_face_px]
     config = config if faces else replace(config, whole=True)
     frame = Box(left=0.0, top=0.0, width=float(image.width), height=float(image.height))
     area = crop_box(faces[0].box if faces else frame, config, image.width, image.height)
-    crop = extract_crop(image, area, config)
+    crop = extract_crop(image, area, config, turn=faces[0].turn if faces else 0)
     tokens = detector.backbone.tokens(crop[None])[0]
     found: Float32[ndarray, " features"] = pool(tokens, detector.parts.pooling)
     return found
@@ -164,17 +164,18 @@ def features_of(detector: Detector, path: Path) -> Float32[ndarray, " features"]
 
 def scored(detector: Detector, train: FeatureSet, pictures: Sequence[Odd], kept: Path) -> Scores:
     """Score every picture in three ways, on the same features; goes on where it was."""
-    parts, first = detector.parts, train.features[:, 0]
-    head, slope = parts.head, parts.calibration.slope
+    branch, first = detector.parts.branches[0], train.features[:, 0, 0]
+    head, ood, fusion = branch.head, branch.ood, (detector.parts.fast or detector.parts.fusion)
+    scale = fusion.overall.slope * float(np.mean(fusion.weights))  # of all classes of quality
 
     def logit(one: Float32[ndarray, " features"]) -> float:
-        return slope * float(head.logits(one).mean())
+        return scale * float(head.logits(one).mean())
 
     near = Neighbours.of(first, head.mean, head.scale)
     logits = np.array([logit(one) for one in first], dtype=np.float64)
-    virtual = VirtualLogit.of(first, logits, head.mean, head.scale, parts.ood.basis)
+    virtual = VirtualLogit.of(first, logits, head.mean, head.scale, ood.basis)
     ways: dict[str, Callable[[Float32[ndarray, " features"]], float]] = {
-        "Mahalanobis and residual (ships)": parts.ood.raw,
+        "Mahalanobis and residual (ships)": ood.raw,
         "50th nearest neighbour": near.distance,
         "virtual logit (ViM)": lambda one: virtual.distance(one, logit(one)),
     }

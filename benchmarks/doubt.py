@@ -13,6 +13,7 @@ can give one, and which out-of-distribution scores notice.
 
 **fairness**: errors by apparent skin tone and by the size of the face.
 
+Posteriors and scores are compared on the first crop alone.
 Everything that was computed is kept in DIR (`posterior-*.npz`; delete one to fit it again), and
 each part runs alone. The tables go into docs/doubt.md.
 """
@@ -29,12 +30,13 @@ from benchmarks.laundering import laundered
 from benchmarks.pages import DOCS, publish, share
 from veridical.detector import Detector
 from veridical.engines import Threads
-from veridical.infer.calibration import Calibration
+from veridical.infer.fusion import Fusion
 from veridical.io.dataset import read_samples
 from veridical.io.samples import Sample
 from veridical.io.splits import subsample
 from veridical.report import Decision
 from veridical.train.features import FeatureSet
+from veridical.train.fit import of_crop
 
 PAGE = DOCS / "doubt.md"
 FEW = 2  # pictures of a source and generator in a smoke run
@@ -71,9 +73,9 @@ class Bench:
         return self.features(subsample(found, FEW, 0) if self.quick else found, RECIPE.views)
 
     def features(self, samples: Sequence[Sample], views: int = 1) -> FeatureSet:
-        """Return features of pictures, from the cache where it has them."""
+        """Return features of pictures' first crop, from the cache where it has them."""
         extractor = extractor_of(self.detector, self.work / "cache", views)
-        return extractor.extract(samples, Threads(JOBS), track)
+        return of_crop(extractor.extract(samples, Threads(JOBS), track), 0)
 
     def told(self) -> Mapping[str, Record]:
         """Return what the detector said of the pictures as delivered, by path."""
@@ -88,16 +90,18 @@ def posteriors_part(bench: Bench) -> str:
 
 def decided_part(bench: Bench) -> str:
     """Say how often the prediction sets hold the truth."""
-    page = covered(bench.pictures(), bench.told(), bench.detector.parts.calibration)
+    page = covered(bench.pictures(), bench.told(), bench.detector.parts.fusion)
     return f"On `{'`, `'.join(bench.splits)}` {page}"
 
 
-def covered(samples: Sequence[Sample], told: Mapping[str, Record], calibration: Calibration) -> str:
-    """Say how often the prediction sets of each class hold the truth."""
+def covered(samples: Sequence[Sample], told: Mapping[str, Record], fusion: Fusion) -> str:
+    """Say how often the prediction sets of each class hold the truth: those of the lead faces."""
     held: dict[str, list[bool]] = {"ai": [], "real": []}
     for sample in samples:
-        if (p_ai := told[str(sample.path)]["p_ai"]) is not None:
-            plausible = calibration.prediction_set(p_ai)
+        one = told[str(sample.path)]
+        if one["p_ai"] is not None:
+            calibration = fusion.calibration(fusion.place(one["face_px"]))
+            plausible = calibration.prediction_set(one["p_ai"])
             held[sample.label].append(Decision(sample.label) in plausible)
     ai, real = (share(sum(own), len(own)) for own in held.values())
     return (

@@ -11,7 +11,14 @@ from veridical.io.splits import subsample
 from veridical.train.features import FeatureExtractor
 from veridical.train.recipes import DEFAULT
 
-PSEUDO = ("taef2",)  # generators of reconstructions: they help to fit, and are never judged
+PSEUDO = (
+    "taef2",
+    "RealESRGAN_General_x4_v3",
+    "4xLSDIRCompactC3",
+    "upconv_7_photo",
+    "realesrgan-x4plus",
+)
+"""Generators of reconstructions: they help to fit, and are never judged."""
 RECIPE = replace(DEFAULT, pseudo=PSEUDO)
 
 
@@ -33,7 +40,7 @@ def extractor_of(detector: Detector, cache: Path, views: int = RECIPE.views) -> 
         finder=detector.finder,
         backbone=detector.backbone,
         backbone_hash=detector.card["files"]["backbone.onnx"],
-        crop_config=detector.parts.crop,
+        configs=detector.parts.configs,
         pooling=detector.parts.pooling,
         views=views,
         min_face_px=detector.parts.min_face_px,

@@ -6,7 +6,7 @@ Log-likelihood ratios are fused by logistic regression (`research.fusion`). It i
 a generator and a family of real sources are left out at a time, as in `benchmarks.generalisation`,
 and the fusion learns from what the network and the cues, all fitted without them, say of the
 left-out pictures. It is measured on `val`, with the model and the cues of the package, and on
-copies at half size and JPEG 50.
+copies at half size and JPEG 50. The network judges by the first crop alone.
 
 What was found is kept in DIR, picture by picture; an interrupted run goes on. The tables go into
 docs/cues.md. `--quick` goes through all of it on a few pictures and writes nothing.
@@ -23,7 +23,7 @@ from research.ratios import MOST, Table, fit_ratio, ratios_of
 
 from benchmarks.common import AS_DELIVERED, JOBS, Record, even, is_ai, path_of, remembered, track
 from benchmarks.fitting import RECIPE, extractor_of
-from benchmarks.generalisation import EVERY, Held, family, holdout
+from benchmarks.generalisation import Held, family, holdout
 from benchmarks.laundering import launder
 from benchmarks.pages import DOCS, number, publish, signed, table
 from veridical.arrays import Bool, Float, ndarray
@@ -31,7 +31,6 @@ from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.errors import PhotoError
-from veridical.explain.face import ExplainConfig
 from veridical.infer.platt import platt
 from veridical.io.dataset import read_samples
 from veridical.io.samples import Sample
@@ -80,17 +79,17 @@ def answers(
             file = open_source(sample.path)
             if step != AS_DELIVERED:
                 file = open_source(launder(file.photo.pixels, step))
-            report = detector.inspect(file, cues=CUES, explain=ExplainConfig(faithfulness=False))
+            faces = detector.inspect(file, cues=CUES).faces
         except PhotoError:
             return nothing
-        if not report.faces or report.faces[0].explanation is None:
+        if not faces or not faces[0].crops:
             return nothing
         cues = {
             one.cue: {"statistics": dict(one.statistics), "llr": one.llr}
-            for one in report.faces[0].readings or ()
+            for one in faces[0].readings or ()
             if isinstance(one, Reading)
         }
-        return {"logit": report.faces[0].explanation.contributions.logit, "cues": cues}
+        return {"logit": sum(one.evidence for one in faces[0].crops), "cues": cues}
 
     name = step.replace(" ", "-").replace(",", "")
     found = remembered(work / f"fusion-{name}-{detector.model}.jsonl", samples, ask, path_of)
@@ -163,7 +162,7 @@ def left_out(pairs: Sequence[Held], told: Mapping[Path, Record]) -> list[Said]:
         if not others:
             continue
         slope, intercept = platt(
-            np.concatenate([o.logits[:, 0, ::EVERY] for o in others]).astype(np.float64),
+            np.concatenate([o.logits[:, 0, 0] for o in others]).astype(np.float64),
             np.concatenate([is_ai(o.samples) for o in others]),
             np.concatenate([even(is_ai(o.samples)) for o in others]),
         )
@@ -172,7 +171,7 @@ def left_out(pairs: Sequence[Held], told: Mapping[Path, Record]) -> list[Said]:
         out = np.isin(of, [pair.family, pair.real])
         out |= np.isin(groups, groups[out])
         cues = columns(every, ~out, every, len(samples))[at]
-        network = slope * pair.logits[own, 0].mean(axis=1) + intercept
+        network = slope * pair.logits[own, 0, 0].mean(axis=1) + intercept
         ratios = np.column_stack([network, cues])
         found.append(Said(samples=tuple(pair.samples[i] for i in own), ratios=ratios))
     return found
@@ -245,7 +244,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args(arguments)
-    detector = Detector.load(recheck=False, threads=1)
+    detector = Detector.load(recheck=False, fast=True, threads=1)
     train = subsample(
         read_samples(given.manifest, split="train"), 12 if given.quick else OF_EACH, seed=0
     )

@@ -26,15 +26,16 @@ import numpy as np
 from benchmarks.common import JOBS, even, is_ai, track
 from benchmarks.fitting import PSEUDO, RECIPE, extractor_of, training_pictures
 from benchmarks.pages import DOCS, number, publish, table
-from veridical.arrays import Float, ndarray
+from veridical.arrays import Bool, Float, Int, ndarray
 from veridical.detector import Detector
 from veridical.engines import Threads
+from veridical.infer.fusion import Fusion
 from veridical.infer.head import sigmoid
-from veridical.infer.platt import platt
 from veridical.io.samples import Sample
 from veridical.stats import intervals, metrics
 from veridical.train.features import FeatureSet
-from veridical.train.fit import refits
+from veridical.train.fit import of_crop, refits
+from veridical.train.fusion_fit import LeftOut, fit_fusion
 from veridical.train.recipes import Recipe
 
 PAGE = DOCS / "accuracy.md"
@@ -44,19 +45,63 @@ FEWEST = 15  # pictures of a generator below which its row is shown and not aver
 
 # Who is related to whom. A family is left out as a whole.
 FAMILIES = {
-    "stylegan1": "StyleGAN",
-    "stylegan-undocumented": "StyleGAN",
-    "stylegan2-web-undocumented": "StyleGAN",
-    "stylegan2-like-undocumented": "StyleGAN",
-    "sd2.1": "Stable Diffusion",
-    "sdxl": "Stable Diffusion",
-    "stable-diffusion-or-dall-e": "Stable Diffusion",
-    "gemini-3-pro-image": "2025 assistants",
-    "gpt-4o-or-nano-banana": "2025 assistants",
-    "grok-imagine": "2025 assistants",
-    "z-image-turbo": "2025 assistants",
+    name: family
+    for family, names in {
+        "StyleGAN": (
+            "stylegan1",
+            "stylegan2",
+            "stylegan-undocumented",
+            "stylegan2-web-undocumented",
+            "stylegan2-like-undocumented",
+        ),
+        "Stable Diffusion 1 to XL": (
+            "sd1.4",
+            "sd1.5",
+            "sd1-community",
+            "sd2.1",
+            "sdxl",
+            "sdxl-base",
+            "stable-diffusion-or-dall-e",
+        ),
+        "SD 3 and FLUX": ("sd3", "flux.1-dev", "flux.1-pro", "flux.1-schnell"),
+        "2025 assistants": (
+            "gemini-3-pro-image",
+            "gemini-image",
+            "gpt-4o-or-nano-banana",
+            "grok-imagine",
+            "z-image-turbo",
+        ),
+    }.items()
+    for name in names
 }
-REALS = {"kaggle140k-zoya2244": "FFHQ", "faceshq-roeishc": "FFHQ"}  # others stand alone
+REALS = {
+    source: family
+    for family, sources in {
+        "FFHQ": ("kaggle140k-zoya2244", "faceshq-roeishc"),
+        "conferences": (
+            "speakers-fossasia2017",
+            "speakers-fossasia2018",
+            "speakers-writethedocs",
+            "people-djangocon2019",
+            "community-pyladies",
+        ),
+        "portraits": (
+            "us-house-civilserviceusa",
+            "londonset-webmorphr",
+            "team-allanlab",
+            "unsplash-men-djbielejeski",
+            "stock-human-vladmandic",
+        ),
+        "press and web": (
+            "lfw-women-nanoralers",
+            "webfaces-muxspace",
+            "insightface-tests",
+            "face3d-deca",
+            "tv-frames-faceapi",
+        ),
+    }.items()
+    for source in sources
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,13 +112,15 @@ class Held:
         family: Of the generators left out.
         real: Family of real sources left out.
         samples: The pictures left out.
-        logits: Posterior samples of the logit, by view.
+        logits: Posterior samples of the logit, by view and crop.
+        sizes_px: Longer side of the face in each view, px.
     """
 
     family: str
     real: str
     samples: tuple[Sample, ...]
-    logits: Float[ndarray, "pictures views samples"]
+    logits: Float[ndarray, "pictures views crops samples"]
+    sizes_px: Float[ndarray, "pictures views"]
 
 
 def family(sample: Sample) -> str:
@@ -102,23 +149,32 @@ def holdout(
     enough = [
         made for made in sorted(set(of[ai & ~pseudo])) if kin or ((of == made) & ai).sum() >= FEWEST
     ]
-    pairs = list(product(enough, sorted(set(of[~ai]))))
-    pairs_held = []
-    fit_without = refits(found, recipe, seed=seed)
-    for made, taken in pairs[:2] if quick else pairs:
-        out = ((of == made) & ai) | ((of == taken) & ~ai)
-        head = fit_without(np.isin(groups, groups[out]))  # relatives go with them
-        judged_ = np.flatnonzero(out & ~pseudo)
-        pairs_held.append(
-            Held(
-                family=made,
-                real=taken,
-                samples=tuple(found.samples[i] for i in judged_),
-                logits=np.stack([[head.logits(v) for v in found.features[i]] for i in judged_]),
-            )
+    pairs = list(product(enough, sorted(set(of[~ai]))))[: 4 if quick else None]
+    outs = [((of == made) & ai) | ((of == taken) & ~ai) for made, taken in pairs]
+    logits: list[list[ndarray]] = [[] for _ in pairs]
+    for crop in range(found.features.shape[2]):  # one after the other: their sums are large
+        own = of_crop(found, crop)
+        fit_without = refits(own, recipe, seed=seed)
+        for at, out in enumerate(outs):
+            head = fit_without(np.isin(groups, groups[out]))  # relatives go with them
+            said = [[head.logits(v) for v in own.features[i, :, 0]] for i in shown(out, pseudo)]
+            logits[at].append(np.array(said)[..., ::EVERY])
+            print(f"Crop {crop + 1} without {' and '.join(pairs[at])}", flush=True)
+    return [
+        Held(
+            family=made,
+            real=taken,
+            samples=tuple(found.samples[i] for i in shown(out, pseudo)),
+            logits=np.stack(own_logits, axis=2),
+            sizes_px=found.sizes_px[shown(out, pseudo)],
         )
-        print(f"Without {made} and {taken}", flush=True)
-    return pairs_held
+        for (made, taken), out, own_logits in zip(pairs, outs, logits, strict=True)
+    ]
+
+
+def shown(out: Bool[ndarray, " n"], pseudo: Bool[ndarray, " n"]) -> Int[ndarray, " m"]:
+    """Return the pictures that are judged: pseudo-fakes never are."""
+    return np.flatnonzero(out & ~pseudo)
 
 
 def judged(found: Sequence[Held]) -> dict[str, list[dict[str, Any]]]:
@@ -128,13 +184,14 @@ def judged(found: Sequence[Held]) -> dict[str, list[dict[str, Any]]]:
         others = [o for o in found if o.family != held.family and o.real != held.real]
         if not others:
             continue
-        # A tenth of the posterior samples fixes two numbers well enough, in a tenth of the time.
-        logits = np.concatenate([o.logits[:, 0, ::EVERY] for o in others]).astype(np.float64)
-        truth = np.array([s.label == "ai" for o in others for s in o.samples])
-        # Each class counts alike, and so does each pair within its class.
-        weights = np.concatenate([even(is_ai(o.samples)) for o in others])
-        slope, intercept = platt(logits, truth, weights)
-        p = sigmoid(slope * held.logits.astype(np.float64) + intercept).mean(axis=2)
+        given = LeftOut(
+            logits=np.concatenate([o.logits for o in others]),
+            truth=np.array([s.label == "ai" for o in others for s in o.samples]),
+            # Each class counts alike, and so does each pair within its class.
+            weights=np.concatenate([even(is_ai(o.samples)) for o in others]),
+            sizes_px=np.concatenate([o.sizes_px for o in others]),
+        )
+        p = fused(fit_fusion(given, RECIPE), held)
         ai = is_ai(held.samples)
         for name in sorted({s.generator for s in held.samples if s.label == "ai"}):
             mine = ~ai | np.array([s.generator == name for s in held.samples])
@@ -158,6 +215,15 @@ def judged(found: Sequence[Held]) -> dict[str, list[dict[str, Any]]]:
                 }
             )
     return dict(rows)
+
+
+def fused(fusion: Fusion, held: Held) -> Float[ndarray, "pictures views"]:
+    """Return the predictive P(ai) of every view."""
+    place = np.searchsorted(fusion.edges_px, held.sizes_px, side="right")
+    weights, intercepts = np.array(fusion.weights)[place], np.array(fusion.intercepts)[place]
+    logits = np.einsum("pvc,pvcs->pvs", weights, held.logits.astype(np.float64))
+    p: ndarray = sigmoid(logits + intercepts[..., None]).mean(axis=2)
+    return p
 
 
 def resampled(cells: Sequence[Mapping[str, Any]], seed: int = 0) -> Float[ndarray, " draws"]:

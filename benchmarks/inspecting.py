@@ -45,7 +45,7 @@ def measure(setting: Setting) -> Record:
     return {
         "pictures": len(paths),
         "side_px": median(max(photo.width, photo.height) for photo in photos),
-        "samples": detectors["int8"].parts.head.samples,
+        "samples": detectors["int8"].parts.samples,
         "seconds": {name: median_of(found) for name, found in taken.items()},
         "ratio": {name: ratios(taken["reference"], taken[name]) for name in detectors},
     }

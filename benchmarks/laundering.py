@@ -26,9 +26,12 @@ from veridical.io.samples import Sample
 from veridical.io.source import read_photo
 from veridical.io.splits import subsample
 from veridical.stats import metrics
+from veridical.vision.faces import FaceFinder
 
 PAGE = DOCS / "accuracy.md"
-MOST = 24  # pictures of a source and generator that are copied
+MOST = 12  # pictures of a source and generator that are copied
+SMALL_PX = 112
+FINDER = FaceFinder(1)
 FEWEST = 15  # of a generator, to count in the mean over generators
 
 Step = Callable[[Image.Image], bytes]
@@ -88,6 +91,13 @@ def _half_jpeg50(image: Image.Image) -> bytes:
     return _jpeg(50)(_scaled(image, 0.5, Image.Resampling.LANCZOS))
 
 
+def _small_face(image: Image.Image) -> bytes:
+    """Shrink the photo until its largest face is SMALL_PX high or wide."""
+    faces = FINDER.find(image)
+    factor = min(1.0, SMALL_PX / faces[0].size_px) if faces else 1.0
+    return _png(_scaled(image, factor, Image.Resampling.BICUBIC))
+
+
 GRID: dict[str, Step] = {
     "JPEG 95": _jpeg(95),
     "JPEG 75": _jpeg(75),
@@ -100,6 +110,7 @@ GRID: dict[str, Step] = {
     "screenshot": _screenshot,
     "WebP 60": lambda image: _file(image, "WEBP", quality=60),
     "half size, JPEG 50": _half_jpeg50,
+    "faces of 112 px": _small_face,
 }
 """Every step by name, mildest first within its kind."""
 
@@ -107,7 +118,10 @@ GRID: dict[str, Step] = {
 # --- judging -------------------------------------------------------------------------------------
 
 Answers = Mapping[str, Mapping[str, Record]]
-"""What was said of copies: step -> path -> P(ai) and decision, None where nothing could be read."""
+"""What was said of copies: step -> path -> P(ai), decision, and longer side of the lead face, px.
+
+None where nothing could be read.
+"""
 
 
 def laundered(
@@ -123,8 +137,12 @@ def laundered(
                 photo.image if step == AS_DELIVERED else launder(photo.pixels, step)
             )
         except PhotoError:
-            return {"p_ai": None, "decision": None}
-        return {"p_ai": report.p_ai, "decision": report.decision.value}
+            return {"p_ai": None, "decision": None, "face_px": None}
+        return {
+            "p_ai": report.p_ai,
+            "decision": report.decision.value,
+            "face_px": report.lead.box.size_px if report.lead else None,
+        }
 
     pairs = [(sample, step) for step in steps for sample in samples]
     found = remembered(kept, pairs, work, lambda one: f"{one[1]}: {one[0].path}")

@@ -4,8 +4,8 @@
 
 Each peer lives in an environment of its own (`PYTHON`, where `pip install sahu65==VERSION` was
 done) and gets the files we get: every picture decoded and saved again as PNG, so that no file can
-tell its origin. Two baselines are fitted here on every third picture of `train`, on the same face
-crops as ours (one view each, as delivered): the azimuthally averaged power spectrum (Durall et al.,
+tell its origin. Two baselines are fitted here on every third picture of `train`, on our first crop
+of each face (one view each, as delivered): the azimuthally averaged power spectrum (Durall et al.,
 "Watch Your Up-Convolution", CVPR 2020, eq. 3), and the class token behind the last block that our
 own model reads, both with a logistic regression. Answers are kept in DIR. The table goes into
 docs/accuracy.md.
@@ -110,11 +110,12 @@ def described(
 
     def work(sample: Sample) -> tuple[ndarray, ndarray] | None:
         try:
-            crop = next(iter(crops_of(detector, sample.path)), None)
+            faces = crops_of(detector, sample.path)
         except PhotoError:
             return None
-        if crop is None:
+        if not faces:
             return None
+        crop = faces[0][0]
         return spectrum(crop), detector.backbone.tokens(crop[None])[0].prefix[-1, 0]
 
     if not kept.is_file():

@@ -1,7 +1,7 @@
 """Which posterior over heads is worth having: do its doubts find its errors?
 
 All are fitted on the same features, calibrated alike on sources that were left out in turn, and
-asked about pictures from elsewhere. Part of `python -m benchmarks.doubt`.
+asked about pictures from elsewhere, all by the first crop alone. Part of `python -m benchmarks.doubt`.
 """
 
 import json
@@ -50,9 +50,9 @@ def compared(
     """Fit every posterior, ask all of them about the same pictures, and return the tables.
 
     Args:
-        train: What they are fitted on.
+        train: What they are fitted on; of one crop.
         pictures: What they are asked about, as delivered and copied.
-        features: Returns features of pictures.
+        features: Returns features of pictures, of the same crop.
         work: Where copies and answers are kept.
         ways: The posteriors.
     """
@@ -60,7 +60,7 @@ def compared(
         AS_DELIVERED: features(pictures),
         COPY: features(copied(pictures, work / "copies-half")),
     }
-    asked = {name: one.features[:, 0] for name, one in seen.items()}
+    asked = {name: one.features[:, 0, 0] for name, one in seen.items()}
     facts = [asdict(RECIPE), [str(s.path) for s in train.samples], train.features.shape]
     facts += [[str(s.path) for s in one.samples] for one in seen.values()]
     mark = sha256(json.dumps(facts).encode()).hexdigest()[:12]

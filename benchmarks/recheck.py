@@ -21,13 +21,13 @@ from benchmarks.common import Record, path_of, remembered
 from benchmarks.pages import DOCS, publish, table, target
 from benchmarks.timing import median_of, ms, ratios, times
 from veridical.detector import Detector
-from veridical.infer.decision import recheck
+from veridical.infer.decision import Judged
 from veridical.io.dataset import read_samples
 from veridical.io.samples import Sample
 from veridical.io.source import File, open_source
-from veridical.report import Decision, FaceResult, Report, Stability
-from veridical.vision.crop import crop_box, extract_crop
-from veridical.vision.perturb import apply
+from veridical.report import Decision, FaceResult, Report
+from veridical.vision.faces import Face
+from veridical.vision.prepare import Seen
 
 PAGE = DOCS / "doubt.md"
 SHARES = (0.05, 0.1, 0.5)  # of AI-generated pictures in the folder
@@ -63,7 +63,7 @@ def judge_all_twice(detector: Detector, samples: Sequence[Sample]) -> None:
     for sample in samples:
         file = open_source(sample.path, detector.limits)
         for face in decided(plain.inspect(file)):
-            stability(detector, file, face)
+            rechecked(detector, file, face)
 
 
 def decided(report: Report) -> Iterable[FaceResult]:
@@ -71,22 +71,12 @@ def decided(report: Report) -> Iterable[FaceResult]:
     return (face for face in report.faces if face.decision in DECIDED)
 
 
-def stability(detector: Detector, file: File, face: FaceResult) -> Stability | None:
+def rechecked(detector: Detector, file: File, face: FaceResult) -> Judged:
     """Judge perturbed copies of a face, as the detector does before it says `ai`."""
-    image, crop = file.photo.image, detector.parts.crop
-    area = crop_box(face.box, crop, image.width, image.height)
-    tried = [
-        one
-        for one in detector.perturbations
-        if face.box.size_px * one.scale >= detector.parts.min_face_px
-    ]
-    if not tried:
-        return None
-    crops = (extract_crop(*apply(image, area, one), crop) for one in tried)
-    return Stability(
-        perturbations=tuple(one.name for one in tried),
-        p_ai=tuple(float(detector.p_ai(one[None])[0]) for one in crops),
-    )
+    assert face.verdict is not None
+    found = Face(box=face.box, landmarks=face.landmarks, score=face.confidence, turn=face.turn)
+    seen = Seen(box=face.box, areas=tuple(one.area for one in face.crops), face=found)
+    return detector._rechecked((face.verdict, face.reasons), file.photo.image, seen)
 
 
 # --- measuring -----------------------------------------------------------------------------------
@@ -119,12 +109,7 @@ def verdicts(detector: Detector, samples: Sequence[Sample], kept: Path) -> list[
         file = open_source(sample.path, detector.limits)
         found = []
         for face in decided(plain.inspect(file)):
-            assert face.verdict is not None
-            tested = stability(detector, file, face)
-            judged = (face.verdict, face.reasons)
-            if tested is not None:
-                judged = recheck(judged, tested, detector.parts.calibration)
-            withdrawn = judged[0].decision is Decision.UNDECIDED
+            withdrawn = rechecked(detector, file, face)[0].decision is Decision.UNDECIDED
             found.append({"decision": face.decision.value, "withdrawn": withdrawn})
         return {"label": sample.label, "faces": found}
 

@@ -1,7 +1,7 @@
 """Posteriors over heads: what ships, and what ranked errors less well (docs/doubt.md).
 
 Each is a function `fit(features, recipe, seed)`, whose answer turns one picture's features into
-samples of the logit.
+samples of the logit. All work on one crop of the faces: that of `train.fit.of_crop`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -53,7 +53,7 @@ def dropout(found: FeatureSet, recipe: Recipe, seed: int) -> Fitted:
 
 def gaussian(found: FeatureSet, recipe: Recipe, seed: int) -> Fitted:
     """Fit a logistic regression and its Laplace approximation; nothing in it is drawn."""
-    return laplace(found.features, _is_ai(found.samples), worth(found.samples, recipe), recipe)
+    return laplace(found.features[:, :, 0], _is_ai(found.samples), worth(found.samples, recipe), recipe)
 
 
 def ensemble(found: FeatureSet, recipe: Recipe, seed: int, members: int = MEMBERS) -> SampledHead:
@@ -63,10 +63,11 @@ def ensemble(found: FeatureSet, recipe: Recipe, seed: int, members: int = MEMBER
     Ensembles", NIPS 2017, for heads whose loss has one minimum: there other initial weights lead
     nowhere else, and other pictures do (Breiman, "Bagging Predictors", Machine Learning 24, 1996).
     """
-    views, width = found.features.shape[1:]
+    features = found.features[:, :, 0]
+    views, width = features.shape[1:]
     truth, weights = _is_ai(found.samples), worth(found.samples, recipe)
-    mean, scale = standard(found.features, recipe)
-    x = ((found.features - mean) / scale).reshape(-1, width)
+    mean, scale = standard(features, recipe)
+    x = ((features - mean) / scale).reshape(-1, width)
     counted = np.repeat(weights / views, views)
     basis = principal(x, counted, 512)
     inside = np.column_stack([x @ basis.T, np.ones(len(x))]).astype(np.float64)
@@ -144,10 +145,11 @@ def rippled(
 
 def process(found: FeatureSet, recipe: Recipe, seed: int) -> WaveHead:
     """Fit the Gaussian process; its length is the median distance between pictures."""
-    views, width = found.features.shape[1:]
+    features = found.features[:, :, 0]
+    views, width = features.shape[1:]
     truth, weights = _is_ai(found.samples), worth(found.samples, recipe)
-    mean, scale = standard(found.features, recipe)
-    x = ((found.features - mean) / scale).reshape(-1, width)
+    mean, scale = standard(features, recipe)
+    x = ((features - mean) / scale).reshape(-1, width)
     counted = np.repeat(weights / views, views)
     basis = principal(x, counted, INPUTS)
     inside = (x @ basis.T).astype(np.float64)
@@ -243,7 +245,7 @@ def ask(
         keep = np.zeros(len(truth), dtype=bool)
         keep[rest] = True
         other = fit(subset(train, keep), recipe, seed)
-        logits += [other.logits(train.features[i, 0]) for i in fold]
+        logits += [other.logits(train.features[i, 0, 0]) for i in fold]
         chosen += fold.tolist()
     slope, intercept = platt(np.stack(logits).astype(np.float64), truth[chosen], weights[chosen])
     head = fit(train, recipe, seed)

@@ -31,16 +31,17 @@ from hypothesis import settings
 from PIL import Image, ImageDraw
 
 from veridical.arrays import Float, UInt8, ndarray
-from veridical.assembly import Parts, disassemble
+from veridical.assembly import Branch, Parts, disassemble
 from veridical.box import Box
 from veridical.detector import Detector
 from veridical.infer.calibration import Calibration
+from veridical.infer.fusion import Fusion
 from veridical.infer.head import DropoutHead, Layer
 from veridical.infer.ood import OodScorer
 from veridical.io.model import write_model
 from veridical.tokens import Tokens, pool
 from veridical.vision.backbone import BackboneSpec, OnnxBackbone
-from veridical.vision.crop import CropConfig, extract_crop
+from veridical.vision.crop import CropConfig, crop_box, extract_crop
 from veridical.vision.faces import Face
 from veridical.vision.prepare import Finder
 
@@ -203,31 +204,39 @@ def furthest(a: ndarray, b: ndarray | Image.Image) -> int:
 # --- faces -------------------------------------------------------------------------------------
 
 
-def face_at(left: float, top: float, width: float, height: float, score: float = 0.9) -> Face:
+def face_at(
+    left: float, top: float, width: float, height: float, score: float = 0.9, turn: int = 0
+) -> Face:
     marks = ((0.32, 0.4), (0.68, 0.4), (0.5, 0.58), (0.38, 0.78), (0.62, 0.78))
     return Face(
         box=Box(left=left, top=top, width=width, height=height),
         landmarks=tuple((left + x * width, top + y * height) for x, y in marks),
         score=score,
+        turn=turn,
     )
 
 
 @dataclass(frozen=True)
 class FakeFinder:
-    """Knows where the faces are: at `boxes`; in the middle three fifths if that is None."""
+    """Knows where the faces are: at `boxes`; in the middle `share` of the picture if that is None.
+
+    All of them are turned by `turn` degrees.
+    """
 
     boxes: tuple[tuple[float, float, float, float], ...] | None = None
+    share: float = 0.6
+    turn: int = 0
 
     @property
     def name(self) -> str:
-        return f"fake {self.boxes}"
+        return f"fake {self.boxes} {self.share:g} {self.turn}"
 
     def find(self, image: Image.Image) -> tuple[Face, ...]:
         width, height = image.size
-        boxes = self.boxes
+        boxes, edge = self.boxes, (1 - self.share) / 2
         if boxes is None:
-            boxes = ((0.2 * width, 0.2 * height, 0.6 * width, 0.6 * height),)
-        faces = [face_at(*box) for box in boxes]
+            boxes = ((edge * width, edge * height, self.share * width, self.share * height),)
+        faces = [face_at(*box, turn=self.turn) for box in boxes]
         return tuple(sorted(faces, key=lambda face: -face.size_px))
 
 
@@ -377,8 +386,13 @@ RED_LOGITS = 8.0  # from no red, a logit of -4, to all red
 
 def red_head(dropout: float = 0.0) -> DropoutHead:
     """A head that says "ai" of red."""
+    return colour_head((1, 0, 0), dropout)
+
+
+def colour_head(colour: tuple[int, int, int], dropout: float = 0.0) -> DropoutHead:
+    """A head that says "ai" of red, of green or of blue."""
     layer = Layer(
-        weight=np.array([[RED_LOGITS, 0, 0]], np.float32),
+        weight=np.array([colour], np.float32) * np.float32(RED_LOGITS),
         bias=np.array([-RED_LOGITS / 2], np.float32),
         relu=False,
         dropout=dropout,
@@ -387,29 +401,66 @@ def red_head(dropout: float = 0.0) -> DropoutHead:
     return DropoutHead(mean=mean, scale=scale, layers=(layer,), samples=64)
 
 
+def one_class(fitted: Calibration, *weights: float) -> Fusion:
+    """A fusion without classes of quality; of one crop, unless weights are given."""
+    return Fusion(weights=(weights or (1.0,),), calibrations=(fitted,), overall=fitted)
+
+
+def eye_branch(name: str, margin: float, head: DropoutHead) -> Branch:
+    """What judges crops that `Eye` sees: a blue of one half was "never seen"."""
+    return Branch(
+        name=name,
+        crop=CropConfig(size_px=16, margin=margin),
+        head=head,
+        ood=OodScorer(
+            mean=head.mean,
+            scale=head.scale,
+            basis=np.array([[0, 0, 1]], np.float32),
+            variance=np.ones(1, np.float32),
+            residual=1e6,
+            limit=0.25,
+        ),
+    )
+
+
 def see_through(finder: Finder, backbone: Eye | None = None) -> Detector:
     """A detector that one can see through: red says AI, a blue of one half "never seen"."""
-    head = red_head()
     return Detector(
         finder=finder,
         backbone=backbone or Eye(),
         parts=Parts(
             spec=Eye.spec,
-            crop=CropConfig(size_px=16, margin=1.0),
             pooling=("mean",),
-            head=head,
-            calibration=calibration(),
-            ood=OodScorer(
-                mean=head.mean,
-                scale=head.scale,
-                basis=np.array([[0, 0, 1]], np.float32),
-                variance=np.ones(1, np.float32),
-                residual=1e6,
-                limit=0.25,
-            ),
+            branches=(eye_branch("face", 1.0, red_head()),),
+            fusion=one_class(calibration()),
+            fast=None,
             min_face_px=16.0,
         ),
         model="0123456789ab",
+    )
+
+
+EDGE_PX = 30.0  # where large faces begin
+
+
+def see_around(finder: Finder, backbone: Eye | None = None) -> Detector:
+    """The same with a second, wider crop, in which green says AI.
+
+    Of a face under `EDGE_PX` the context counts three times as much as the face; of a larger one a
+    third. The fast way is that of `see_through`.
+    """
+    plain = see_through(finder, backbone)
+    fusion = Fusion(
+        edges_px=(EDGE_PX,),
+        weights=((0.25, 0.75), (0.75, 0.25)),
+        intercepts=(0.5, -0.5),
+        calibrations=(calibration(0.3, 0.3), calibration(0.1, 0.1)),
+        overall=calibration(),
+    )
+    branches = (*plain.parts.branches, eye_branch("context", 2.0, colour_head((0, 1, 0))))
+    return replace(
+        plain,
+        parts=replace(plain.parts, branches=branches, fusion=fusion, fast=plain.parts.fusion),
     )
 
 
@@ -468,10 +519,41 @@ def tiny_detector(tiny_backbone: OnnxBackbone) -> Detector:
     frame = Box(left=0.0, top=0.0, width=64.0, height=64.0)
     face = (12.0, 12.0, 40.0, 40.0)
     painted = [Image.fromarray(paint_faces(64, 64, face, seed=seed)) for seed in range(40)]
-    tokens = tiny_backbone.tokens(np.stack([extract_crop(one, frame, crop) for one in painted]))
-    features = np.stack([pool(one, ("cls", "mean")) for one in tokens])
+    crops = np.stack([extract_crop(one, frame, crop) for one in painted])
+    return Detector(
+        finder=FakeFinder(),
+        backbone=tiny_backbone,
+        parts=Parts(
+            spec=tiny_backbone.spec,
+            pooling=("cls", "mean"),
+            branches=(_branch("face", crop, crops, tiny_backbone, seed=0),),
+            fusion=one_class(
+                calibration(
+                    0.6,
+                    0.6,
+                    slope=2.0,
+                    intercept=-0.1,
+                    coverage_of_reals=0.9,
+                    coverage_of_ai=0.9,
+                    typical_real=-0.5,
+                )
+            ),
+            fast=None,
+            min_face_px=16.0,
+        ),
+        model="0123456789ab",
+    )
+
+
+def _branch(
+    name: str, crop: CropConfig, crops: ndarray, backbone: OnnxBackbone, seed: int
+) -> Branch:
+    """A branch with a random head, which knows these crops."""
+    features = np.stack([pool(one, ("cls", "mean")) for one in backbone.tokens(crops)])
     head = replace(
-        random_head(features.shape[1]), mean=features.mean(axis=0), scale=features.std(axis=0)
+        random_head(features.shape[1], seed=seed),
+        mean=features.mean(axis=0),
+        scale=features.std(axis=0),
     )
     x = (features - head.mean) / head.scale
     _, strength, basis = np.linalg.svd(x, full_matrices=False)
@@ -484,33 +566,86 @@ def tiny_detector(tiny_backbone: OnnxBackbone) -> Detector:
         residual=float(((x**2).sum(axis=1) - (inside**2).sum(axis=1)).mean()),
         limit=1.0,
     )
+    ood = replace(scorer, limit=2 * max(scorer.raw(one) for one in features))
+    return Branch(name=name, crop=crop, head=head, ood=ood)
+
+
+WIDE = (56.0, 36.0, 48.0, 48.0)
+"""A face in 120 x 160 px, with room around it: what `wide_detector` "was trained on"."""
+
+
+@pytest.fixture(scope="session")
+def wide_detector(tiny_backbone: OnnxBackbone) -> Detector:
+    """A detector of two crops, face and context, with heads of their own; sees one face, always.
+
+    Faces from 40 px on weigh the crops otherwise than smaller ones, and have another calibration.
+    It also has a fast way.
+    """
+    size, names = tiny_backbone.spec.image_px, {"face": 1.3, "context": 2.4}
+    painted = [Image.fromarray(paint_faces(120, 160, WIDE, seed=seed)) for seed in range(40)]
+    box = face_at(*WIDE).box
+    branches = []
+    for seed, (name, margin) in enumerate(names.items()):
+        crop = CropConfig(size_px=size, margin=margin, least_px=round(size * margin / 1.3))
+        area = crop_box(box, crop, 160, 120)
+        crops = np.stack([extract_crop(one, area, crop) for one in painted])
+        branches.append(_branch(name, crop, crops, tiny_backbone, seed=seed + 1))
+    kept = {"coverage_of_reals": 0.9, "coverage_of_ai": 0.9}
+    small, large, all_of_them, alone = (
+        calibration(0.6, 0.6, slope=slope, intercept=intercept, **kept)
+        for slope, intercept in ((1.5, 0.2), (2.0, -0.1), (1.8, 0.0), (1.2, 0.3))
+    )
     return Detector(
-        finder=FakeFinder(),
+        finder=FakeFinder((WIDE,)),
         backbone=tiny_backbone,
         parts=Parts(
             spec=tiny_backbone.spec,
-            crop=crop,
             pooling=("cls", "mean"),
-            head=head,
-            calibration=calibration(
-                0.6,
-                0.6,
-                slope=2.0,
-                intercept=-0.1,
-                coverage_of_reals=0.9,
-                coverage_of_ai=0.9,
-                typical_real=-0.5,
+            branches=tuple(branches),
+            fusion=Fusion(
+                edges_px=(40.0,),
+                weights=((0.4, 0.9), (0.8, 0.3)),
+                intercepts=(0.2, -0.3),
+                calibrations=(small, large),
+                overall=all_of_them,
             ),
-            ood=replace(scorer, limit=2 * max(scorer.raw(one) for one in features)),
+            fast=Fusion(
+                edges_px=(40.0,),
+                weights=((1.1,), (0.9,)),
+                intercepts=(0.1, -0.2),
+                calibrations=(alone, replace(alone, slope=1.4)),
+                overall=alone,
+            ),
             min_face_px=16.0,
         ),
         model="0123456789ab",
     )
 
 
+OF_A_BRANCH = ("crop", "head", "ood", "surrogate")
+
+
 def with_parts(detector: Detector, **parts: Any) -> Detector:
-    """Return the detector with other parts of its model: with_parts(detector, calibration=...)."""
+    """Return the detector with other parts of its model.
+
+    Names are those of `Parts`; those of `Branch` are of the first crop, and `calibration` serves
+    all classes of quality: with_parts(detector, calibration=..., head=...).
+    """
+    own = {name: parts.pop(name) for name in OF_A_BRANCH if name in parts}
+    first, *others = detector.parts.branches
+    if own:
+        parts["branches"] = (replace(first, **own), *others)
+    if "calibration" in parts:
+        fitted = parts.pop("calibration")
+        fusion = detector.parts.fusion
+        parts["fusion"] = replace(fusion, calibrations=(fitted,), overall=fitted)
     return replace(detector, parts=replace(detector.parts, **parts))
+
+
+def fitted_of(detector: Detector) -> Calibration:
+    """The calibration of a detector without classes of quality."""
+    (only,) = detector.parts.fusion.calibrations
+    return only
 
 
 @pytest.fixture(scope="session")
@@ -520,7 +655,36 @@ def tiny_model(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """The parts of `tiny_detector` as a model folder, for `Detector.load`. Copy before changing."""
-    path = tmp_path_factory.mktemp("model")
-    card, tensors, explainer = disassemble(tiny_detector.parts)
+    return _written(tiny_detector, tiny_export, tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def wide_model(
+    wide_detector: Detector,
+    tiny_export: Callable[[str], Any],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """The same of `wide_detector`; its card has error rates, which are of all crops."""
+    return _written(wide_detector, tiny_export, tmp_path_factory.mktemp("wide"), {"test": RATES})
+
+
+RATES = {
+    "real_called_ai": [0.02, 0.01, 0.04],
+    "ai_called_ai": [0.6, 0.5, 0.7],
+    "ai_called_real": [0.05, 0.02, 0.1],
+    "real_called_real": [0.5, 0.4, 0.6],
+}
+"""Error rates of a model, as a card has them."""
+
+
+def _written(
+    detector: Detector,
+    tiny_export: Callable[[str], Any],
+    path: Path,
+    measured: dict[str, Any] | None = None,
+) -> Path:
+    card, tensors, explainer = disassemble(detector.parts)
+    if measured:
+        card["measured"] = measured
     write_model(path, card, tensors, tiny_export("vit").path, explainer)
     return path

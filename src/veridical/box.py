@@ -27,3 +27,18 @@ class Box:
     def size_px(self) -> float:
         """The longer side, px."""
         return max(self.width, self.height)
+
+    def scaled(self, across: float, down: float | None = None) -> "Box":
+        """Return where it is in a copy of the photo that is so many times as wide and as high.
+
+        Args:
+            across: Factor on lengths from left to right.
+            down: On lengths from top to bottom; `across` if None.
+        """
+        down = across if down is None else down
+        return Box(
+            left=self.left * across,
+            top=self.top * down,
+            width=self.width * across,
+            height=self.height * down,
+        )

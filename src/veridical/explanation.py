@@ -110,6 +110,7 @@ class Explanation:
     """What in one face supported its verdict.
 
     Attributes:
+        crop: Name of the crop that is explained: the one that spoke most for the verdict.
         area: The part of the photo that the crop shows, px of the photo.
         covered: Share of the crop's width and height that patches cover: where its side is no
             multiple of a patch, the right and lower rim belong to none.
@@ -125,6 +126,7 @@ class Explanation:
         maps: Maps by other methods that were asked for.
     """
 
+    crop: str
     area: Box
     covered: float
     method: Method

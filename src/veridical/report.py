@@ -20,8 +20,8 @@ from veridical.box import Box
 from veridical.encode import plain
 from veridical.explanation import Drawing, Explanation, Point
 
-Kind = Literal["veridical.report/2", "veridical.failure/1"]
-REPORT: Kind = "veridical.report/2"
+Kind = Literal["veridical.report/3", "veridical.failure/1"]
+REPORT: Kind = "veridical.report/3"
 FAILURE: Kind = "veridical.failure/1"
 
 
@@ -46,6 +46,7 @@ class Reason(StrEnum):
     NO_FACE = "no_face"
     WHOLE_IMAGE = "whole_image"
     FACES_DISAGREE = "faces_disagree"
+    ONE_OF_MANY = "one_of_many"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,27 +161,53 @@ class NotApplicable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CropEvidence:
+    """What one crop of a face has to do with its verdict.
+
+    Attributes:
+        crop: Its name: `face`, or `context` for the face with what is around it.
+        area: What it shows, px of the photo.
+        evidence: What it adds to the mean logit of P(ai), nats; positive supports `ai`. The sum
+            over the crops of a face is that logit.
+    """
+
+    crop: str
+    area: Box
+    evidence: float
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.evidence):
+            raise ValueError(f"The evidence of a crop is finite; got {self.evidence}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaceResult:
     """One face and what is known about it.
 
     Attributes:
         box: Where the face is; the whole frame under `whole_image`.
+        turn: Degrees by which the photo would have to be turned counter-clockwise for the face to
+            be upright, a multiple of 90. It was judged upright.
         landmarks: Eyes, nose tip and mouth corners as (x, y) px, the person's right eye first;
             empty under `whole_image`.
         confidence: The face detector's confidence in [0, 1]; 0 under `whole_image`.
         decision: The verdict's decision; `undecided` where there is no verdict.
         reasons: Why, most important first.
         verdict: Null where there is nothing to judge (a face too small).
+        crops: What was looked at, and what each look has to do with the verdict; empty where there
+            is none.
         readings: One answer per forensic cue, in the order asked; null where none was asked.
         explanation: Null unless asked for.
     """
 
     box: Box
+    turn: int = 0
     landmarks: tuple[Point, ...]
     confidence: float
     decision: Decision
     reasons: tuple[Reason, ...]
     verdict: Verdict | None
+    crops: tuple[CropEvidence, ...] = ()
     readings: tuple[Reading | NotApplicable, ...] | None = None
     explanation: Explanation | None = field(default=None, compare=False, repr=False)
 
@@ -267,18 +294,18 @@ class AtPrior:
 class Report:
     """The answer about one picture.
 
-    Faces too small to judge do not count beside one that was judged.
-
     Attributes:
         path: The path as it was given; null for pictures that came as bytes or arrays.
         sha256: Of the bytes before decoding (of the raw pixels where no bytes came).
-        decision: Of all faces together: `ai` if any is, else `undecided` if any is or none was
-            judged, else `real`.
+        decision: Of all faces together. `ai` if one is, or, where there are several, if one stands
+            out or all together do. `real` if one is, none is `ai`, all together are, and no face
+            of a comparable size was too small to judge. Else `undecided`.
         p_ai: P(ai) of the lead face; null where nothing could be judged.
         interval: Credible interval of `p_ai`, low then high; null where nothing could be judged.
         reasons: Why, most important first.
         lead_index: Place in `faces` of the face that the decision rests on: of the faces with that
-            decision, the one with the highest P(ai). Null where nothing could be judged.
+            decision, the one with the highest P(ai); where none has it, the one whose decision the
+            picture as a whole does not bear out. Null where nothing could be judged.
         faces: Largest first.
         claims: What the file says about its own origin. Always empty in this version.
         coverage: Promised share of prediction sets that hold the truth, within each class: the
@@ -321,10 +348,12 @@ class Report:
     def __post_init__(self) -> None:
         lead = self.lead
         verdict = lead.verdict if lead else None
-        if (verdict and (verdict.decision, verdict.p_ai, verdict.interval)) != (
-            None if self.p_ai is None else (self.decision, self.p_ai, self.interval)
-        ):
-            raise ValueError("A report's decision and P(ai) are those of its lead face.")
+        told = None if self.p_ai is None else (self.p_ai, self.interval)
+        own = {verdict.decision if verdict else Decision.UNDECIDED, Decision.UNDECIDED}
+        if (verdict and (verdict.p_ai, verdict.interval)) != told or self.decision not in own:
+            raise ValueError(
+                "A report's P(ai) is that of its lead face, and so is its decision, or `undecided`."
+            )
 
     @property
     def lead(self) -> FaceResult | None:

@@ -20,25 +20,22 @@ from benchmarks import depth
 from benchmarks import posteriors as posteriors_page
 from research import posteriors
 from tests.benchmarks.made import cells, sample
+from tests.conftest import calibration
 from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
-from veridical.infer.calibration import Calibration
+from veridical.infer.fusion import Fusion
 from veridical.report import Estimate
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
 pytest.importorskip("imagehash")
 
-CALIBRATION = Calibration(
-    slope=1.0,
-    intercept=0.0,
-    coverage_of_reals=0.9,
-    coverage_of_ai=0.9,
-    threshold_real=0.4,
-    threshold_ai=0.4,
-    real=9,
-    ai=9,
-    typical_real=-1.0,
+FUSION = Fusion(
+    edges_px=(100.0,),
+    weights=((1.0,), (1.0,)),
+    intercepts=(0.0, 0.0),
+    calibrations=(calibration(1.0, 1.0), calibration(0.4, 0.4)),
+    overall=calibration(),
 )
 
 
@@ -175,17 +172,23 @@ def test_scores_are_held_against_the_same_ordinary_photos() -> None:
 
 PHOTOS = [sample("a", "ai"), sample("b", "real", "studio"), sample("c", "real", "x")]
 TOLD: dict[str, dict[str, Any]] = {
-    "a": {"p_ai": 0.9, "decision": "ai"},
-    "b": {"p_ai": 0.1, "decision": "real"},
-    "c": {"p_ai": 0.9, "decision": "ai"},
+    "a": {"p_ai": 0.9, "decision": "ai", "face_px": 200.0},
+    "b": {"p_ai": 0.1, "decision": "real", "face_px": 200.0},
+    "c": {"p_ai": 0.9, "decision": "ai", "face_px": 200.0},
 }
 
 
 def test_prediction_sets_are_held_against_the_truth() -> None:
-    text = covered(PHOTOS, {**TOLD, "d": {"p_ai": None}}, CALIBRATION)
+    told = {**TOLD, "d": {"p_ai": None}}
+    text = covered(PHOTOS, told, FUSION)
     assert "1.000 [0.207, 1.000] of the AI-generated and 0.500 [0.095, 0.905] of the real" in text
-    text = covered([*PHOTOS, sample("d", "real")], {**TOLD, "d": {"p_ai": None}}, CALIBRATION)
+    text = covered([*PHOTOS, sample("d", "real")], told, FUSION)
     assert "0.500 [0.095, 0.905] of the real" in text
+
+
+def test_a_face_is_held_to_the_thresholds_of_its_class() -> None:
+    small = {name: {**one, "face_px": 99.0} for name, one in TOLD.items()}
+    assert "1.000 [0.342, 1.000] of the real" in covered(PHOTOS, small, FUSION)
 
 
 def test_fairness_counts_alarms_by_group_and_claims_nothing_on_few() -> None:

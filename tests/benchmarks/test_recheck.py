@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,31 +15,20 @@ from benchmarks.recheck import (
     decided,
     folder,
     page,
-    stability,
+    rechecked,
     verdicts,
 )
 from PIL import Image
 
 from tests.benchmarks.made import cells, sample
-from tests.conftest import with_parts
+from tests.conftest import calibration, with_parts
 from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
-from veridical.infer.calibration import Calibration
 from veridical.io.samples import Label
 from veridical.io.source import open_source
 from veridical.report import Decision
 
-SURE = Calibration(
-    slope=1e-3,
-    intercept=20.0,
-    coverage_of_reals=0.9,
-    coverage_of_ai=0.9,
-    threshold_real=0.5,
-    threshold_ai=0.5,
-    real=9,
-    ai=9,
-    typical_real=-1.0,
-)
+SURE = calibration(0.5, 0.5, slope=1e-3, intercept=20.0)
 
 
 def test_a_folder_has_the_share_that_it_should_have() -> None:
@@ -63,9 +53,11 @@ def test_copies_are_judged_as_the_detector_does(tiny_detector: Detector, portrai
     file = open_source(portrait)
     (face,) = decided(detector.inspect(file))
     assert face.verdict is not None
-    assert face.verdict.stability == stability(detector, file, face)
+    assert face.verdict.stability is not None
+    plain = replace(face, verdict=replace(face.verdict, stability=None))
+    assert rechecked(detector, file, plain) == (face.verdict, face.reasons)
     large = with_parts(detector, min_face_px=face.box.size_px * 2)
-    assert stability(large, file, face) is None
+    assert rechecked(large, file, plain) == (plain.verdict, plain.reasons)
 
 
 def test_withdrawn_verdicts_are_those_of_the_detector(
@@ -75,7 +67,8 @@ def test_withdrawn_verdicts_are_those_of_the_detector(
     pictures = [sample(str(portrait), "real")]
     (kept,) = verdicts(detector, pictures, tmp_path / "one.jsonl")
     assert kept["faces"] == [{"decision": "ai", "withdrawn": False}]
-    monkeypatch.setattr(Detector, "p_ai", lambda self, crops: np.zeros(len(crops)))
+    real = SimpleNamespace(logits=np.full(9, -9.0), calibration=SURE)
+    monkeypatch.setattr(Detector, "_copy", lambda self, image, seen, how: real)
     assert detector.inspect(portrait).decision is Decision.UNDECIDED
     (changed,) = verdicts(detector, pictures, tmp_path / "other.jsonl")
     assert changed["faces"] == [{"decision": "ai", "withdrawn": True}]

@@ -58,15 +58,30 @@ def test_a_folder_is_held_against_the_encoder_without_recheck() -> None:
 
 def test_found_faces_are_counted_with_an_interval() -> None:
     found = {
-        "recall": {"all": [99, 100], "hard": [0, 0]},
+        "recall": {"val": [99, 100], "test": [5, 5], "hard": [0, 0]},
         "alarms": {"all": [0, 10]},
         "second": [1, 100],
         "missed": {"web": 1},
+        "sizes": {"40–48 px": {"before": [1, 4], "now": [3, 4]}},
+        "scene_seconds": {"24": 3.0},
+        "enlarged": [0, 20],
+        "turned": {
+            "0": {"found": [10, 10], "right": [10, 10]},
+            "90": {"found": [9, 10], "right": [8, 9]},
+            "180": {"found": [8, 10], "right": [7, 8]},
+        },
+        "tight": {"-0.10": [9, 10], "+0.10": [10, 10]},
+        "ratio": {"as they are": {"pictures": 2, "before_ms": 20.0, "ratio": 1.1}},
     }
     page = detecting.page(found)
-    assert cells(page, "all")[1:] == ["99 of 100", "99.0 % (94.6 to 99.8)"]
-    assert cells(page, "hard")[1:] == ["0 of 0", ""]
-    assert "Missed, by source: web 1." in page
+    assert cells(page, "val")[1:] == ["99/100", "99.0 [94.6–99.8]"]
+    assert cells(page, "hard")[1:] == ["0/0", "none"]
+    assert cells(page, "40–48 px")[1] == "3/4"
+    assert "two copies alone: 25 %" in page
+    assert cells(page, "turned")[1] == "17/20"
+    assert cells(page, "turned: way up")[1] == "15/17"
+    assert cells(page, "cut tight")[1] == "19/20"
+    assert "1.10 as they are" in page
 
 
 def test_a_section_says_how_it_was_made_and_the_page_on_what() -> None:

@@ -27,9 +27,17 @@ def p_ai(crops: ndarray) -> ndarray:
     return np.asarray(1 / (1 + np.exp(-LOGIT(crops))))
 
 
-def a_face(seen: Tokens = SEEN) -> FaceTokens:
+def a_face(seen: Tokens = SEEN, turn: int = 0) -> FaceTokens:
     gradient, rest = HEAD.gradient(HEAD.forward(pool(seen, ("mean",))))
-    return FaceTokens(area=AREA, crop=CROP, tokens=seen, gradient=gradient, rest=rest)
+    return FaceTokens(
+        name="context",
+        area=AREA,
+        turn=turn,
+        crop=CROP,
+        tokens=seen,
+        gradient=gradient,
+        rest=rest,
+    )
 
 
 def a_model(surrogate: Surrogate | None = None) -> Model:
@@ -85,7 +93,7 @@ def test_without_a_surrogate_the_contributions_are_drawn() -> None:
         relative.rest,
     )
     assert found.channels == channel_importance(face.gradient)
-    assert (found.area, found.occlusion, found.maps) == (AREA, None, ())
+    assert (found.crop, found.area, found.occlusion, found.maps) == ("context", AREA, None, ())
 
 
 def test_a_surrogate_is_read_in_the_head_s_logits_and_drawn_in_calibrated_ones() -> None:
@@ -156,3 +164,32 @@ def test_an_occlusion_is_of_p_ai_and_names_the_largest_drop_in_the_photo() -> No
 def test_an_occlusion_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=f"1 <= window <= {SIDE} px"):
         explain_face(a_face(), a_model(), replace(FAST, occlude=(SIDE + 1, 1)))
+
+
+# --- a face that lies --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_the_maps_of_a_turned_crop_are_turned_back_and_tested_as_they_were_made(turn: int) -> None:
+    config = ExplainConfig(occlude=(EDGE, EDGE), explainers=(Given(TRUTH),))
+    upright = explain_face(a_face(), a_model(a_surrogate()), config)
+    lying = explain_face(a_face(turn=turn), a_model(a_surrogate()), config)
+
+    def back(patches: ndarray) -> ndarray:
+        return np.rot90(patches, -turn // 90)
+
+    np.testing.assert_array_equal(lying.patches, back(upright.patches))
+    np.testing.assert_array_equal(lying.maps[0].patches, back(TRUTH))
+    for name in ("contributions", "gradient_x_token"):
+        one, other = getattr(lying, name), getattr(upright, name)
+        np.testing.assert_array_equal(one.patches, back(other.patches))
+        assert (one.prefix, one.rest) == (other.prefix, other.rest)
+    assert lying.faithfulness == upright.faithfulness
+    assert lying.maps[0].faithfulness == upright.maps[0].faithfulness
+    assert lying.occlusion is not None
+    assert upright.occlusion is not None
+    np.testing.assert_array_equal(lying.occlusion.drop, back(upright.occlusion.drop))
+    assert lying.occlusion.largest == upright.occlusion.largest
+    row, column = np.unravel_index(np.argmax(lying.occlusion.drop), (SIDE, SIDE))
+    assert lying.occlusion.at == pytest.approx((100 + (column + 0.5) * 2, 50 + (row + 0.5) * 4))
+    assert lying.patches.flags.c_contiguous

@@ -10,7 +10,12 @@ from hypothesis.extra.numpy import arrays
 
 from tests.conftest import calibration
 from veridical.arrays import ndarray
-from veridical.infer.calibration import conformal_quantile, conformal_rank
+from veridical.infer.calibration import (
+    HALVINGS,
+    conformal_quantile,
+    conformal_rank,
+    tail_of,
+)
 from veridical.infer.head import sigmoid
 from veridical.report import Decision
 
@@ -127,6 +132,44 @@ def test_the_smallest_slope_still_keeps_the_order() -> None:
     logits = replace(FITTED, slope=1e-6).logits(np.array([-1.0, 0.0, 1.0]))
     assert np.all(np.diff(logits) > 0)
     assert np.all(np.abs(logits) < inf)
+
+
+# --- one face among several --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("faces", "wanted"),
+    [(1, 0.2), (2, 0.4), (3, 0.6), (4, 0.6), (5, 0.8), (8, 0.8), (9, 1.0), (500, 1.0)],
+)
+def test_so_many_faces_share_what_may_be_missed(faces: int, wanted: float) -> None:
+    """Rounded down to a half, a quarter, an eighth; beyond, nothing is promised."""
+    assert calibration(0.2, tail=(0.4, 0.6, 0.8)).threshold_among(faces) == wanted
+
+
+def test_without_a_tail_only_a_face_alone_can_stand_out() -> None:
+    assert [calibration(0.2).threshold_among(n) for n in (1, 2, 3)] == [0.2, 1.0, 1.0]
+
+
+@given(arrays(np.float64, st.integers(0, 400), elements=SHARES), st.integers(1, 70))
+def test_each_further_halving_is_the_quantile_of_half_as_much_missed(
+    scores: ndarray, faces: int
+) -> None:
+    tail, reals = tail_of(scores, 0.9), conformal_quantile(scores, 0.9)
+    assert len(tail) == HALVINGS
+    for n, threshold in enumerate(tail, start=1):
+        assert threshold == conformal_quantile(scores, 1 - 0.1 / 2**n)
+    assert [reals, *tail] == sorted([reals, *tail])
+    # Never less than an exact n-th would ask for.
+    among = calibration(reals, tail=tail).threshold_among(faces)
+    assert among >= conformal_quantile(scores, 1 - 0.1 / faces) or among == 1.0
+
+
+def test_too_few_pictures_to_say_promise_nothing() -> None:
+    assert tail_of(np.zeros(18), 0.9) == (1.0,) * HALVINGS
+    assert tail_of(np.zeros(19), 0.9) == (0.0,) + (1.0,) * (HALVINGS - 1)
+
+
+# --- another implementation --------------------------------------------------------------------
 
 
 def test_the_sets_are_those_of_another_implementation() -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from veridical.arrays import ndarray
 from veridical.infer.head import sigmoid
-from veridical.infer.platt import platt
+from veridical.infer.platt import platt, stack
 
 
 def loss(
@@ -98,3 +98,99 @@ def test_classes_that_are_apart_end_in_finite_numbers() -> None:
     slope, intercept = platt(logits, np.arange(40) >= 20, np.ones(40))
     assert np.isfinite([slope, intercept]).all()
     assert slope > 1
+
+
+# --- several logits ----------------------------------------------------------------------------
+
+
+def correlated(
+    seed: int, slopes: tuple[float, ...], count: int = 4000, samples: int = 1
+) -> tuple[ndarray, ndarray]:
+    """Logits of crops that largely say the same; classes drawn from the weighted sum of them."""
+    draw = np.random.default_rng(seed)
+    shared = draw.normal(0, 1.5, (count, 1))
+    means = shared + draw.normal(0, 1.0, (count, len(slopes)))
+    truth = draw.random(count) < sigmoid(means @ np.array(slopes) - 0.4)
+    noise = 0.3 * draw.normal(size=(count, len(slopes), samples)) if samples > 1 else 0.0
+    return means[:, :, None] + noise, truth
+
+
+def loss_of(
+    slopes: ndarray,
+    intercept: float,
+    logits: ndarray,
+    target: ndarray,
+    weights: ndarray,
+    penalty: float = 0.0,
+) -> float:
+    """Log loss of the predictive, picture by picture, and what slopes cost."""
+    summed = np.array([[slopes @ crops for crops in own.T] for own in logits])
+    fit = loss(1.0, intercept, summed, target, weights)
+    return fit + penalty / 2 * float((np.asarray(slopes) ** 2).sum())
+
+
+@pytest.mark.parametrize("slopes", [(0.7, 0.3), (0.2, 1.0), (1.0, 0.0), (0.5, 0.4, 0.3)])
+def test_the_weights_of_correlated_logits_are_recovered(slopes: tuple[float, ...]) -> None:
+    found = []
+    for seed in range(6):
+        logits, truth = correlated(seed, slopes)
+        found.append([*(one := stack(logits, truth, np.ones(len(truth))))[0], one[1]])
+    mean, spread = np.mean(found, axis=0), np.std(found, axis=0)
+    assert (np.abs(mean - (*slopes, -0.4)) < 4 * spread / np.sqrt(6) + 0.02).all()
+    assert spread.max() < 0.12
+
+
+def test_targets_that_are_the_truth_s_own_probabilities_give_its_weights_exactly() -> None:
+    logits, _ = correlated(0, (1.0, 1.0), count=300)
+    target = sigmoid(logits[:, :, 0] @ np.array([0.6, 0.2]) + 0.7)
+    slopes, intercept = stack(logits, target, np.ones(300))
+    assert (*slopes, intercept) == pytest.approx((0.6, 0.2, 0.7), abs=1e-5)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6), st.integers(1, 4))
+def test_of_one_logit_stacking_is_platt_scaling(seed: int, samples: int) -> None:
+    logits, target, weights = case(seed, count=30, samples=samples)
+    slopes, intercept = stack(logits[:, None], target, weights)
+    assert (float(slopes[0]), intercept) == platt(logits, target, weights)
+
+
+@settings(max_examples=20)
+@given(
+    st.integers(0, 10**6),
+    st.tuples(*[st.floats(-1, 1)] * 3),
+    st.sampled_from([0.0, 1e-3, 0.1]),
+)
+def test_no_other_weights_are_better(
+    seed: int, step: tuple[float, float, float], penalty: float
+) -> None:
+    logits, truth = correlated(seed, (0.7, 0.3), count=60, samples=3)
+    if truth.all() or not truth.any():
+        return
+    weights = np.random.default_rng(seed).uniform(0.2, 3, len(truth))
+    slopes, intercept = stack(logits, truth, weights, penalty)
+    best = loss_of(slopes, intercept, logits, truth, weights, penalty)
+    for size in (1.0, 0.01):
+        moved = slopes + size * np.array(step[:2])
+        there = loss_of(moved, intercept + size * step[2], logits, truth, weights, penalty)
+        assert best <= there + 1e-9
+
+
+def test_a_penalty_draws_weights_together_and_the_intercept_is_free() -> None:
+    logits, truth = correlated(1, (0.7, 0.3), count=400)
+    ones = np.ones(400)
+    sizes = [float(np.abs(stack(logits, truth, ones, p)[0]).max()) for p in (0.0, 0.1, 1.0, 100.0)]
+    assert sizes == sorted(sizes, reverse=True)
+    slopes, intercept = stack(logits, truth, ones, 1e6)
+    assert slopes == pytest.approx([0, 0], abs=1e-4)
+    assert sigmoid(np.array([intercept]))[0] == pytest.approx(truth.mean(), abs=1e-3)
+
+
+def test_a_logit_twice_is_counted_once() -> None:
+    logits, truth = correlated(2, (0.8,), count=500)
+    ones = np.ones(500)
+    (alone,), intercept = stack(logits, truth, ones, 1e-3)
+    twice, again = stack(np.repeat(logits, 2, axis=1), truth, ones, 1e-3)
+    assert twice[0] == pytest.approx(twice[1], rel=1e-4)
+    assert twice.sum() == pytest.approx(alone, abs=0.02)
+    assert again == pytest.approx(intercept, abs=0.02)

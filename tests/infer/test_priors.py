@@ -202,7 +202,7 @@ def test_test_comes_before_val_and_what_was_not_measured_is_not_made_up() -> Non
 
 
 def test_a_model_assumes_the_share_that_its_probabilities_were_learnt_from() -> None:
-    counts = {"calibration": {"real": 300, "ai": 100}}
+    counts = {"fusion": {"overall": {"real": 300, "ai": 100}}}
     sources = [{"label": "real", "pictures": 10}, {"label": "ai", "pictures": 30}]
     learnt = {"trained_on": {"sources": sources}}
 

@@ -93,7 +93,7 @@ def album(painter: Painter, tmp_path: Path) -> Album:
 def audited(samples: Sequence[Sample], **changes: Any) -> Audit:
     options: dict[str, Any] = {
         "finder": MagentaFinder(),
-        "crop_config": CROP,
+        "configs": [CROP],
         "views": 2,
         "engine": Threads(2),
     }
@@ -295,7 +295,7 @@ def test_the_reference_s_recipe_sees_frames_without_a_face_too(album: Album) -> 
     samples = album(kinds=("jpg", "png"))
     for sample in samples[::20]:
         Image.new("RGB", (64, 64), "white").save(sample.path)
-    found = audited(samples, crop_config=CropConfig(size_px=64, through_px=48, whole=True), views=1)
+    found = audited(samples, configs=[CropConfig(size_px=64, through_px=48, whole=True)], views=1)
     assert (found.faceless, found.real, found.ai) == (0, COUNT, COUNT)
     assert {one.stage for one in found.findings} == {"raw", "cut"}
     assert at(found, "raw", "file").refuses

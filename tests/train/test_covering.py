@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import with_parts
+from tests.conftest import WIDE, calibration, fitted_of, with_parts
 from tests.train.test_explainer import sample
 from veridical.arrays import UInt8, ndarray
 from veridical.assembly import with_samples
@@ -18,9 +18,11 @@ from veridical.explain.face import ExplainConfig
 from veridical.explain.occlusion import Fill, cover, swapped
 from veridical.io.samples import Sample
 from veridical.io.source import open_source
+from veridical.scoring import CropScore, alone
 from veridical.train import covering as covering_module
 from veridical.train.covering import LogitDrops, covering, fingerprint, logit_drops_of, measure
 from veridical.vision.crop import extract_crop
+from veridical.vision.prepare import areas_of, crops_of
 
 Painter = Callable[..., ndarray]
 
@@ -48,15 +50,16 @@ def test_drops_are_what_the_head_says_of_covered_crops(
     config = ExplainConfig(faithfulness=False)
     explanation = detector.inspect(file, explain=config).faces[0].explanation
     assert explanation is not None
-    crop = extract_crop(file.photo.image, explanation.area, detector.parts.crop)
-    drops = logit_drops_of(detector, crop, file.sha256, 6)
-    slope = detector.parts.calibration.slope
+    crop = extract_crop(file.photo.image, explanation.area, detector.parts.configs[0])
+    own = alone(detector.parts, 0, detector.backbone)
+    drops = logit_drops_of(own, crop, file.sha256, 6)
+    slope = fitted_of(detector).slope
     # Of each four, two are blurred and the third is of the mean colour.
     fills: list[tuple[int, Fill]] = [(0, "blur"), (1, "blur"), (2, "mean"), (4, "blur")]
     for number, fill in fills:
         covered = swapped(crop, cover(crop, fill), drops.sets[number])
-        whole, rest = detector.mean_logit(np.stack([crop, covered]))
-        assert drops.logit_drops[number] == pytest.approx((whole - rest) / slope, abs=1e-5)
+        whole, rest = own.mean_logit(np.stack([crop, covered]))
+        assert drops.logit_drops[number] == pytest.approx(whole - rest, abs=1e-5)
     (tokens,) = detector.backbone.tokens(crop[None])
     for chosen, total in zip(drops.sets, drops.sums, strict=True):
         assert 1 <= chosen.sum() <= 14
@@ -85,9 +88,9 @@ def test_an_interrupted_measurement_goes_on(
 ) -> None:
     covered: list[str] = []
 
-    def counted(detector: Detector, crop: ndarray, picture: str, sets: int) -> LogitDrops:
+    def counted(own: CropScore, crop: ndarray, picture: str, sets: int) -> LogitDrops:
         covered.append(picture)
-        return logit_drops_of(detector, crop, picture, sets)
+        return logit_drops_of(own, crop, picture, sets)
 
     monkeypatch.setattr(covering_module, "logit_drops_of", counted)
     first = measure(tiny_detector, album[:2], sets=3, engine=Serial(), cache=tmp_path)
@@ -114,12 +117,40 @@ def test_what_cannot_be_covered_is_left_out(
 
 
 def test_another_head_is_another_cache(tiny_detector: Detector) -> None:
-    other_head = with_samples(tiny_detector.parts.head, 9)
+    fewer = replace(tiny_detector, parts=with_samples(tiny_detector.parts, 9))
+    wider = replace(tiny_detector.parts.configs[0], margin=1.5)
     names = {
-        fingerprint(tiny_detector, 3),
-        fingerprint(tiny_detector, 4),
-        fingerprint(with_parts(tiny_detector, head=other_head), 3),
-        fingerprint(with_parts(tiny_detector, min_face_px=17.0), 3),
+        fingerprint(tiny_detector, 0, 3),
+        fingerprint(tiny_detector, 0, 4),
+        fingerprint(fewer, 0, 3),
+        fingerprint(with_parts(tiny_detector, min_face_px=17.0), 0, 3),
+        fingerprint(with_parts(tiny_detector, crop=wider), 0, 3),
     }
-    assert len(names) == 4
-    assert fingerprint(replace(tiny_detector, perturbations=()), 3) in names
+    assert len(names) == 5
+    assert fingerprint(replace(tiny_detector, perturbations=()), 0, 3) in names
+    # Nor does a new calibration cost anything.
+    assert fingerprint(with_parts(tiny_detector, calibration=calibration()), 0, 3) in names
+
+
+def test_every_crop_is_covered_on_its_own_and_has_its_own_cache(
+    wide_detector: Detector, painter: Painter, tmp_path: Path
+) -> None:
+    path = tmp_path / "portrait.png"
+    Image.fromarray(painter(120, 160, WIDE)).save(path)
+    one, file = replace(sample(0), path=path), open_source(path)
+    assert len({fingerprint(wide_detector, at, 4) for at in range(2)}) == 2
+    configs = wide_detector.parts.configs
+    areas = areas_of(wide_detector.finder.find(file.photo.image)[0].box, configs, file.photo.image)
+    crops = crops_of(file.photo.image, areas, configs)
+    found = []
+    for at, crop in enumerate(crops):
+        own = alone(wide_detector.parts, at, wide_detector.backbone)
+        wanted = logit_drops_of(own, crop, file.sha256, 4)
+        drops = measure(
+            wide_detector, [one], at, sets=4, engine=Serial(), cache=tmp_path / "cache"
+        )[one]
+        np.testing.assert_array_equal(drops.logit_drops, wanted.logit_drops)
+        np.testing.assert_array_equal(drops.contributions, wanted.contributions)
+        found.append(drops)
+    assert not np.array_equal(found[0].logit_drops, found[1].logit_drops)
+    np.testing.assert_array_equal(found[0].sets, found[1].sets)  # the same places

@@ -24,7 +24,7 @@ from veridical.train.facts import (
     traces,
 )
 from veridical.train.prepare import Prepared, prepare
-from veridical.train.views import Window, view, window
+from veridical.train.views import Window, views, window
 from veridical.vision.crop import CropConfig
 from veridical.vision.prepare import Finder
 
@@ -43,7 +43,7 @@ def saved(pixels: ndarray, kind: str, **options: Any) -> bytes:
 
 
 def prepared(data: bytes, finder: Finder, crop_config: CropConfig = CROP) -> Prepared:
-    return prepare(open_source(data), finder, crop_config, 2)
+    return prepare(open_source(data), finder, [crop_config], 2)
 
 
 def box(left: float, top: float, width: float, height: float) -> Box:
@@ -112,7 +112,7 @@ def test_a_box_is_found_again_in_every_view(whole: bool) -> None:
     config = CropConfig(size_px=64, whole=whole)
     seen = set()
     for number in range(8):
-        crop = view(image, face, config, "ab", number)
+        (crop,) = views(image, face, [config], "ab", number)
         shown = window(face, config, 240, 150, "ab", number)
         seen.add(shown.mirrored)
         (inside,) = _through([marked], shown, 64)
@@ -188,7 +188,7 @@ def test_there_are_facts_for_every_probe_at_every_stage(
     data = saved(painter(120, 160, FACE), "JPEG")
     found = prepared(data, fake_finder(FACE)).facts
     assert set(found) == {(stage, probe) for stage in STAGES for probe in PROBES}
-    one_view = prepare(open_source(data), fake_finder(FACE), CROP, 1)
+    one_view = prepare(open_source(data), fake_finder(FACE), [CROP], 1)
     assert (one_view.facts, len(one_view.crops)) == (found, 1)
 
 

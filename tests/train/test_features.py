@@ -13,9 +13,11 @@ from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
 from veridical.engines import Serial, Threads
 from veridical.io.samples import Label, Sample
+from veridical.io.source import open_source
 from veridical.io.splits import near_duplicates
 from veridical.tokens import Tokens, pool
 from veridical.train.features import FeatureExtractor, FeatureSet
+from veridical.train.views import face_px, views
 from veridical.vision.backbone import Backbone, BackboneSpec
 from veridical.vision.crop import CropConfig, crop_box, extract_crop
 from veridical.vision.prepare import Finder
@@ -24,6 +26,7 @@ pytest.importorskip("imagehash")
 
 Painter = Callable[..., ndarray]
 FACE = (10.0, 10.0, 40.0, 40.0)
+WIDE = CropConfig(size_px=32, margin=2.4, least_px=59)
 
 
 @dataclass(eq=False)
@@ -62,7 +65,7 @@ def extractor(
         finder=fake_finder(FACE),
         backbone=counting,
         backbone_hash="0" * 64,
-        crop_config=CropConfig(size_px=counting.spec.image_px),
+        configs=(CropConfig(size_px=counting.spec.image_px), WIDE),
         pooling=("mean",),
         views=3,
         min_face_px=40.0,
@@ -85,7 +88,11 @@ def samples(painter: Painter, tmp_path: Path) -> list[Sample]:
 
 
 def same(one: FeatureSet, other: FeatureSet) -> bool:
-    return np.array_equal(one.features, other.features) and one.hashes == other.hashes
+    return (
+        np.array_equal(one.features, other.features)
+        and np.array_equal(one.sizes_px, other.sizes_px)
+        and one.hashes == other.hashes
+    )
 
 
 # --- what is seen -------------------------------------------------------------------------------
@@ -96,14 +103,32 @@ def test_the_first_view_is_what_inspection_sees(
 ) -> None:
     found = extractor.extract(samples, Serial())
     assert found.samples == tuple(samples)
-    assert found.features.shape == (5, 3, 64)
+    assert found.features.shape == (5, 3, 2, 64)
     for number, one in enumerate(samples):
         image = Image.open(one.path)
-        area = crop_box(extractor.finder.find(image)[0].box, extractor.crop_config, 60, 64)
-        crop = extract_crop(image, area, extractor.crop_config)
-        (tokens,) = tiny_detector.backbone.tokens(crop[None])
-        # One pass holds all views: a batch may move the last bits.
-        assert found.features[number, 0] == pytest.approx(pool(tokens, ("mean",)), abs=1e-5)
+        for at, config in enumerate(extractor.configs):
+            area = crop_box(extractor.finder.find(image)[0].box, config, 60, 64)
+            crop = extract_crop(image, area, config)
+            (tokens,) = tiny_detector.backbone.tokens(crop[None])
+            # One pass holds all views: a batch may move the last bits.
+            wanted = pytest.approx(pool(tokens, ("mean",)), abs=1e-5)
+            assert found.features[number, 0, at] == wanted
+
+
+def test_every_view_of_every_crop_has_its_features_and_the_size_of_its_face(
+    extractor: FeatureExtractor, samples: list[Sample], tiny_detector: Detector
+) -> None:
+    found = extractor.extract(samples, Serial())
+    box = extractor.finder.find(Image.open(samples[0].path))[0].box
+    assert found.sizes_px.shape == (5, 3)
+    for number, one in enumerate(samples):
+        file = open_source(one.path)
+        for view in range(3):
+            assert found.sizes_px[number, view] == face_px(box, file.sha256, view)
+            crops = views(file.photo.image, box, extractor.configs, file.sha256, view)
+            for at, tokens in enumerate(tiny_detector.backbone.tokens(crops)):
+                wanted = pytest.approx(pool(tokens, ("mean",)), abs=1e-5)
+                assert found.features[number, view, at] == wanted
 
 
 def test_many_at_a_time_give_what_one_at_a_time_gives(
@@ -134,7 +159,9 @@ def test_a_model_of_whole_frames_finds_no_faces(
     extractor: FeatureExtractor, samples: list[Sample], fake_finder: Callable[..., Finder]
 ) -> None:
     blind = replace(
-        extractor, finder=fake_finder(), crop_config=replace(extractor.crop_config, whole=True)
+        extractor,
+        finder=fake_finder(),
+        configs=(replace(extractor.configs[0], whole=True),),
     )
     assert len(blind.extract(samples, Serial()).samples) == 5
 
@@ -192,7 +219,8 @@ def test_a_picture_without_a_face_is_named_and_remembered(
         found = blind.extract(samples, Serial())
         assert found.faceless == tuple(samples)
         assert (found.samples, found.hashes, found.unreadable) == ((), (), ())
-        assert found.features.shape == (0, 3, 0)
+        assert found.features.shape == (0, 3, 2, 0)
+        assert found.sizes_px.shape == (0, 3)
     assert (counting.passes, finder.asked) == (0, 5)
 
 
@@ -204,7 +232,8 @@ def test_a_face_that_is_too_small_to_judge_is_named_and_not_learnt_from(
     for found in (strict.extract(samples, Serial()), strict.extract(samples, Serial())):
         assert found.too_small == tuple(samples)
         assert (found.samples, found.faceless, found.unreadable) == ((), (), ())
-        assert found.features.shape == (0, 3, 0)
+        assert found.features.shape == (0, 3, 2, 0)
+        assert found.sizes_px.shape == (0, 3)
     assert counting.passes == 5
     assert strict.fingerprint == extractor.fingerprint
     assert all_of_them.too_small == ()
@@ -294,11 +323,18 @@ def test_progress_is_shown_for_every_picture(
 # --- another way of extracting is another cache----------------------------------------------------
 
 
+def cropped(one: FeatureExtractor, **changes: Any) -> FeatureExtractor:
+    return replace(one, configs=(replace(one.configs[0], **changes), *one.configs[1:]))
+
+
 OTHER: dict[str, Callable[[FeatureExtractor], FeatureExtractor]] = {
     "graph": lambda one: replace(one, backbone_hash="1" * 64),
-    "margin": lambda one: replace(one, crop_config=replace(one.crop_config, margin=1.5)),
-    "whole": lambda one: replace(one, crop_config=replace(one.crop_config, whole=True)),
-    "shrunk first": lambda one: replace(one, crop_config=replace(one.crop_config, through_px=16)),
+    "margin": lambda one: cropped(one, margin=1.5),
+    "smallest crop": lambda one: cropped(one, least_px=50),
+    "whole": lambda one: cropped(one, whole=True),
+    "shrunk first": lambda one: cropped(one, through_px=16),
+    "one crop": lambda one: replace(one, configs=one.configs[:1]),
+    "order of crops": lambda one: replace(one, configs=one.configs[::-1]),
     "pooling": lambda one: replace(one, pooling=("cls", "mean")),
     "order of pooling": lambda one: replace(one, pooling=("mean", "cls")),
     "views": lambda one: replace(one, views=2),
@@ -341,7 +377,7 @@ def test_two_ways_of_extracting_share_a_folder_and_nothing_else(
     extractor: FeatureExtractor, counting: Counting, samples: list[Sample]
 ) -> None:
     first = extractor.extract(samples, Serial())
-    wider = replace(extractor, crop_config=replace(extractor.crop_config, margin=1.6))
+    wider = cropped(extractor, margin=1.6)
     other = wider.extract(samples, Serial())
     assert counting.passes == 10
     assert not np.array_equal(first.features, other.features)

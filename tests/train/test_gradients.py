@@ -14,6 +14,7 @@ from veridical.detector import Detector
 from veridical.errors import ModelMissing, OtherBackbone
 from veridical.explain.occlusion import cover
 from veridical.infer.head import DropoutHead
+from veridical.scoring import alone
 from veridical.train.gradients import METHODS, Network, integrated_gradients
 from veridical.vision.backbone import OnnxBackbone
 
@@ -42,14 +43,15 @@ def sums(pixels: Any) -> ndarray:
 # --- the network -------------------------------------------------------------------------------
 
 
-def test_the_network_gives_the_detectors_logit(
+def test_the_network_gives_the_logit_of_the_first_crop_s_head(
     network: Network, tiny_detector: Detector, crop: ndarray
 ) -> None:
-    wanted = float(tiny_detector.mean_logit(crop[None])[0])
+    own = alone(tiny_detector.parts, 0, tiny_detector.backbone)
+    wanted = float(own.mean_logit(crop[None])[0])
     assert network.logit(crop) == pytest.approx(wanted, abs=1e-4)
     both = network.logits(torch.cat([network.pixels(crop), network.pixels(crop[::-1].copy())]))
     assert float(both[0].detach()) == pytest.approx(wanted, abs=1e-4)
-    other = float(tiny_detector.mean_logit(crop[None, ::-1])[0])
+    other = float(own.mean_logit(crop[None, ::-1])[0])
     assert float(both[1].detach()) == pytest.approx(other, abs=1e-4)
 
 
@@ -66,7 +68,7 @@ def test_other_networks_and_poolings_do_the_same(
     if kind == "siglip" and pooling == ("cls",):
         return  # it has no class token
     made = tiny_export(kind)
-    head = tiny_detector.parts.head
+    head = tiny_detector.parts.branches[0].head
     assert isinstance(head, DropoutHead)
     first = replace(head.layers[0], weight=head.layers[0].weight[:, :64])
     half = replace(
@@ -77,7 +79,7 @@ def test_other_networks_and_poolings_do_the_same(
         backbone=OnnxBackbone(made.path, made.spec, threads=1),
     )
     network = Network.of(detector, str(tiny_vit(kind)))
-    wanted = float(detector.mean_logit(crop[None])[0])
+    wanted = float(alone(detector.parts, 0, detector.backbone).mean_logit(crop[None])[0])
     assert network.logit(crop) == pytest.approx(wanted, abs=1e-4)
     for method in METHODS.values():
         found = method(network, crop)

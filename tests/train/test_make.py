@@ -148,9 +148,16 @@ def test_the_card_says_what_the_model_is_and_was_trained_on(
         ("real", 10),
     }
     assert card["recipe"]["name"] == "default"
-    assert card["crop"]["size_px"] == card["backbone"]["image_px"] == 32
+    assert [one["name"] for one in card["crops"]] == ["face", "context"]
+    for one in card["crops"]:
+        assert one["crop"]["size_px"] == card["backbone"]["image_px"] == 32
+    assert [one["crop"]["margin"] for one in card["crops"]] == [1.3, 2.4]
+    assert [one["crop"]["least_px"] for one in card["crops"]] == [32, 59]
     assert card["files"][BACKBONE] == tiny_export("vit").sha256
-    assert card["calibration"]["real"] == card["calibration"]["ai"] == 30
+    for one in (card["fusion"], card["fast"]):
+        assert one["overall"]["real"] == one["overall"]["ai"] == 30
+    assert len(card["fusion"]["weights"][0]) == 2
+    assert len(card["fast"]["weights"][0]) == 1
     assert card["calibrated_on"] == trained.fitted.calibrated_on
     assert trained.features.samples == tuple(samples)
     assert card["audit"] == json.loads(json.dumps(record(trained.audit)))
@@ -173,11 +180,17 @@ def test_the_same_seed_makes_the_same_model_from_the_cache(
     assert other.folder.identity != trained.folder.identity
 
 
-def test_a_trained_model_has_a_surrogate_for_its_maps(trained: Trained) -> None:
-    entry = trained.folder.card["explainer"]
-    assert (entry["pictures"], entry["sets"]) == (60, SETS)
-    assert -1 <= entry["correlation"] <= 1
+def test_a_trained_model_has_a_surrogate_of_each_crop_for_its_maps(trained: Trained) -> None:
+    entries = trained.folder.card["explainer"]
+    assert list(entries) == ["face", "context"]
+    for entry in entries.values():
+        assert (entry["pictures"], entry["sets"]) == (60, SETS)
+        assert -1 <= entry["correlation"] <= 1
     detector = Detector.load(trained.folder.path)
+    one, other = (branch.surrogate for branch in detector.parts.branches)
+    assert one is not None
+    assert other is not None
+    assert not np.array_equal(one.weight, other.weight)
     path, config = trained.features.samples[0].path, ExplainConfig(faithfulness=False)
     explanation = detector.inspect(path, whole_image=True, explain=config).faces[0].explanation
     assert explanation is not None
@@ -187,9 +200,32 @@ def test_a_trained_model_has_a_surrogate_for_its_maps(trained: Trained) -> None:
 
 def test_a_recipe_may_explain_nothing(make_model: Make, tmp_path: Path) -> None:
     made = make_model(tmp_path / "model", recipe=BRIEF)
-    assert "explainer" not in made.folder.card
+    assert not made.folder.card["explainer"]
     assert not (made.folder.path / EXPLAINER).exists()
-    assert Detector.load(made.folder.path).parts.surrogate is None
+    for branch in Detector.load(made.folder.path).parts.branches:
+        assert branch.surrogate is None
+
+
+def test_the_fast_way_of_a_trained_model_tells_pictures_apart_too(
+    trained: Trained, tiny_detector: Detector, painter: Painter
+) -> None:
+    fast = replace(
+        Detector.load(trained.folder.path, threads=1, fast=True), finder=tiny_detector.finder
+    )
+    labels: list[Label] = ["ai" if seed % 2 else "real" for seed in range(20)]
+    reports = [
+        fast.inspect(paint(painter, 1000 + seed, label)) for seed, label in enumerate(labels)
+    ]
+    assert {len(face.crops) for report in reports for face in report.faces} == {1}
+    truth = np.array([label == "ai" for label in labels])
+    assert auroc(truth, np.array([report.p_ai for report in reports])) > 0.9
+
+
+def test_a_recipe_of_one_crop_makes_a_model_of_one(make_model: Make, tmp_path: Path) -> None:
+    made = make_model(tmp_path / "model", recipe=replace(BRIEF, crops=(("face", 1.3),)))
+    parts = Detector.load(made.folder.path).parts
+    assert [branch.name for branch in parts.branches] == ["face"]
+    assert (parts.fast, made.folder.card["fast"]) == (None, None)
 
 
 # --- one decoding pass --------------------------------------------------------------------------
@@ -263,7 +299,7 @@ def test_the_backbone_of_a_model_is_taken_as_it_is(
     monkeypatch.setattr(make, "export", None)
     made = make_model(tmp_path / "second", backbone=str(trained.folder.path), recipe=BRIEF)
     assert made.folder.backbone.read_bytes() == trained.folder.backbone.read_bytes()
-    for entry in ("backbone", "parity", "crop"):
+    for entry in ("backbone", "parity"):
         assert made.folder.card[entry] == trained.folder.card[entry]
 
 
@@ -392,5 +428,6 @@ def test_what_is_being_done_is_said(make_model: Make, tmp_path: Path) -> None:
     make_model(tmp_path / "out", recipe=BRIEF, say=told.append)
     assert told[0] == "Preparing the backbone"
     assert told[-1] == "Writing the model"
-    assert "Fitting the head" in told
+    assert "Fitting head 1 of 2" in told
+    assert "Fitting head 2 of 2" in told
     assert f"Leaving sources out, 1 of {min(FOLDS, 2 * SOURCES)}" in told

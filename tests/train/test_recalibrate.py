@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.conftest import WIDE, FakeFinder, fitted_of
 from veridical.arrays import ndarray
 from veridical.detector import Detector
-from veridical.errors import DataError, TooFewPhotos
-from veridical.infer.calibration import Calibration
+from veridical.errors import DataError, ModelError, TooFewPhotos
+from veridical.infer.calibration import HALVINGS, Calibration
 from veridical.infer.head import sigmoid
 from veridical.infer.priors import assumed
 from veridical.io.model import read_model
@@ -177,11 +178,11 @@ def test_the_head_s_own_logits_come_before_any_calibration(
     raw = detector.logits(face_picture)
     report = detector.inspect(face_picture)
     verdicts = [face.verdict for face in report.faces if face.verdict]
-    assert raw.shape == (2, detector.parts.head.samples)
-    p = sigmoid(detector.parts.calibration.logits(raw)).mean(axis=1)
+    assert raw.shape == (2, detector.parts.samples)
+    p = sigmoid(fitted_of(detector).logits(raw)).mean(axis=1)
     assert p.tolist() == pytest.approx([verdict.p_ai for verdict in verdicts])
     none = replace(detector, finder=fake_finder()).logits(face_picture)
-    assert none.shape == (0, detector.parts.head.samples)
+    assert none.shape == (0, detector.parts.samples)
 
 
 @pytest.fixture
@@ -198,14 +199,13 @@ def test_the_model_that_is_written_is_the_old_one_with_another_calibration(
     tiny_model: Path, tiny_detector: Detector, portraits: list[Path], tmp_path: Path
 ) -> None:
     real = gather(portraits[0].parent, portraits, map(tiny_detector.logits, portraits))
-    made = recalibrate(tiny_detector.parts.calibration, real, fpr=0.05)
+    made = recalibrate(tiny_detector.parts.fusion.overall, real, fpr=0.05)
     model = read_model(tiny_model)
     written = write(tmp_path / "new", model, made)
     card = json.loads((tmp_path / "new" / "card.json").read_text())
     assert written.identity != model.identity
-    assert {k: v for k, v in card.items() if k in ("head", "crop", "backbone", "ood")} == {
-        k: v for k, v in model.card.items() if k in ("head", "crop", "backbone", "ood")
-    }
+    for name in ("crops", "backbone", "pooling", "min_face_px"):
+        assert card[name] == model.card[name]
     assert card["calibrated_on"] == "the user's own pictures: 24 real ones in 'press'"
     assert str(tmp_path) not in json.dumps(card)
     told = card["recalibrated"]
@@ -220,9 +220,54 @@ def test_the_model_that_is_written_is_the_old_one_with_another_calibration(
     }
     assert assumed(card) == 0.5
     new = replace(Detector.load(tmp_path / "new"), finder=tiny_detector.finder)
-    assert new.parts.calibration == made.calibration
+    assert fitted_of(new) == new.parts.fusion.overall == made.calibration
     called = [new.inspect(path).decision for path in portraits]
     assert called.count(Decision.AI) <= 24 - made.rank
+
+
+def test_a_model_of_two_crops_gets_one_calibration_and_loses_its_fast_way(
+    wide_model: Path, wide_detector: Detector, painter: Callable[..., ndarray], tmp_path: Path
+) -> None:
+    model, old = read_model(wide_model), wide_detector.parts.fusion
+    paths = []
+    for seed in range(30):
+        path = tmp_path / f"{seed}.png"
+        Image.fromarray(painter(120, 160, WIDE, seed=seed)).save(path)
+        paths.append(path)
+    real = gather(tmp_path, paths, map(wide_detector.logits, paths))
+    made = recalibrate(old.overall, real, fpr=0.1)
+    write(tmp_path / "new", model, made)
+    new = replace(Detector.load(tmp_path / "new", threads=1), finder=wide_detector.finder)
+    fusion = new.parts.fusion
+    assert fusion.calibrations == (made.calibration,)
+    assert fusion.overall == made.calibration
+    # How crops are weighed, and where classes begin, is left as it is.
+    assert (fusion.edges_px, fusion.weights, fusion.intercepts) == (
+        old.edges_px,
+        old.weights,
+        old.intercepts,
+    )
+    assert len(new.parts.branches) == 2
+    assert new.parts.fast is None
+    with pytest.raises(ModelError, match="calibrated on your pictures") as caught:
+        Detector.load(tmp_path / "new", fast=True)
+    assert caught.value.hint
+    # The threshold is what inspection compares with, whatever the size of the face.
+    small = replace(new, finder=FakeFinder(((70.0, 50.0, 20.0, 20.0),)))
+    for detector in (new, small):
+        logits = np.concatenate([detector.logits(path) for path in paths])
+        p = sigmoid(made.calibration.logits(logits)).mean(axis=1)
+        told = [detector.inspect(path).p_ai for path in paths]
+        assert p.tolist() == pytest.approx(told, abs=1e-9)
+    p = np.array([new.inspect(path).p_ai for path in paths])
+    assert (p > made.calibration.threshold_real + 1e-9).sum() == 30 - made.rank
+
+
+def test_several_faces_have_no_more_to_pass_than_the_picture_s_threshold() -> None:
+    """A picture counts by its worst face, so the promise is the picture's already."""
+    made = recalibrate(OLD, pictures(0, 150), fpr=0.05).calibration
+    assert made.tail == (made.threshold_real,) * HALVINGS
+    assert {made.threshold_among(n) for n in (1, 2, 5, 64)} == {made.threshold_real}
 
 
 def test_old_error_rates_do_not_stay_with_the_new_calibration(

@@ -63,10 +63,10 @@ def test_away_from_the_edges_the_face_is_in_the_middle(photo: tuple[Box, int, in
         assert area.top + area.height / 2 == pytest.approx(y)
 
 
-def test_a_margin_of_its_own_replaces_the_configured_one() -> None:
+def test_a_zoom_is_a_factor_on_the_configured_margin() -> None:
     box = Box(left=40.0, top=40.0, width=20.0, height=10.0)
     assert crop_box(box, CONFIG, 100, 100).width == pytest.approx(26)
-    assert crop_box(box, CONFIG, 100, 100, margin=2.0).width == pytest.approx(40)
+    assert crop_box(box, CONFIG, 100, 100, zoom=2.0).width == pytest.approx(52)
 
 
 def test_the_whole_frame_is_taken_where_that_was_asked_for() -> None:
@@ -76,7 +76,7 @@ def test_the_whole_frame_is_taken_where_that_was_asked_for() -> None:
 
 
 def test_a_fingerprint_changes_whenever_a_crop_would() -> None:
-    others = {"size_px": 65, "margin": 1.4, "through_px": 32, "whole": True}
+    others = {"size_px": 65, "margin": 1.4, "least_px": 64, "through_px": 32, "whole": True}
     assert others.keys() == {field.name for field in fields(CropConfig)}
     changed = [replace(CONFIG, **{name: value}) for name, value in others.items()]  # type: ignore[arg-type]
     prints = [config.fingerprint for config in (CONFIG, *changed)]
@@ -85,7 +85,85 @@ def test_a_fingerprint_changes_whenever_a_crop_would() -> None:
     assert all(len(one) == 12 and int(one, 16) >= 0 for one in prints)
 
 
+NATIVE = replace(CONFIG, least_px=64)
+
+
+@given(photos())
+def test_around_a_small_face_the_crop_widens_instead_of_blowing_pixels_up(
+    photo: tuple[Box, int, int],
+) -> None:
+    box, width, height = photo
+    plain, native = (crop_box(box, one, width, height) for one in (CONFIG, NATIVE))
+    assert native.width == pytest.approx(min(max(plain.width, NATIVE.least_px), width, height))
+    if min(width, height) >= NATIVE.size_px:
+        assert native.width >= NATIVE.size_px  # a pixel of the crop is one of the photo, or more
+    if plain.width >= NATIVE.least_px:
+        assert native == plain
+    # The face stays in it.
+    x, y = box.left + box.width / 2, box.top + box.height / 2
+    slack = 1e-9 * max(width, height)
+    assert native.left - slack <= x <= native.left + native.width + slack
+    assert native.top - slack <= y <= native.top + native.height + slack
+
+
+def test_a_small_face_keeps_its_own_pixels() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    box = Box(left=90.0, top=80.0, width=16.0, height=20.0)
+    area = crop_box(box, NATIVE, 200, 200)
+    assert (area.left, area.top, area.width) == (66.0, 58.0, 64.0)
+    np.testing.assert_array_equal(
+        extract_crop(Image.fromarray(pixels), area, NATIVE), pixels[58:122, 66:130]
+    )
+
+
+@given(st.floats(0.1, 4))
+def test_a_zoom_never_goes_below_the_photo_s_own_pixels(zoom: float) -> None:
+    box = Box(left=90.0, top=80.0, width=40.0, height=20.0)
+    area = crop_box(box, NATIVE, 400, 400, zoom=zoom)
+    assert area.width == pytest.approx(max(1.3 * zoom * 40, 64))
+
+
 # --- the crop ------------------------------------------------------------------------------------
+
+
+@given(
+    photos(),
+    st.sampled_from([0, 90, 180, 270]),
+    st.sampled_from([CONFIG, NATIVE, replace(CONFIG, size_px=33, through_px=12)]),
+    st.integers(0, 99),
+)
+def test_the_crop_of_a_turned_photo_is_to_the_bit_that_of_the_upright_one(
+    photo: tuple[Box, int, int], turn: int, config: CropConfig, seed: int
+) -> None:
+    """Where the area lies between pixels, too."""
+    box, width, height = photo
+    # In sixteenths of a pixel, turning a box costs no rounding.
+    sides = [max(1, round(side * 300 / 5000)) for side in (width, height)]
+    across, down = (max(1, round(16 * 0.06 * side)) / 16 for side in (box.width, box.height))
+    left, top = (round(16 * 0.06 * start) / 16 for start in (box.left, box.top))
+    upright = Box(left=left, top=top, width=across, height=down)
+    pixels = np.random.default_rng(seed).integers(0, 256, (sides[1], sides[0], 3), dtype=np.uint8)
+    # The photo lies: turned by `turn` counter-clockwise, it is upright.
+    lying = np.rot90(pixels, -turn // 90)
+    place = turned_box(upright, turn, sides[0], sides[1])
+    there = crop_box(place, config, lying.shape[1], lying.shape[0])
+    here = crop_box(upright, config, sides[0], sides[1])
+    found = extract_crop(Image.fromarray(np.ascontiguousarray(lying)), there, config, turn=turn)
+    wanted = extract_crop(Image.fromarray(pixels), here, config)
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, wanted)
+
+
+def turned_box(box: Box, turn: int, width: int, height: int) -> Box:
+    """Where a box is in a photo that was turned by `turn` degrees clockwise."""
+    right, bottom = width - box.left - box.width, height - box.top - box.height
+    left, top, across, down = {
+        0: (box.left, box.top, box.width, box.height),
+        90: (bottom, box.left, box.height, box.width),
+        180: (right, bottom, box.width, box.height),
+        270: (box.top, right, box.height, box.width),
+    }[turn]
+    return Box(left=left, top=top, width=across, height=down)
 
 
 @given(photos(), st.integers(1, 40), st.none() | st.integers(1, 40), st.integers(0, 255))

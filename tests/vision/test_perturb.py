@@ -28,7 +28,7 @@ def photo(height: int, width: int, seed: int = 0, *, noise: int = 40) -> Image.I
 def passed_on(image: Image.Image, how: Perturbation) -> Image.Image:
     """The whole photo as it would be passed on, wherever the face is."""
     whole = Box(left=0.0, top=0.0, width=float(image.width), height=float(image.height))
-    return apply(image, whole, how)[0]
+    return apply(image, [whole], how)[0]
 
 
 @each
@@ -39,7 +39,7 @@ def test_a_piece_is_what_saving_the_whole_photo_would_have_left_there(
 ) -> None:
     image = photo(480, 640)
     area = Box(left=left, top=170.5, width=side, height=side)
-    piece, place = apply(image, area, how)
+    piece, (place,) = apply(image, [area], how)
     scaled = Box(**{k: getattr(area, k) * how.scale for k in ("left", "top", "width", "height")})
     found, wanted = (
         extract_crop(piece, place, CONFIG),
@@ -62,16 +62,78 @@ def test_the_area_lies_within_its_piece_whatever_the_sizes(
     across, down = max(0.5, shares[0] * width), max(0.5, shares[1] * height)
     left, top = shares[2] * (width - across), shares[3] * (height - down)
     area = Box(left=left, top=top, width=across, height=down)
-    piece, place = apply(Image.new("RGB", (width, height)), area, how)
+    piece, (place,) = apply(Image.new("RGB", (width, height)), [area], how)
     assert min(place.left, place.top) >= 0
     assert place.left + place.width <= piece.width + 1e-9
     assert place.top + place.height <= piece.height + 1e-9
 
 
+def hull(one: Box, other: Box) -> Box:
+    """The smallest box around two."""
+    left, top = min(one.left, other.left), min(one.top, other.top)
+    right = max(box.left + box.width for box in (one, other))
+    bottom = max(box.top + box.height for box in (one, other))
+    return Box(left=left, top=top, width=right - left, height=bottom - top)
+
+
+def boxes(image: Image.Image) -> st.SearchStrategy[Box]:
+    def made(left: float, top: float, side: float) -> Box:
+        return Box(
+            left=left * (image.width - side),
+            top=top * (image.height - side),
+            width=side,
+            height=side,
+        )
+
+    return st.builds(made, st.floats(0, 1), st.floats(0, 1), st.floats(8, 300))
+
+
+LARGE = photo(400, 560)
+
+
+@settings(max_examples=30)
+@given(boxes(LARGE), boxes(LARGE), st.sampled_from(PERTURBATIONS))
+def test_two_areas_have_the_pixels_that_they_have_in_a_copy_of_their_hull(
+    one: Box, other: Box, how: Perturbation
+) -> None:
+    piece, places = apply(LARGE, [one, other], how)
+    around, (whole,) = apply(LARGE, [hull(one, other)], how)
+    # What is read beyond an area goes by the largest of them, so the hull's piece may be larger.
+    shift = round(whole.left - hull(*places).left), round(whole.top - hull(*places).top)
+    assert around.width >= piece.width
+    assert around.height >= piece.height
+    for place in places:
+        there = replace(place, left=place.left + shift[0], top=place.top + shift[1])
+        found, wanted = extract_crop(piece, place, CONFIG), extract_crop(around, there, CONFIG)
+        assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+@each
+def test_areas_whose_hull_is_one_of_them_get_the_very_piece_of_it(how: Perturbation) -> None:
+    """So do the crops of a face: the context holds the face."""
+    inner = Box(left=150.5, top=120.25, width=90.0, height=90.0)
+    outer = Box(left=90.0, top=60.0, width=210.0, height=210.0)
+    both, places = apply(LARGE, [inner, outer], how)
+    alone, (place,) = apply(LARGE, [outer], how)
+    assert both.tobytes() == alone.tobytes()
+    assert places[1] == place
+    assert apply(LARGE, [outer, inner], how)[1] == places[::-1]
+
+
+@each
+def test_a_crop_is_the_same_whatever_is_looked_at_beside_it(how: Perturbation) -> None:
+    inner = Box(left=150.5, top=120.25, width=90.0, height=90.0)
+    outer = Box(left=20.0, top=30.0, width=350.0, height=350.0)
+    both, places = apply(LARGE, [inner, outer], how)
+    alone, (place,) = apply(LARGE, [inner], how)
+    found, wanted = extract_crop(both, places[0], CONFIG), extract_crop(alone, place, CONFIG)
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
 def test_a_copy_that_changes_nothing_changes_nothing() -> None:
     image = photo(300, 300)
     area = Box(left=70.25, top=12.5, width=180.0, height=180.0)
-    piece, place = apply(image, area, SAME)
+    piece, (place,) = apply(image, [area], SAME)
     np.testing.assert_array_equal(
         extract_crop(piece, place, CONFIG), extract_crop(image, area, CONFIG)
     )
@@ -80,7 +142,7 @@ def test_a_copy_that_changes_nothing_changes_nothing() -> None:
 @each
 def test_the_same_pixels_make_the_same_copy(how: Perturbation) -> None:
     area = Box(left=40.0, top=30.0, width=150.0, height=150.0)
-    one, other = (apply(photo(260, 240), area, how) for _ in range(2))
+    one, other = (apply(photo(260, 240), [area], how) for _ in range(2))
     assert one[0].tobytes() == other[0].tobytes()
     assert one[1] == other[1]
 

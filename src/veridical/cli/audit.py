@@ -48,7 +48,6 @@ def audit(
     from veridical.train import audit_files
     from veridical.train.audit import audit as audited
     from veridical.train.recipes import RECIPES
-    from veridical.vision.crop import CropConfig
     from veridical.vision.faces import FaceFinder
 
     samples = read_samples(data, real=real, ai=ai, split=split)
@@ -57,7 +56,7 @@ def audit(
     found = audited(
         samples,
         finder=FaceFinder(threads),
-        crop_config=CropConfig(size_px=224, through_px=chosen.through_px, whole=chosen.whole),
+        configs=chosen.configs(224),
         views=chosen.views,
         engine=engine_of(jobs),
         seed=seed,

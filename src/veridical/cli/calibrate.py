@@ -93,7 +93,7 @@ def calibrate(
         return pictures
 
     made = recalibrate.recalibrate(
-        detector.parts.calibration, gather(reals), gather(ai) if ai else None, fpr=fpr
+        detector.parts.fusion.overall, gather(reals), gather(ai) if ai else None, fpr=fpr
     )
     recalibrate.write(out, read_model(old), made)
     for sentence in recalibrate.describe(made):

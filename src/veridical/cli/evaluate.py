@@ -23,6 +23,7 @@ from veridical.cli import options
     help="Bootstrap resamples.",
 )
 @options.seed
+@options.fast
 @options.recheck
 @options.device
 @options.jobs
@@ -35,6 +36,7 @@ def evaluate(
     out: Path | None,
     resamples: int,
     seed: int,
+    fast: bool,
     recheck: bool,
     device: str,
     jobs: int | None,
@@ -61,6 +63,7 @@ def evaluate(
         threads=threads,
         providers=providers_of(device),
         recheck=recheck,
+        fast=fast,
     )
     folder = out or Path(f"{model.resolve().name}-evaluation")
     options.ready(folder)

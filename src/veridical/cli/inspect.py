@@ -76,6 +76,7 @@ METHODS = (
     help="Share of AI-generated pictures where yours come from, e.g. 0.01. Adds P(ai) at that "
     "share, and how many verdicts would be right. Decisions do not change.",
 )
+@options.fast
 @options.recheck
 @click.option(
     "--cues",
@@ -96,6 +97,7 @@ def inspect(
     whole_image: bool,
     samples: int | None,
     prior: float | None,
+    fast: bool,
     recheck: bool,
     cues: bool,
     device: str,
@@ -131,8 +133,9 @@ def inspect(
         providers=providers_of(device),
         recheck=recheck,
         prior=prior,
+        fast=fast,
     )
-    side = detector.parts.crop.size_px
+    side = detector.parts.configs[0].size_px
     if occlude and occlude[0] > side:
         raise click.UsageError(
             f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, {side} px."

@@ -111,11 +111,11 @@ def train(
         **settings,
     )
     _warn(trained)
-    fitted = trained.fitted
+    fitted, known = trained.fitted, trained.fitted.fusion.overall
     run = f" in {len(fitted.history)} epochs" if fitted.history else ""
     click.echo(
         f"{out}: fitted on {fitted.counts['fit']} pictures{run}, "
-        f"calibrated on {fitted.calibration.real} real and {fitted.calibration.ai} AI-generated "
+        f"calibrated on {known.real} real and {known.ai} AI-generated "
         f"ones ({fitted.calibrated_on})"
     )
     click.echo(f"Measure it: veridical evaluate {out} DATA")

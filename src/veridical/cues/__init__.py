@@ -32,6 +32,7 @@ def examine_all(
     landmarks: tuple[Point, ...] = (),
     *,
     cues: Sequence[Cue] = DEFAULT_CUES,
+    turn: int = 0,
     weights: Mapping[str, Weights] | None = None,
 ) -> tuple[Reading | NotApplicable, ...]:
     """Ask every cue about one face. One answer per cue, in the order asked.
@@ -44,9 +45,13 @@ def examine_all(
         box: Of the face, px of the photo.
         landmarks: Of the face, if they are known.
         cues: Whom to ask.
+        turn: Of the face; cues know upright faces only.
         weights: What the cues are worth; those of the package if None. A cue without weights
             informs only.
     """
+    if turn:
+        why = f"the face is turned by {turn} degrees; cues are measured on upright faces."
+        return tuple(NotApplicable(cue=cue.name, why=why) for cue in cues)
     given = CueInput(pixels=file.photo.pixels, file=file, box=box, landmarks=landmarks)
     known = fitted() if weights is None else weights
     return tuple(_examine_safely(given, cue, known.get(cue.name)) for cue in cues)

@@ -1,7 +1,7 @@
 """Explain one face: every map, and the test of the one that is drawn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -38,7 +38,7 @@ class ExplainConfig:
         faithfulness: Score the maps against random orders: 55 more forward passes per face, and 6
             per map. They also update the map that is drawn.
         occlude: Window and stride in px of the crop, for an occlusion map; None for none.
-        explainers: Make further maps.
+        explainers: Make further maps, of the first crop, which is then the one explained.
     """
 
     faithfulness: bool = True
@@ -51,14 +51,18 @@ class FaceTokens:
     """What was computed on the way to a face's verdict.
 
     Attributes:
+        name: Of the crop.
         area: The part of the photo that the crop shows, px of the photo.
+        turn: Degrees by which the crop was turned counter-clockwise; maps are turned back.
         crop: What the backbone took.
         tokens: What it gave.
         gradient: Of the mean calibrated logit by pooled feature.
         rest: The part of that logit that belongs to no feature.
     """
 
+    name: str
     area: Box
+    turn: int
     crop: UInt8[ndarray, "size size 3"]
     tokens: Tokens
     gradient: Float32[ndarray, " features"]
@@ -74,7 +78,7 @@ class Model:
         p_ai: P(ai) of crops.
         pooling: How tokens become features.
         baseline: Pooled features of an average picture.
-        slope: Of the calibration: a surrogate knows the head's own logit.
+        slope: Of the calibrated logit by the head's own: a surrogate knows the latter.
         surrogate: Makes the map that is drawn; None draws the contributions.
     """
 
@@ -110,25 +114,27 @@ def explain_face(face: FaceTokens, model: Model, config: ExplainConfig) -> Expla
     maps = [(one.name, one.read(face.crop)) for one in config.explainers]
     side, grid = face.crop.shape[0], face.tokens.grid
     return Explanation(
+        crop=face.name,
         area=face.area,
         covered=side // grid * grid / side,
         method="surrogate" if model.surrogate else "contributions",
-        patches=patches,
+        patches=_back(patches, face.turn),
         forward_passes=len(orders.logit_drops) if orders and model.surrogate else 0,
         faithfulness=scored(patches),
-        contributions=relative,
-        gradient_x_token=plain,
+        contributions=replace(relative, patches=_back(relative.patches, face.turn)),
+        gradient_x_token=replace(plain, patches=_back(plain.patches, face.turn)),
         channels=channel_importance(face.gradient),
         occlusion=_occlusion(face, model.p_ai, config.occlude) if config.occlude else None,
         maps=tuple(
-            NamedMap(name=name, patches=found, faithfulness=scored(found)) for name, found in maps
+            NamedMap(name=name, patches=_back(found, face.turn), faithfulness=scored(found))
+            for name, found in maps
         ),
     )
 
 
 def _occlusion(face: FaceTokens, p_ai: Score, occlude: tuple[int, int]) -> Occlusion:
     window, stride = occlude
-    drop = occlusion(face.crop, p_ai, window=window, stride=stride)
+    drop = _back(occlusion(face.crop, p_ai, window=window, stride=stride), face.turn)
     row, column = np.unravel_index(np.argmax(drop), drop.shape)
     return Occlusion(
         drop=drop,
@@ -138,3 +144,8 @@ def _occlusion(face: FaceTokens, p_ai: Score, occlude: tuple[int, int]) -> Occlu
             face.area.top + (float(row) + 0.5) / drop.shape[0] * face.area.height,
         ),
     )
+
+
+def _back(values: Float[ndarray, "side side"], turn: int) -> Float[ndarray, "side side"]:
+    """Turn a map of a turned crop back, so that it lies on the photo."""
+    return np.ascontiguousarray(np.rot90(values, -turn // 90)) if turn else values

@@ -7,7 +7,7 @@ section 4.5).
 """
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, log2
 
 import numpy as np
 
@@ -30,6 +30,8 @@ class Calibration:
         threshold_ai: The largest P(real) at which `ai` still belongs to it.
         real: Real pictures it was fitted on.
         ai: AI-generated pictures it was fitted on.
+        tail: The same as `threshold_real` where the part left out is halved once, twice, ...: what
+            one face among several has to pass; 1 where there are too few pictures to say.
         typical_real: Median calibrated logit of these real pictures, each the mean of its samples,
             nats. What another domain is compared with.
     """
@@ -43,6 +45,7 @@ class Calibration:
     real: int
     ai: int
     typical_real: float
+    tail: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not (self.slope > 0 and self.coverage > 0 and self.most < 1):
@@ -70,6 +73,17 @@ class Calibration:
         """Map the head's logits to calibrated ones."""
         return self.slope * raw + self.intercept
 
+    def threshold_among(self, faces: int) -> float:
+        """Return the P(ai) that one of so many faces of a real picture is promised to stay below.
+
+        The promise is the picture's: each of n faces gets an n-th of what may be missed
+        (Bonferroni), rounded down to a half, a quarter, an eighth, ...
+        """
+        halvings = ceil(log2(faces))
+        if not halvings:
+            return self.threshold_real
+        return self.tail[halvings - 1] if halvings <= len(self.tail) else 1.0
+
     def prediction_set(self, p_ai: float) -> tuple[Decision, ...]:
         """Return the labels that conform at the stated coverage: none, one or both."""
         plausible = []
@@ -94,6 +108,17 @@ def conformal_quantile(nonconformity: Float[ndarray, " n"], coverage: float) -> 
     if rank > len(nonconformity):
         return 1.0
     return float(np.sort(nonconformity)[rank - 1])
+
+
+HALVINGS = 6  # of what a calibration may miss: pictures of up to 64 faces
+
+
+def tail_of(
+    nonconformity: Float[ndarray, " n"], coverage: float, halvings: int = HALVINGS
+) -> tuple[float, ...]:
+    """Return thresholds at 1 - (1 - coverage) / 2, / 4, ...; see `conformal_quantile`."""
+    parts = (2.0**-n for n in range(1, halvings + 1))
+    return tuple(conformal_quantile(nonconformity, 1 - (1 - coverage) * part) for part in parts)
 
 
 def conformal_rank(count: int, coverage: float) -> int:

@@ -1,10 +1,13 @@
 """The decision policy: what is claimed of a face, what of a picture, and why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import log, log1p
+
+import numpy as np
 
 from veridical.infer.calibration import Calibration
-from veridical.infer.head import Summary
+from veridical.infer.head import Summary, sigmoid
 from veridical.report import Decision, FaceResult, Reason, Stability, Verdict
 
 Judged = tuple[Verdict, tuple[Reason, ...]]
@@ -53,14 +56,20 @@ def judge(
     return verdict, (*reasons, *([Reason.WHOLE_IMAGE] if whole_image else []))
 
 
-def recheck(judged: Judged, stability: Stability, calibration: Calibration) -> Judged:
+def recheck(judged: Judged, stability: Stability, calibrations: Sequence[Calibration]) -> Judged:
     """Keep a decision only if it is the same for perturbed copies of the face.
 
     The numbers stay those of the picture as delivered.
+
+    Args:
+        judged: The decision.
+        stability: P(ai) of the copies.
+        calibrations: One per copy: a smaller face may be of another class.
     """
     verdict, reasons = judged
     tested = replace(verdict, stability=stability)
-    if not any(_changes(verdict, p, calibration) for p in stability.p_ai):
+    copies = zip(stability.p_ai, calibrations, strict=True)
+    if not any(_changes(verdict, p, calibration) for p, calibration in copies):
         return tested, reasons
     kept = (reason for reason in reasons if reason is not Reason.WITHIN_COVERAGE)
     withdrawn = replace(tested, decision=Decision.UNDECIDED)
@@ -77,11 +86,28 @@ def _changes(verdict: Verdict, p_ai: float, calibration: Calibration) -> bool:
     return crosses or (len(plausible) == 1 and plausible[0] is not verdict.decision)
 
 
-def combine(faces: Sequence[FaceResult]) -> tuple[Decision, int | None, tuple[Reason, ...]]:
+COMPARABLE = 1 / 3
+"""Size of a face too small to judge, over that of the largest judged one, from which it counts."""
+
+
+def together(
+    faces: Sequence[FaceResult], calibrations: Sequence[Calibration]
+) -> tuple[Decision, int | None, tuple[Reason, ...]]:
     """Return a picture's decision, the place of the face that it rests on, and why; see `Report`.
 
-    Faces too small to judge do not count beside one that was judged: a bystander's head of twenty
-    pixels must not silence the verdict on a portrait.
+    Real pictures are promised to be called `ai` at most so often, whatever the number of people in
+    them: one face among n has to pass the threshold of 1 - (1 - coverage) / n (Bonferroni), or the
+    faces together have to conform to `ai` alone. Their common logit is the mean of theirs: a
+    picture of one scene is generated as a whole, or not at all, and what its faces share is counted
+    once. `real` takes one face that is, none that is `ai`, and faces that together conform to
+    `real` alone: an undecided bystander does not silence a clear picture.
+
+    A face too small to judge does not count beside a much larger one that was judged. One of a size
+    that compares was not looked at, and such a picture is not called `real`.
+
+    Args:
+        faces: Judged one by one.
+        calibrations: Of each face's class.
     """
     judged = {at: face.verdict for at, face in enumerate(faces) if face.verdict}
     if not faces:
@@ -89,10 +115,45 @@ def combine(faces: Sequence[FaceResult]) -> tuple[Decision, int | None, tuple[Re
     if not judged:
         return Decision.UNDECIDED, None, (Reason.FACE_TOO_SMALL,)
     decisions = {verdict.decision for verdict in judged.values()}
-    decision = next(
-        one for one in (Decision.AI, Decision.UNDECIDED, Decision.REAL) if one in decisions
-    )
-    of_it = (at for at, verdict in judged.items() if verdict.decision is decision)
+    decision, doubts = _of_picture(faces, judged, calibrations)
+    # Where no face has the picture's decision, it rests on what was taken back.
+    order = (decision, Decision.AI, Decision.REAL)
+    wanted = next(one for one in order if one in decisions)
+    of_it = (at for at, verdict in judged.items() if verdict.decision is wanted)
     lead = max(of_it, key=lambda at: judged[at].p_ai)
     disagree = (Reason.FACES_DISAGREE,) if len(decisions) > 1 else ()
-    return decision, lead, (*faces[lead].reasons, *disagree)
+    return decision, lead, (*doubts, *faces[lead].reasons, *disagree)
+
+
+def _of_picture(
+    faces: Sequence[FaceResult],
+    judged: Mapping[int, Verdict],
+    calibrations: Sequence[Calibration],
+) -> tuple[Decision, tuple[Reason, ...]]:
+    """Return the decision about all faces, and doubts that are not those of one face."""
+    decisions = {verdict.decision for verdict in judged.values()}
+    largest = max(judged, key=lambda at: faces[at].box.size_px)
+    common = np.mean([_logit(verdict.p_ai) for verdict in judged.values()], keepdims=True)
+    plausible = calibrations[largest].prediction_set(float(sigmoid(common)[0]))
+    if Decision.AI in decisions:
+        alone = any(
+            verdict.decision is Decision.AI
+            and verdict.p_ai > calibrations[at].threshold_among(len(judged))
+            for at, verdict in judged.items()
+        )
+        if alone or plausible == (Decision.AI,):
+            return Decision.AI, ()
+        return Decision.UNDECIDED, (Reason.ONE_OF_MANY,)
+    if Decision.REAL not in decisions:
+        return Decision.UNDECIDED, ()
+    least = COMPARABLE * faces[largest].box.size_px
+    if any(not face.verdict and face.box.size_px >= least for face in faces):
+        return Decision.UNDECIDED, (Reason.FACE_TOO_SMALL,)
+    if decisions == {Decision.REAL} or plausible == (Decision.REAL,):
+        return Decision.REAL, ()
+    return Decision.UNDECIDED, ()
+
+
+def _logit(p: float) -> float:
+    p = min(max(p, 1e-12), 1 - 1e-12)
+    return log(p) - log1p(-p)

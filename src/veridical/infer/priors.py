@@ -154,7 +154,7 @@ def assumed(card: Mapping[str, Any]) -> float:
     if recipe.get("balance", True) or "recalibrated" in card:
         return EVEN
     if recipe.get("out_of_source", True):
-        count = {label: card["calibration"][label] for label in ("real", "ai")}
+        count = {label: card["fusion"]["overall"][label] for label in ("real", "ai")}
     else:
         count = {"real": 0, "ai": 0}
         for source in card["trained_on"]["sources"]:

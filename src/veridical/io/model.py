@@ -28,7 +28,7 @@ from safetensors.numpy import save as save_tensors
 from veridical.arrays import ndarray
 from veridical.errors import ModelDamaged, ModelMissing
 
-SCHEMA = "veridical.model/2"
+SCHEMA = "veridical.model/3"
 CARD, TENSORS, BACKBONE = "card.json", "model.safetensors", "backbone.onnx"
 EXPLAINER = "explainer.safetensors"
 FILES = (BACKBONE, TENSORS, EXPLAINER, CARD)  # the card last: without it there is no model

@@ -204,11 +204,14 @@ def _numbers(face: FaceResult, report: Report) -> Iterator[tuple[str, str]]:
             copies = words.of_copies(verdict.stability, face.reasons)
         yield "Copies", sentence(copies)
         yield "Distance", sentence(words.distance(verdict))
+        if len(face.crops) > 1:
+            yield "Crops", sentence(words.of_crops(face))
     if face.explanation:
         yield "Map", score_in_words(face.explanation.faithfulness)
         yield "Logit", method_in_words(face.explanation)
     place = f"{box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
-    yield "Face", f"{place}; face detector's confidence {face.confidence:.2f}"
+    turned = f"; {words.of_turn(face)}" if face.turn else ""
+    yield "Face", f"{place}; face detector's confidence {face.confidence:.2f}{turned}"
 
 
 def _processing(report: Report, title: str) -> Iterator[tuple[str, str]]:

@@ -194,7 +194,9 @@ def of_waterfall(face: FaceResult, report: Report) -> Picture | None:
     """Return the steps from the prior to P(ai); None for a face that was not judged."""
     if face.verdict is None:
         return None
-    made = waterfall.waterfall(face.verdict, report.prior, report.level, face.readings or ())
+    made = waterfall.waterfall(
+        face.verdict, report.prior, report.level, face.readings or (), face.crops
+    )
     start = "even odds" if report.prior == EVEN else f"{percent(report.prior)} AI-generated"
     beside = (
         " Hatched and hollow steps are forensic cues. They are not part of P(ai). No weight: it "

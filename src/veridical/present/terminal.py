@@ -129,14 +129,17 @@ def _details(report: Report) -> Iterator[tuple[str, str]]:
         many = len(report.faces) > 1
         box = face.box
         place = f"{box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
+        turned = f", {words.of_turn(face)}" if face.turn else ""
         yield (
             f"Face {number}" if many else "Face",
-            f"{place}, confidence {face.confidence:.2f}",
+            f"{place}, confidence {face.confidence:.2f}{turned}",
         )
         yield "Reasons", " ".join(map(sentence, words.because(face.reasons, report)))
         if face.verdict:
             yield "Uncertainty", sentence(words.in_words(face.verdict, face.reasons))
             yield "Distance", sentence(words.distance(face.verdict))
+            if len(face.crops) > 1:
+                yield "Crops", sentence(words.of_crops(face))
             if face.verdict.stability:
                 yield "Copies", sentence(words.of_copies(face.verdict.stability, face.reasons))
     yield "Processing", "; ".join(report.steps) or "none"

@@ -7,7 +7,7 @@ are about 2 to 1. They are written as dB.
 Forensic cues are not part of P(ai): they are hatched steps beside the sum, and do not move it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite, log
 
@@ -17,7 +17,8 @@ from veridical.infer.priors import EVEN, evidence
 from veridical.present.cue_panels import TITLES
 from veridical.present.maps import GREY, HUE, INK, LINE, font
 from veridical.present.numbers import percent
-from veridical.report import Decision, NotApplicable, Reading, Verdict
+from veridical.present.words import of_crop, sentence
+from veridical.report import CropEvidence, Decision, NotApplicable, Reading, Verdict
 
 DECIBANS = 10 / log(10)  # in one nat
 _BITS = log(10) / 10 / log(2)  # in one deciban
@@ -70,7 +71,11 @@ class Waterfall:
 
 
 def waterfall(
-    verdict: Verdict, prior: float, level: float, readings: Sequence[Reading | NotApplicable] = ()
+    verdict: Verdict,
+    prior: float,
+    level: float,
+    readings: Sequence[Reading | NotApplicable] = (),
+    crops: Sequence[CropEvidence] = (),
 ) -> Waterfall:
     """Take a verdict's P(ai) apart into steps.
 
@@ -79,6 +84,7 @@ def waterfall(
         prior: Share of AI-generated pictures that its P(ai) assumes.
         level: Mass of its credible interval.
         readings: What the forensic cues said about the face; none of it moves the total.
+        crops: What was looked at; several share the evidence of the network.
     """
     before = decibans(prior)
     network = evidence(verdict.p_ai, prior) * DECIBANS
@@ -90,18 +96,32 @@ def waterfall(
         counts=True,
         says=amount(before),
     )
-    seen = Step(label="The network", start=before, size=network, counts=True, says=amount(network))
+    seen = tuple(_of_network(before, network, crops))
     total = Step(
         label="Total", start=0.0, size=after, counts=True, says=f"{amount(after)}, {odds(after)}"
     )
     low, high = (decibans(end) for end in verdict.interval)
     return Waterfall(
         prior=assumed,
-        evidence=(seen, *(_beside(reading, after) for reading in readings)),
+        evidence=(*seen, *(_beside(reading, after) for reading in readings)),
         total=total,
         interval=(low, high),
         level=level,
     )
+
+
+def _of_network(before: float, network: float, crops: Sequence[CropEvidence]) -> Iterator[Step]:
+    """Return a step for each crop, and one for what the heads' disagreement takes from their sum.
+
+    P(ai) is a mean over the heads, and its logit is nearer to 0 than the mean of theirs.
+    """
+    sizes = [(sentence(of_crop(one))[:-1], one.evidence * DECIBANS) for one in crops]
+    sizes.append(("Doubt of the network", network - sum(size for _, size in sizes)))
+    if len(crops) < 2:
+        sizes = [("The network", network)]
+    for label, size in sizes:
+        yield Step(label=label, start=before, size=size, counts=True, says=amount(size))
+        before += size
 
 
 def _beside(reading: Reading | NotApplicable, at: float) -> Step:

@@ -10,7 +10,9 @@ from veridical.infer.priors import EVEN, posterior
 from veridical.present.numbers import chances, nats, percent, pictures, ratio, share, span
 from veridical.report import (
     AtPrior,
+    CropEvidence,
     Decision,
+    FaceResult,
     NotApplicable,
     PredictiveValues,
     Reading,
@@ -49,6 +51,9 @@ _SAYS = {
     Reason.NO_FACE: "no face was found",
     Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
     Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
+    Reason.ONE_OF_MANY: (
+        "one face of several is called ai, not beyond the threshold for so many faces"
+    ),
 }
 _PLAINLY = {
     Reason.WITHIN_COVERAGE: "few pictures of the other kind looked like this in our tests",
@@ -67,6 +72,9 @@ _PLAINLY = {
         "the whole frame was judged as asked, and how often that is wrong was not measured"
     ),
     Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
+    Reason.ONE_OF_MANY: (
+        "one face looks AI-generated, but among so many real faces one like it can be expected"
+    ),
 }
 _LARGER = "Look for the original or a larger copy, and check the source."
 _DISTRUST = "Do not rely on the model here. Check the source."
@@ -81,6 +89,7 @@ _NEXT = {
     Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
     Reason.WHOLE_IMAGE: "Judge the faces instead, if there are any.",
     Reason.FACES_DISAGREE: "Read the answer about each face before you act.",
+    Reason.ONE_OF_MANY: "Look at that face, and check the source.",
 }
 _NEXT_WITHIN = {
     Decision.AI: "Check the source. Never accuse a person because of this.",
@@ -212,6 +221,32 @@ def distance(verdict: Verdict) -> str:
     """Say how far a face is from the training pictures."""
     side = "above 1: too unlike them to decide" if verdict.distance > 1 else "at most 1: like them"
     return f"{verdict.distance:.2f} from the training pictures ({side})"
+
+
+_CROPS = {"face": "the face itself", "context": "the face with what is around it"}
+
+
+def of_crop(crop: CropEvidence) -> str:
+    """Say what a crop shows."""
+    return _CROPS.get(crop.crop, crop.crop)
+
+
+def of_crops(face: FaceResult) -> str:
+    """Say what each crop of a face adds to its verdict."""
+    told = (
+        f"{of_crop(one)} supports "
+        f"{NAME[Decision.AI if one.evidence > 0 else Decision.REAL]} ({one.evidence:+.2f} nats)"
+        for one in face.crops
+    )
+    return ", ".join(told)
+
+
+_LIES = {90: "on its side", 180: "upside down", 270: "on its side"}
+
+
+def of_turn(face: FaceResult) -> str:
+    """Say that a face was turned to be judged; empty where it was upright."""
+    return f"lies {_LIES[face.turn]}, was judged upright" if face.turn else ""
 
 
 # --- base rates --------------------------------------------------------------------------------

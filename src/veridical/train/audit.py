@@ -68,7 +68,7 @@ def audit(
     samples: Sequence[Sample],
     *,
     finder: Finder,
-    crop_config: CropConfig,
+    configs: Sequence[CropConfig],
     views: int,
     engine: Engine,
     seed: int = 0,
@@ -86,7 +86,7 @@ def audit(
     Args:
         samples: Labelled pictures.
         finder: Finds the faces.
-        crop_config: How the face is cropped for the backbone.
+        configs: How the face is cropped for the backbone, one per crop.
         views: In training; with one there is no stage "view".
         engine: How many pictures at a time.
         seed: Random seed, for the draw, the folds and the intervals.
@@ -103,7 +103,7 @@ def audit(
     for module in ("sklearn", "imagehash"):  # before the work, not after it
         need(module, extra="train", to="audit pictures")
     drawn = _draw(samples, sample, seed)
-    with prepare.opened(finder, crop_config, cache) as pictures:
+    with prepare.opened(finder, configs, cache) as pictures:
 
         def observe(one: Sample) -> Observed | str | None:
             """Return the facts; None without a face; why a picture cannot be read."""

@@ -26,6 +26,7 @@ from veridical.explain.attribution import token_map
 from veridical.explain.occlusion import cover, swapped
 from veridical.io.samples import Sample
 from veridical.io.source import open_source
+from veridical.scoring import CropScore, alone
 from veridical.tokens import pool
 from veridical.train import prepare
 from veridical.train.prepare import Pictures, Track, untracked
@@ -62,6 +63,7 @@ class LogitDrops:
 def measure(
     detector: Detector,
     samples: Sequence[Sample],
+    at: int = 0,
     *,
     sets: int,
     engine: Engine,
@@ -75,6 +77,7 @@ def measure(
     Args:
         detector: Whose logit is measured.
         samples: Pictures.
+        at: Place of the crop that is covered.
         sets: Ways of covering each of them.
         engine: How many pictures at a time.
         cache: Folder of the cache.
@@ -83,15 +86,15 @@ def measure(
     Raises:
         DataError: If the cache cannot be used.
     """
-    path = cache / f"logit-drops-{fingerprint(detector, sets)}.sqlite"
+    path = cache / f"logit-drops-{fingerprint(detector, at, sets)}.sqlite"
     with (
         closing(Store(path, ("packed",))) as store,
-        prepare.opened(detector.finder, detector.parts.crop, cache) as pictures,
+        prepare.opened(detector.finder, detector.parts.configs, cache) as pictures,
     ):
 
         def work(sample: Sample) -> LogitDrops | None:
             try:
-                return _measured(detector, sample, sets, store, pictures)
+                return _measured(detector, sample, at, sets, store, pictures)
             except PhotoError:
                 return None
 
@@ -101,7 +104,7 @@ def measure(
 
 
 def _measured(
-    detector: Detector, sample: Sample, sets: int, store: Store, pictures: Pictures
+    detector: Detector, sample: Sample, at: int, sets: int, store: Store, pictures: Pictures
 ) -> LogitDrops | None:
     file = open_source(sample.path, detector.limits)
     if row := store.get(file.sha256):
@@ -109,21 +112,23 @@ def _measured(
     found, drops = pictures.of(file, 1), None
     if found.face_px is not None and found.face_px >= detector.parts.min_face_px:
         with one_blas_thread():
-            drops = logit_drops_of(detector, found.crops[0], file.sha256, sets)
+            own = alone(detector.parts, at, detector.backbone)
+            drops = logit_drops_of(own, found.crops[0, at], file.sha256, sets)
     store.put(file.sha256, _packed(drops) if drops else None)
     return drops
 
 
-def fingerprint(detector: Detector, sets: int) -> str:
+def fingerprint(detector: Detector, at: int, sets: int) -> str:
     """Return twelve hex digits that change whenever a drop would."""
     parts = detector.parts
-    card, tensors = head_to(parts.head)
+    branch = parts.branches[at]
+    card, tensors = head_to(branch.head)
     facts = [
         VERSION,
         sets,
         asdict(detector.backbone.spec),
         detector.finder.name,
-        parts.crop.fingerprint,
+        branch.crop.fingerprint,
         parts.pooling,
         parts.min_face_px,
         card,
@@ -136,19 +141,19 @@ def fingerprint(detector: Detector, sets: int) -> str:
 
 
 def logit_drops_of(
-    detector: Detector, crop: UInt8[ndarray, "size size 3"], picture: str, sets: int
+    own: CropScore, crop: UInt8[ndarray, "size size 3"], picture: str, sets: int
 ) -> LogitDrops:
     """Cover a crop in `sets` ways.
 
     Args:
-        detector: Whose logit is measured.
+        own: Whose logit is measured.
         crop: The crop of a face.
         picture: SHA-256 of the file; the same picture is covered in the same ways.
         sets: How many.
     """
-    parts, slope = detector.parts, detector.parts.calibration.slope
-    (tokens,) = detector.backbone.tokens(crop[None])
-    gradient, rest = detector.linear(pool(tokens, parts.pooling))
+    pooling = own.parts.pooling
+    (tokens,) = own.backbone.tokens(crop[None])
+    gradient, rest = own.linear(pool(tokens, pooling))
     grid = tokens.grid
     draw = np.random.default_rng(int(picture[:16], 16))
     chosen = np.stack([_set(draw, grid) for _ in range(sets)])
@@ -156,13 +161,13 @@ def logit_drops_of(
     crops = [crop]
     for number, one in enumerate(chosen):
         crops.append(swapped(crop, coverings[_FILLS[number % len(_FILLS)]], one))
-    logits = detector.mean_logit(np.stack(crops)) / slope
+    logits = own.mean_logit(np.stack(crops))
     flat = tokens.patches.swapaxes(0, 1).reshape(grid * grid, -1)
     return LogitDrops(
         sets=chosen,
         logit_drops=logits[0] - logits[1:],
         sums=(chosen.astype(np.float32) @ flat),
-        contributions=token_map(tokens, parts.pooling, gradient, rest).patches.ravel() / slope,
+        contributions=token_map(tokens, pooling, gradient, rest).patches.ravel(),
         tokens=flat[draw.permutation(len(flat))[:_KEPT]],
     )
 

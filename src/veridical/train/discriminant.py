@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from veridical._optional import need
 from veridical.arrays import Float, Float32, ndarray
 from veridical.infer.head import SampledHead
 from veridical.train.recipes import Recipe
@@ -33,13 +34,13 @@ class CellStatistics:
         cell: What they are known by.
         pictures: How many there are.
         mean: Mean of their features, over all views.
-        scatter: Mean outer product of the deviations from it.
+        deviations: From it, one row per picture and view.
     """
 
     cell: Cell
     pictures: int
     mean: Float32[ndarray, " features"]
-    scatter: Float32[ndarray, "features features"]
+    deviations: Float32[ndarray, "rows features"]
 
 
 def statistics(
@@ -56,14 +57,8 @@ def statistics(
         own = np.array([other == cell for other in cells])
         x = features[own].reshape(-1, features.shape[2])
         mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
-        x = x - mean
         found.append(
-            CellStatistics(
-                cell=cell,
-                pictures=int(own.sum()),
-                mean=mean,
-                scatter=(x.T @ x) / np.float32(len(x)),
-            )
+            CellStatistics(cell=cell, pictures=int(own.sum()), mean=mean, deviations=x - mean)
         )
     return tuple(found)
 
@@ -87,16 +82,18 @@ def posterior_over_sources(
     alike in the scatter within; pseudo-fakes count `recipe.pseudo_weight` of that.
 
     With V = W^-1 M', W the scatter within cells and M their means (one per row), the scatter
-    between them is M' E M, and w = (W + M' E M)^-1 M' d = V a with (I + E M V) a = d (the
-    push-through identity): W is inverted once, all samples lie in the span of V, and one costs no
-    more than a system of as many equations as there are cells. A class's share of the weights sums
-    to one; d holds the shares of the cells, negative for real ones.
+    between them, times `recipe.between`, is M' E M, and w = (W + M' E M)^-1 M' d = V a with
+    (I + E M V) a = d (the push-through identity): W is inverted once, all samples lie in the span
+    of V, and one costs no more than a system of as many equations as there are cells. A class's
+    share of the weights sums to one; d holds the shares of the cells, negative for real ones.
 
     Args:
         found: Statistics of the cells of both classes.
-        recipe: `standardise`, `shrinkage`, `samples`, `pseudo` and `pseudo_weight` are read.
+        recipe: `standardise`, `shrinkage`, `between`, `samples`, `pseudo` and `pseudo_weight` are
+            read.
         seed: Random seed, for the draws.
     """
+    linalg = need("scipy.linalg", extra="train", to="fit a head")
     size = np.array([one.pictures for one in found], dtype=np.float64)
     mean, scale = _scaling(found, size, recipe)
     worth = np.array(
@@ -104,21 +101,27 @@ def posterior_over_sources(
     )
     ai = np.array([one.cell[0] == "ai" for one in found])
     means = np.stack([(one.mean - mean) / scale for one in found]).astype(np.float64)
-    within = np.zeros((len(mean), len(mean)), np.float32)
-    for one, share in zip(found, worth / worth.sum(), strict=True):
-        within += np.float32(share) * one.scatter
-    within /= np.outer(scale, scale)
+    rows = np.concatenate(
+        [
+            one.deviations * (np.sqrt(np.float32(share / len(one.deviations))) / scale)
+            for one, share in zip(found, worth / worth.sum(), strict=True)
+        ]
+    )
+    within = rows.T @ rows
     within[np.diag_indices_from(within)] += np.float32(
         recipe.shrinkage * np.trace(within) / len(within)
     )
-    basis = np.linalg.solve(within, means.T.astype(np.float32)).astype(np.float64)
+    # Positive definite: half of the work of a general system.
+    factor = linalg.cho_factor(within, overwrite_a=True, check_finite=False)
+    solved = linalg.cho_solve(factor, means.T.astype(np.float32), check_finite=False)
+    basis = solved.astype(np.float64)
     gram = means @ basis
     draw = np.random.default_rng(seed)
     weight, bias = [], []
     for _ in range(recipe.samples):
         shares = _shares(worth * of_cells(size) * draw.standard_exponential(len(found)), ai)
         apart = np.eye(len(found)) - shares[ai.astype(int)]  # of each cell, from its class's mean
-        between = (apart.T * np.where(ai, shares[1], shares[0]) / 2) @ apart
+        between = (apart.T * (recipe.between * np.where(ai, *shares[::-1]) / 2)) @ apart
         parts = np.linalg.solve(
             np.eye(len(found)) + between @ gram,
             shares[1] - shares[0],
@@ -151,7 +154,7 @@ def _scaling(
     share = size / size.sum()
     means = np.stack([one.mean for one in found]).astype(np.float64)
     mean = share @ means
-    own = np.stack([np.diag(one.scatter) for one in found]).astype(np.float64)
+    own = np.stack([np.mean(one.deviations**2, axis=0, dtype=np.float64) for one in found])
     variance = share @ (own + (means - mean) ** 2)
     scale = np.maximum(np.sqrt(variance), 1e-4)
     return mean.astype(np.float32), scale.astype(np.float32)

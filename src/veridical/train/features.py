@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from veridical.arrays import Float32, ndarray
+from veridical.arrays import Float, Float32, ndarray
 from veridical.engines import Engine
 from veridical.errors import PhotoError
 from veridical.io.formats import Limits
@@ -24,7 +24,7 @@ from veridical.tokens import Pooling, pool
 from veridical.train import prepare, views
 from veridical.train.prepare import Pictures, Track, untracked
 from veridical.train.store import Store
-from veridical.vision.backbone import Backbone
+from veridical.vision.backbone import Backbone, tokens_of
 from veridical.vision.crop import CropConfig
 from veridical.vision.prepare import Finder
 
@@ -35,7 +35,8 @@ class FeatureSet:
 
     Attributes:
         samples: Pictures with a face that is large enough, in the order given.
-        features: Their features, one row per view.
+        features: Their features, by view and crop.
+        sizes_px: Longer side of the face in each view, px.
         hashes: Their 64-bit perceptual hashes, for near-duplicates.
         faceless: Pictures in which no face was found; they are left out.
         too_small: Pictures whose largest face is smaller than is judged; they are left out.
@@ -43,7 +44,8 @@ class FeatureSet:
     """
 
     samples: tuple[Sample, ...]
-    features: Float32[ndarray, "pictures views features"]
+    features: Float32[ndarray, "pictures views crops features"]
+    sizes_px: Float[ndarray, "pictures views"]
     hashes: tuple[int, ...]
     faceless: tuple[Sample, ...]
     too_small: tuple[Sample, ...]
@@ -58,7 +60,7 @@ class FeatureExtractor:
         finder: Finds the face.
         backbone: Turns crops into tokens.
         backbone_hash: SHA-256 of the graph.
-        crop_config: How the face is cropped.
+        configs: How the face is cropped, one per crop.
         pooling: How tokens become features.
         views: Views per picture, the one as delivered included.
         min_face_px: Longer side of the smallest face that is learnt from, px. A cache serves any.
@@ -69,7 +71,7 @@ class FeatureExtractor:
     finder: Finder
     backbone: Backbone
     backbone_hash: str
-    crop_config: CropConfig
+    configs: tuple[CropConfig, ...]
     pooling: tuple[Pooling, ...]
     views: int
     min_face_px: float
@@ -83,7 +85,7 @@ class FeatureExtractor:
             self.backbone_hash,
             asdict(self.backbone.spec),
             self.finder.name,
-            self.crop_config.fingerprint,
+            [one.fingerprint for one in self.configs],
             self.pooling,
             self.views,
             views.VERSION,
@@ -103,8 +105,8 @@ class FeatureExtractor:
         """
         path = self.cache / f"features-{self.fingerprint}.sqlite"
         with (
-            closing(Store(path, ("hash", "face_px", "features"))) as store,
-            prepare.opened(self.finder, self.crop_config, self.cache) as pictures,
+            closing(Store(path, ("hash", "face_px", "sizes_px", "features"))) as store,
+            prepare.opened(self.finder, self.configs, self.cache) as pictures,
         ):
 
             def work(sample: Sample) -> "_Row | str":
@@ -120,24 +122,28 @@ class FeatureExtractor:
     def _row(self, sample: Sample, store: Store, pictures: Pictures) -> "_Row":
         file = open_source(sample.path, self.limits)
         if row := store.get(file.sha256):
-            number, face_px, packed = row
-            return int(number, 16), face_px, packed
+            number, face_px, sizes, packed = row
+            return int(number, 16), face_px, sizes, packed
         found, packed = pictures.of(file, self.views), None
         if found.face_px is not None:
-            tokens = self.backbone.tokens(found.crops[: self.views])
+            chosen = found.crops[: self.views]
+            tokens = [one for view in chosen for one in tokens_of(self.backbone, view)]
             pooled = [pool(one, self.pooling) for one in tokens]
             packed = np.stack(pooled).astype(np.float32).tobytes()
-        store.put(file.sha256, f"{found.hash:016x}", found.face_px, packed)
+        sizes = np.array(found.sizes_px[: self.views]).tobytes()
+        store.put(file.sha256, f"{found.hash:016x}", found.face_px, sizes, packed)
         pictures.keep(found, 1)
-        return found.hash, found.face_px, packed
+        return found.hash, found.face_px, sizes, packed
 
     def _gathered(self, rows: Sequence[tuple[Sample, "_Row | str"]]) -> FeatureSet:
-        samples, features, hashes, faceless, too_small, unreadable = [], [], [], [], [], []
+        samples, features, sizes_px, hashes = [], [], [], []
+        faceless, too_small, unreadable = [], [], []
+        shape = self.views, len(self.configs), -1
         for sample, row in rows:
             if isinstance(row, str):
                 unreadable.append((sample, row))
                 continue
-            number, face_px, packed = row
+            number, face_px, sizes, packed = row
             if face_px is None or packed is None:
                 faceless.append(sample)
             elif face_px < self.min_face_px:
@@ -145,10 +151,12 @@ class FeatureExtractor:
             else:
                 samples.append(sample)
                 hashes.append(number)
-                features.append(np.frombuffer(packed, np.float32).reshape(self.views, -1))
+                features.append(np.frombuffer(packed, np.float32).reshape(shape))
+                sizes_px.append(np.frombuffer(sizes))
         return FeatureSet(
             samples=tuple(samples),
-            features=np.stack(features) if features else np.zeros((0, self.views, 0), np.float32),
+            features=np.stack(features) if features else np.zeros((0, *shape[:2], 0), np.float32),
+            sizes_px=np.stack(sizes_px) if sizes_px else np.zeros((0, self.views)),
             hashes=tuple(hashes),
             faceless=tuple(faceless),
             too_small=tuple(too_small),
@@ -156,4 +164,5 @@ class FeatureExtractor:
         )
 
 
-_Row = tuple[int, float | None, bytes | None]  # perceptual hash, size of the face, features
+_Row = tuple[int, float | None, bytes, bytes | None]
+"""Perceptual hash, size of the face as delivered, its sizes by view, features."""

@@ -1,4 +1,4 @@
-"""Fit a head, its calibration and its out-of-distribution score on features."""
+"""Fit heads, their fusion and their out-of-distribution scores on features."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from veridical.arrays import Bool, Float, Float32, Int, ndarray
-from veridical.errors import OneClassOnly, TooFewPhotos
-from veridical.infer.calibration import Calibration, conformal_quantile
-from veridical.infer.head import Posterior, sigmoid
+from veridical.errors import OneClassOnly
+from veridical.infer.fusion import Fusion
+from veridical.infer.head import Posterior
 from veridical.infer.ood import OodScorer
-from veridical.infer.platt import platt
 from veridical.io.samples import Sample
 from veridical.train.descent import History, descend
 from veridical.train.discriminant import discriminant, posterior_over_sources, statistics
@@ -24,11 +23,10 @@ from veridical.train.folds import (
     parts_of,
     source_folds,
 )
+from veridical.train.fusion_fit import LeftOut, fit_fusion
 from veridical.train.ood_fit import fit_ood
 from veridical.train.recipes import Recipe
 from veridical.train.weights import cell_of, of_pictures
-
-_FLAT = 1e-6  # slope of a calibration that believes nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -36,19 +34,21 @@ class Fitted:
     """All that is fitted.
 
     Attributes:
-        head: The head.
-        calibration: Fitted on pictures that the head was not fitted on.
-        ood: Fitted on what the head was fitted on, its limit on the rest.
+        heads: One per crop.
+        oods: One per crop, fitted on what the heads were fitted on, their limits on the rest.
+        fusion: Of all crops, fitted on pictures that the heads were not fitted on.
+        fast: Of the first crop alone; None where there is no other.
         calibrated_on: In words, for the card.
-        history: Loss per epoch on the fitting and the validation part.
-        counts: Pictures that the head was fitted on, that stopped it (the discriminant is fitted
-            on these, too), and that calibrated it; the last may overlap with the others where
+        history: Loss per epoch of the first head on the fitting and the validation part.
+        counts: Pictures that the heads were fitted on, that stopped them (the discriminant is
+            fitted on these, too), and that calibrated; the last may overlap with the others where
             they were left out in turn.
     """
 
-    head: Posterior
-    calibration: Calibration
-    ood: OodScorer
+    heads: tuple[Posterior, ...]
+    oods: tuple[OodScorer, ...]
+    fusion: Fusion
+    fast: Fusion | None
     calibrated_on: str
     history: History
     counts: Mapping[str, int]
@@ -59,9 +59,9 @@ def fit(
 ) -> Fitted:
     """Fit everything that is learnt.
 
-    Groups and near-duplicates stay on one side of every split. The head is fitted on the first part
-    and stopped by the second. Its calibration comes from sources that were left out in turn, where
-    there are enough of them: users will have pictures from elsewhere.
+    Groups and near-duplicates stay on one side of every split. The heads are fitted on the first
+    part and stopped by the second. Fusion and calibration come from sources that were left out in
+    turn, where there are enough of them: users will have pictures from elsewhere.
 
     Args:
         data: Features of pictures with a face.
@@ -82,33 +82,45 @@ def fit(
         )
     parts = parts_of(data, recipe, seed)
     counted = may_calibrate(data.samples, recipe)
-    say("Fitting the head")
     folds = source_folds(data.samples, counted, seed) if recipe.out_of_source else []
     # Where whole sources are left out to calibrate, no part has to be kept from the head for it.
     used = joined(parts) if folds else parts
-    head, history = _head(data, used, recipe, seed)
+    rest = np.concatenate([parts["validation"], parts["calibration"]])
+    heads, oods, logits = [], [], []
+    for crop in range(data.features.shape[2]):
+        own = of_crop(data, crop)
+        say(f"Fitting head {crop + 1} of {data.features.shape[2]}")
+        head, history = _head(own, used, recipe, seed)
+        heads.append(head)
+        oods.append(fit_ood(own.features[:, :, 0], head, parts["fit"], rest, seed))
+        if folds:
+            logits.append(_left_out_logits(own, parts, folds, recipe, seed, say))
+        else:
+            logits.append(np.stack([_logits(head, views) for views in own.features[:, :, 0]]))
     if folds:
         chosen = np.concatenate(folds)
-        logits = _left_out_logits(data, parts, folds, recipe, seed, say)[chosen]
         on = f"sources the head was not fitted on ({len(folds)} folds)"
     else:
         chosen = parts["calibration"][counted[parts["calibration"]]]
-        logits = np.stack([head.logits(data.features[i, 0]) for i in chosen])
         on = "groups the head was not fitted on"
-    weights = balance(data.samples, recipe)
-    calibration = calibrate(logits, truth[chosen], weights[chosen], recipe)
-    say("Fitting the out-of-distribution score")
-    rest = np.concatenate([parts["validation"], parts["calibration"]])
+    left_out = LeftOut(
+        logits=np.stack(logits, axis=2)[chosen],
+        truth=truth[chosen],
+        weights=balance(data.samples, recipe)[chosen],
+        sizes_px=data.sizes_px[chosen],
+    )
+    fusion = fit_fusion(left_out, recipe)
     return Fitted(
-        head=head,
-        calibration=calibration,
-        ood=fit_ood(data.features, head, parts["fit"], rest, seed),
+        heads=tuple(heads),
+        oods=tuple(oods),
+        fusion=fusion,
+        fast=fit_fusion(left_out.first(), recipe) if len(heads) > 1 else None,
         calibrated_on=on,
         history=history,
         counts={
             "fit": len(used["fit"]),
             "validation": len(used["validation"]),
-            "calibration": calibration.real + calibration.ai,
+            "calibration": len(chosen),
         },
     )
 
@@ -117,7 +129,7 @@ def fit_head(data: FeatureSet, recipe: Recipe, *, seed: int) -> Posterior:
     """Fit a head alone, on all parts but the one that stops it.
 
     Args:
-        data: Features of pictures with a face.
+        data: Features of one crop of pictures with a face.
         recipe: What to fit.
         seed: Random seed, for splits, initial weights, dropout and order.
 
@@ -136,14 +148,15 @@ def refits(
     up once, however many heads are fitted.
 
     Args:
-        data: Features of pictures with a face.
+        data: Features of one crop of pictures with a face.
         recipe: What to fit.
         seed: Random seed, for the fits.
     """
     if recipe.method != "discriminant":
         return lambda out: fit_head(subset(data, ~out), recipe, seed=seed)
     cells = [cell_of(sample) for sample in data.samples]
-    whole = {one.cell: one for one in statistics(data.features, cells)}
+    features = data.features[:, :, 0]
+    whole = {one.cell: one for one in statistics(features, cells)}
     size = Counter(cells)
 
     def fit_without(out: Bool[ndarray, " n"]) -> Posterior:
@@ -151,7 +164,7 @@ def refits(
         torn = [cell for cell in left if left[cell] < size[cell]]
         some = ~out & np.array([cell in torn for cell in cells])
         again = statistics(
-            data.features[some], [cell for cell, own in zip(cells, some, strict=True) if own]
+            features[some], [cell for cell, own in zip(cells, some, strict=True) if own]
         )
         found = {cell: whole[cell] for cell in left} | {one.cell: one for one in again}
         return posterior_over_sources([found[cell] for cell in sorted(found)], recipe, seed)
@@ -165,8 +178,14 @@ def subset(data: FeatureSet, keep: Bool[ndarray, " n"]) -> FeatureSet:
         data,
         samples=tuple(s for s, k in zip(data.samples, keep, strict=True) if k),
         features=data.features[keep],
+        sizes_px=data.sizes_px[keep],
         hashes=tuple(h for h, k in zip(data.hashes, keep, strict=True) if k),
     )
+
+
+def of_crop(data: FeatureSet, crop: int) -> FeatureSet:
+    """Return the features of one crop alone."""
+    return replace(data, features=data.features[:, :, crop : crop + 1])
 
 
 def balance(samples: Sequence[Sample], recipe: Recipe) -> Float[ndarray, " n"]:
@@ -184,9 +203,9 @@ def _head(data: FeatureSet, parts: Parts, recipe: Recipe, seed: int) -> tuple[Po
         # In closed form there is nothing to stop early: both parts are for fitting.
         chosen = np.sort(np.concatenate([parts["fit"], parts["validation"]]))
         cells = [cell_of(data.samples[i]) for i in chosen]
-        return discriminant(data.features[chosen], cells, recipe, seed), ()
+        return discriminant(data.features[chosen, :, 0], cells, recipe, seed), ()
     weights = balance(data.samples, recipe)
-    return descend(data.features, _is_ai(data), weights, parts, recipe, seed)
+    return descend(data.features[:, :, 0], _is_ai(data), weights, parts, recipe, seed)
 
 
 def _left_out_logits(
@@ -196,11 +215,11 @@ def _left_out_logits(
     recipe: Recipe,
     seed: int,
     say: Callable[[str], None],
-) -> Float32[ndarray, "n samples"]:
+) -> Float32[ndarray, "n views samples"]:
     """Return logits of each picture in a fold, by a head that was fitted without that fold."""
     everything = np.concatenate([parts[name] for name in ("fit", "validation", "calibration")])
     kin = kin_of(data)
-    rows: dict[int, Float32[ndarray, " samples"]] = {}
+    rows: dict[int, Float32[ndarray, "views samples"]] = {}
     # The discriminant has no parts, and most cells are left whole: their sums are made once.
     fit_without = refits(data, recipe, seed=seed) if recipe.method == "discriminant" else None
     for number, fold in enumerate(folds):
@@ -214,51 +233,14 @@ def _left_out_logits(
             left = everything[~out[everything]]
             inner = {name: np.intersect1d(left, part) for name, part in joined(parts).items()}
             head, _ = _head(data, inner, recipe, seed)
-        rows |= {int(i): head.logits(data.features[i, 0]) for i in fold}
-    logits = np.zeros((len(data.samples), len(next(iter(rows.values())))), np.float32)
+        rows |= {int(i): _logits(head, data.features[i, :, 0]) for i in fold}
+    logits = np.zeros((len(data.samples), *next(iter(rows.values())).shape), np.float32)
     for i, row in rows.items():
         logits[i] = row
     return logits
 
 
-def calibrate(
-    logits: Float32[ndarray, "m samples"],
-    truth: Bool[ndarray, " m"],
-    weights: Float[ndarray, " m"],
-    recipe: Recipe,
-) -> Calibration:
-    """Fit slope and intercept by the log loss of the predictive, then a threshold per class.
-
-    Args:
-        logits: Posterior samples of pictures that the head was not fitted on.
-        truth: Which pictures are AI-generated.
-        weights: How much each of them counts.
-        recipe: `out_of_source` and the coverages are read.
-
-    Raises:
-        TooFewPhotos: If a class has fewer than two pictures.
-    """
-    if min(int(truth.sum()), int((~truth).sum())) < 2:
-        raise TooFewPhotos(
-            f"Calibration has {int(truth.sum())} AI-generated and {int((~truth).sum())} real "
-            "pictures; it needs at least 2 of each.",
-            hint="Add pictures; some hundred of each class give useful thresholds.",
-        )
-    z = logits.astype(np.float64)
-    slope, intercept = platt(z, truth, weights) if recipe.out_of_source else (1.0, 0.0)
-    if slope <= 0:  # pictures from other sources are ranked no better than by chance
-        ai = float(weights[truth].sum() / weights.sum())
-        slope, intercept = _FLAT, float(np.log(ai) - np.log1p(-ai))
-    calibrated = slope * z + intercept
-    p = sigmoid(calibrated).mean(axis=1)
-    return Calibration(
-        slope=slope,
-        intercept=intercept,
-        coverage_of_reals=recipe.coverage_of_reals,
-        coverage_of_ai=recipe.coverage_of_ai,
-        threshold_real=conformal_quantile(p[~truth], recipe.coverage_of_reals),
-        threshold_ai=conformal_quantile(1 - p[truth], recipe.coverage_of_ai),
-        real=int((~truth).sum()),
-        ai=int(truth.sum()),
-        typical_real=float(np.median(calibrated.mean(axis=1)[~truth])),
-    )
+def _logits(
+    head: Posterior, views: Float32[ndarray, "views features"]
+) -> Float32[ndarray, "views samples"]:
+    return np.stack([head.logits(view) for view in views])

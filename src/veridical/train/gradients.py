@@ -1,7 +1,7 @@
 """Explanations through the whole network, in PyTorch: thorough, and slow.
 
 The map in every report is read off tokens. These go on from there to the pixels: they take the
-gradient of the mean calibrated logit through the head, the pooling and all blocks of the network.
+gradient of the first crop's mean logit through its head, the pooling and all blocks of the network.
 Each gives one number per patch, positive where it supports `ai`.
 
 They need the network as the hub or a folder holds it, since what judges pictures is a graph of
@@ -19,6 +19,7 @@ from veridical.arrays import Float, Float32, UInt8, ndarray
 from veridical.detector import Detector
 from veridical.errors import OtherBackbone
 from veridical.explain.occlusion import cover
+from veridical.scoring import alone
 from veridical.tokens import Pooling, Tokens, pool
 from veridical.train.export import TorchBackbone, parity
 from veridical.vision.backbone import BackboneSpec, unpack
@@ -40,7 +41,7 @@ class Network:
         vit: The Hugging Face network, with attentions that can be asked for.
         spec: Which blocks are read, and what pixels it wants.
         pooling: How tokens become features.
-        linear: Features in; the gradient of the mean calibrated logit there, and the rest of it
+        linear: Features in; the gradient of the head's mean logit there, and the rest of it
             that belongs to no feature. All heads are linear around a point (docs/explanations.md).
         mean: Mean features of the training pictures.
     """
@@ -84,8 +85,8 @@ class Network:
             vit=original.vit,
             spec=spec,
             pooling=detector.parts.pooling,
-            linear=detector.linear,
-            mean=detector.parts.head.mean,
+            linear=alone(detector.parts, 0, detector.backbone).linear,
+            mean=detector.parts.branches[0].head.mean,
         )
 
     def tokens(self, crop: UInt8[ndarray, "size size 3"]) -> Tokens:
@@ -96,7 +97,7 @@ class Network:
         return unpack(self.spec, states[0].numpy())
 
     def logit(self, crop: UInt8[ndarray, "size size 3"]) -> float:
-        """Return the mean calibrated logit."""
+        """Return the mean logit."""
         features = pool(self.tokens(crop), self.pooling)
         gradient, rest = self.linear(features)
         return float(features.astype(np.float64) @ gradient) + rest
@@ -106,7 +107,7 @@ class Network:
         return _torch().from_numpy(self.spec.scaled(crop[None]))
 
     def logits(self, pixels: Any) -> Any:
-        """Return the mean calibrated logits (batch) of a tensor (batch, 3, size, size)."""
+        """Return the mean logits (batch) of a tensor (batch, 3, size, size)."""
         return self._logits(self._read(self._run(pixels)))
 
     def _run(self, pixels: Any) -> Any:

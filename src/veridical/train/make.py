@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from veridical._version import VERSION
-from veridical.assembly import Parts, default_model, disassemble, spec_of
+from veridical.assembly import Branch, Parts, default_model, disassemble, spec_of
 from veridical.detector import Detector
 from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
@@ -27,7 +27,6 @@ from veridical.train.prepare import Track, untracked
 from veridical.train.recipes import Recipe
 from veridical.train.weights import cell_of
 from veridical.vision.backbone import OnnxBackbone
-from veridical.vision.crop import CropConfig
 from veridical.vision.faces import FaceFinder
 
 _MIN_FACE_PX = 40  # smaller faces are neither learnt from nor judged
@@ -102,15 +101,13 @@ def train(
     samples = samples if per_source is None else subsample(samples, per_source, seed)
     say("Preparing the backbone")
     made = _backbone(backbone, cache, recipe, image_px, precision)
-    crop_config = CropConfig(
-        size_px=made.spec.image_px, through_px=recipe.through_px, whole=recipe.whole
-    )
+    configs = recipe.configs(made.spec.image_px)
     finder = FaceFinder(threads)
     audited = audit(
         # Pseudo-fakes are real pictures, sent through a decoder and saved again by ourselves.
         [sample for sample in samples if sample.generator not in recipe.pseudo],
         finder=finder,
-        crop_config=crop_config,
+        configs=configs,
         views=recipe.views,
         engine=engine,
         seed=seed,
@@ -123,7 +120,7 @@ def train(
         finder=finder,
         backbone=OnnxBackbone(made.path, made.spec, threads),
         backbone_hash=made.sha256,
-        crop_config=crop_config,
+        configs=configs,
         pooling=recipe.pooling,
         views=recipe.views,
         min_face_px=float(_MIN_FACE_PX),
@@ -134,16 +131,24 @@ def train(
     fitted = fit(features, recipe, seed=seed, say=say)
     parts = Parts(
         spec=made.spec,
-        crop=crop_config,
         pooling=recipe.pooling,
-        head=fitted.head,
-        calibration=fitted.calibration,
-        ood=fitted.ood,
+        branches=tuple(
+            Branch(name=name, crop=config, head=head, ood=ood)
+            for (name, _), config, head, ood in zip(
+                recipe.crops, configs, fitted.heads, fitted.oods, strict=True
+            )
+        ),
+        fusion=fitted.fusion,
+        fast=fitted.fast,
         min_face_px=_MIN_FACE_PX,
     )
     explained = _explained(extractor, parts, features, recipe, engine, track)
     if explained:
-        parts = replace(parts, surrogate=explained.surrogate)
+        branches = (
+            replace(branch, surrogate=one.surrogate)
+            for branch, one in zip(parts.branches, explained, strict=True)
+        )
+        parts = replace(parts, branches=tuple(branches))
     say("Writing the model")
     entries, tensors, explainer = disassemble(parts)
     card = {
@@ -157,7 +162,9 @@ def train(
         "trained_on": _tally(features, fitted, per_source),
         "audit": record(audited),
         "notes": dict(notes or {}),
-        "explainer": explained.record if explained else {},
+        "explainer": {
+            branch.name: one.record for branch, one in zip(parts.branches, explained, strict=False)
+        },
     }
     folder = write_model(out, card, tensors, made.path, explainer)
     return Trained(folder=folder, features=features, fitted=fitted, audit=audited)
@@ -210,10 +217,10 @@ def _explained(
     recipe: Recipe,
     engine: Engine,
     track: Track[Sample],
-) -> FittedSurrogate | None:
-    """Fit the surrogate that makes maps; None if the recipe asks for none."""
+) -> tuple[FittedSurrogate, ...]:
+    """Fit the surrogates that make maps, one per crop; none if the recipe asks for none."""
     if not recipe.explained:
-        return None
+        return ()
     detector = Detector(
         finder=extractor.finder,
         backbone=extractor.backbone,
@@ -223,8 +230,14 @@ def _explained(
     )
     samples = [sample for sample in features.samples if sample.generator not in recipe.pseudo]
     few = subsample(samples, ceil(recipe.explained / len({*map(cell_of, samples)})), seed=0)
-    drops = measure(detector, few, sets=SETS, engine=engine, cache=extractor.cache, track=track)
-    return fit_surrogate(drops, len(extractor.backbone.spec.layers))
+    layers = len(extractor.backbone.spec.layers)
+    fitted = []
+    for at in range(len(parts.branches)):
+        drops = measure(
+            detector, few, at, sets=SETS, engine=engine, cache=extractor.cache, track=track
+        )
+        fitted.append(fit_surrogate(drops, layers))
+    return tuple(fitted)
 
 
 def _refuse_few(features: FeatureSet, given: int) -> None:

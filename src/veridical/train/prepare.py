@@ -15,7 +15,7 @@ changed one is not. Pictures that cannot be decoded are tried again in every ste
 
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -30,10 +30,11 @@ from veridical._optional import need
 from veridical.arrays import UInt8, ndarray
 from veridical.box import Box
 from veridical.io.source import File
-from veridical.train import facts, views
+from veridical.train import facts
+from veridical.train import views as viewed
 from veridical.train.facts import PROBES, STAGES, Facts, Probe, Stage, examine
 from veridical.train.store import Store
-from veridical.train.views import view
+from veridical.train.views import face_px, views
 from veridical.vision.crop import CropConfig
 from veridical.vision.prepare import Finder
 
@@ -59,50 +60,55 @@ class Prepared:
         face_px: Longer side of its largest face, px (of the frame, where frames are judged whole);
             None where no face was found.
         facts: What the audit asks for, by stage and probe; empty without a face.
-        crops: Its views, the one as delivered first; none without a face.
+        sizes_px: The same in each view.
+        crops: Its views, the one as delivered first, and the crops of each; none without a face.
     """
 
     sha256: str
     hash: int
     face_px: float | None
+    sizes_px: tuple[float, ...]
     facts: Mapping[tuple[Stage, Probe], Facts]
-    crops: UInt8[ndarray, "views size size 3"]
+    crops: UInt8[ndarray, "views crops size size 3"]
 
 
-def prepare(file: File, finder: Finder, crop_config: CropConfig, n_views: int) -> Prepared:
+def prepare(file: File, finder: Finder, configs: Sequence[CropConfig], n_views: int) -> Prepared:
     """Decode a picture, and take from it what training needs.
 
     Args:
         file: The picture.
         finder: Finds its faces.
-        crop_config: How the largest is cropped.
-        n_views: Crops to make.
+        configs: How the largest is cropped, one per crop.
+        n_views: Views to make.
 
     Raises:
         PhotoError: If it cannot be decoded.
     """
     image, picture = file.photo.image, file.sha256
-    boxes = [face.box for face in finder.find(image)]
-    if crop_config.whole:
+    faces = finder.find(image)
+    boxes, turn = [face.box for face in faces], 0
+    if configs[0].whole:
         box = Box(left=0.0, top=0.0, width=float(image.width), height=float(image.height))
-    elif boxes:
-        box = boxes[0]
+    elif faces:
+        box, turn = faces[0].box, faces[0].turn
     else:
-        side = crop_config.size_px
+        side = configs[0].size_px
         return Prepared(
             sha256=picture,
             hash=perceptual_hash(image),
             face_px=None,
+            sizes_px=(),
             facts={},
-            crops=np.zeros((0, side, side, 3), np.uint8),
+            crops=np.zeros((0, len(configs), side, side, 3), np.uint8),
         )
     # Facts are of the first two views, whatever training takes: a row then serves any recipe.
-    crops = [view(image, box, crop_config, picture, n) for n in range(max(2, n_views))]
+    crops = [views(image, box, configs, picture, n, turn=turn) for n in range(max(2, n_views))]
     return Prepared(
         sha256=picture,
         hash=perceptual_hash(image),
         face_px=float(box.size_px),
-        facts=examine(file, boxes, box, crop_config, crops[:2]),
+        sizes_px=tuple(face_px(box, picture, n) for n in range(n_views)),
+        facts=examine(file, boxes, box, configs[0], [view[0] for view in crops[:2]]),
         crops=np.stack(crops[:n_views]),
     )
 
@@ -114,22 +120,26 @@ def perceptual_hash(image: Image.Image) -> int:
 
 
 @contextmanager
-def opened(finder: Finder, crop_config: CropConfig, cache: Path | None) -> Iterator["Pictures"]:
+def opened(
+    finder: Finder, configs: Sequence[CropConfig], cache: Path | None
+) -> Iterator["Pictures"]:
     """Open the cache of prepared pictures.
 
     Args:
         finder: Finds the faces.
-        crop_config: How faces are cropped.
+        configs: How faces are cropped, one per crop.
         cache: Folder of the cache; None keeps nothing.
     """
+    configs = tuple(configs)
     if cache is None:
-        yield Pictures(finder=finder, crop_config=crop_config, store=None)
+        yield Pictures(finder=finder, configs=configs, store=None)
         return
-    known = [finder.name, crop_config.fingerprint, views.VERSION, facts.VERSION]
+    cropped = [one.fingerprint for one in configs]
+    known = [finder.name, cropped, viewed.VERSION, facts.VERSION]
     name = sha256(json.dumps(known).encode()).hexdigest()[:12]
-    columns = ("hash", "face_px", "facts", "crops")
+    columns = ("hash", "face_px", "sizes_px", "facts", "crops")
     with closing(Store(cache / f"pictures-{name}.sqlite", columns)) as store:
-        yield Pictures(finder=finder, crop_config=crop_config, store=store)
+        yield Pictures(finder=finder, configs=configs, store=store)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -138,12 +148,12 @@ class Pictures:
 
     Attributes:
         finder: Finds the faces.
-        crop_config: How faces are cropped.
+        configs: How faces are cropped, one per crop.
         store: The cache; None for none.
     """
 
     finder: Finder
-    crop_config: CropConfig
+    configs: tuple[CropConfig, ...]
     store: Store | None
 
     def of(self, file: File, n_views: int, *, to_make: int = 0) -> Prepared:
@@ -151,8 +161,8 @@ class Pictures:
 
         Args:
             file: The picture.
-            n_views: Crops that are needed at least, if it shows a face.
-            to_make: Crops to make if it has to be decoded, for the steps that follow.
+            n_views: Views that are needed at least, if it shows a face.
+            to_make: Views to make if it has to be decoded, for the steps that follow.
 
         Raises:
             PhotoError: If it has to be decoded and cannot be.
@@ -163,21 +173,28 @@ class Pictures:
             if found.face_px is None or len(found.crops) >= n_views:
                 return found
         to_make = max(n_views, to_make)
-        made = prepare(file, self.finder, self.crop_config, to_make)
+        made = prepare(file, self.finder, self.configs, to_make)
         self.keep(made, to_make)
         return made
 
     def keep(self, made: Prepared, n_views: int) -> None:
-        """Write a picture to the cache with so many of its crops."""
+        """Write a picture to the cache with so many of its views."""
         if self.store:
             packed = json.dumps({f"{stage}/{probe}": f for (stage, probe), f in made.facts.items()})
             crops = _png(made.crops[:n_views]) if len(made.crops) else None
-            self.store.put(made.sha256, f"{made.hash:016x}", made.face_px, packed, crops)
+            sizes = json.dumps(made.sizes_px[:n_views])
+            self.store.put(made.sha256, f"{made.hash:016x}", made.face_px, sizes, packed, crops)
 
     def _unpacked(
-        self, key: str, number: str, face_px: float | None, packed: str, crops: bytes | None
+        self,
+        key: str,
+        number: str,
+        face_px: float | None,
+        sizes: str,
+        packed: str,
+        crops: bytes | None,
     ) -> Prepared:
-        side = self.crop_config.size_px
+        shape = -1, len(self.configs), *[self.configs[0].size_px] * 2, 3
         found: dict[tuple[Stage, Probe], Facts] = {}
         known = json.loads(packed)
         for stage, probe in product(STAGES, PROBES):
@@ -187,17 +204,18 @@ class Pictures:
             sha256=key,
             hash=int(number, 16),
             face_px=face_px,
+            sizes_px=tuple(json.loads(sizes)),
             facts=found,
-            crops=_pixels(crops, side) if crops else np.zeros((0, side, side, 3), np.uint8),
+            crops=_pixels(crops).reshape(shape) if crops else np.zeros((0, *shape[1:]), np.uint8),
         )
 
 
-def _png(crops: UInt8[ndarray, "views size size 3"]) -> bytes:
+def _png(crops: UInt8[ndarray, "views crops size size 3"]) -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(crops.reshape(-1, *crops.shape[2:])).save(stream, "PNG", compress_level=1)
+    Image.fromarray(crops.reshape(-1, *crops.shape[3:])).save(stream, "PNG", compress_level=1)
     return stream.getvalue()
 
 
-def _pixels(png: bytes, side: int) -> UInt8[ndarray, "views size size 3"]:
+def _pixels(png: bytes) -> UInt8[ndarray, "rows columns 3"]:
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-        return np.asarray(image).reshape(-1, side, side, 3)
+        return np.asarray(image)

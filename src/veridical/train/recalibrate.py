@@ -20,7 +20,12 @@ import numpy as np
 from veridical._version import VERSION
 from veridical.arrays import Float, ndarray
 from veridical.errors import DataError, TooFewPhotos
-from veridical.infer.calibration import Calibration, conformal_quantile, conformal_rank
+from veridical.infer.calibration import (
+    HALVINGS,
+    Calibration,
+    conformal_quantile,
+    conformal_rank,
+)
 from veridical.infer.head import sigmoid
 from veridical.infer.platt import platt
 from veridical.io.model import ModelFolder, write_model
@@ -173,16 +178,20 @@ def recalibrate(
     else:
         slope, intercept = _refitted(real, ai)
         threshold_ai = conformal_quantile(1 - _p_ai(ai, slope, intercept), of_ai)
+    p_real = _p_ai(real, slope, intercept)
+    threshold_real = conformal_quantile(p_real, 1 - fpr)
     calibration = Calibration(
         slope=slope,
         intercept=intercept,
         coverage_of_reals=1 - fpr,
         coverage_of_ai=of_ai,
-        threshold_real=conformal_quantile(_p_ai(real, slope, intercept), 1 - fpr),
+        threshold_real=threshold_real,
         threshold_ai=threshold_ai,
         real=count,
         ai=old.ai if ai is None else len(ai.logits),
         typical_real=_typical(real, slope, intercept),
+        # A picture counts once, by its worst face: the promise is the picture's already.
+        tail=(threshold_real,) * HALVINGS,
     )
     return Recalibration(
         calibration=calibration,
@@ -273,8 +282,11 @@ def write(out: Path, model: ModelFolder, made: Recalibration) -> ModelFolder:
     """
     dropped = ("schema", "files", "measured")
     card = {key: value for key, value in model.card.items() if key not in dropped}
+    # One calibration for all classes of quality: the user's pictures are of one kind.
+    own = asdict(made.calibration)
+    card["fusion"] = {**card["fusion"], "calibrations": [own], "overall": own}
+    card["fast"] = None
     card |= {
-        "calibration": asdict(made.calibration),
         "calibrated_on": _on(made),
         "recalibrated": record(made, model.identity),
     }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from veridical.tokens import Pooling
+from veridical.vision.crop import CropConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,11 +17,15 @@ class Recipe:
             `last_hidden_state`.
         pooling: How tokens become features.
         standardise: Scale features to zero mean and unit variance first.
+        crops: Of each face: what it is called, and its side over the longer side of the face's box.
+            The first shows the face itself; each has a head of its own.
+        native: Widen the crops of small faces instead of blowing pixels up.
         whole: Judge whole frames instead of faces.
         through_px: Shrink the crop to this side before the backbone's own size; None does not.
         views: Views of each picture, the one as delivered included.
         method: How the head is fitted: "discriminant" in closed form, or "descent" on the loss.
         shrinkage: Discriminant: added to the scatter, as a share of its mean eigenvalue.
+        between: Discriminant: how much the scatter between sources counts.
         samples: Discriminant: draws from the posterior over sources.
         pseudo: Generators of pseudo-fakes: real pictures that were sent through a decoder. They
             help to fit the head, count `pseudo_weight`, and never calibrate.
@@ -37,6 +42,8 @@ class Recipe:
         balance: Weigh pictures by 1 / sqrt(size of their source), and both classes the same.
         shares: Shares of the groups that the head is fitted on, that stop it, and that calibrate it
             where there are too few sources to leave some out.
+        edges_px: Sizes of faces at which another fusion and calibration begin, px; those are left
+            out that would leave too few pictures on a side.
         out_of_source: Calibrate on sources that the head was not fitted on, if there are enough.
         coverage_of_ai: Promised by the prediction sets of AI-generated pictures.
         coverage_of_reals: Promised by those of real pictures: to call one `ai` is the
@@ -49,11 +56,14 @@ class Recipe:
     layers: tuple[float, ...] = (5 / 12, 7 / 12, 9 / 12, 11 / 12)
     pooling: tuple[Pooling, ...] = ("cls", "mean")
     standardise: bool = True
+    crops: tuple[tuple[str, float], ...] = (("face", 1.3), ("context", 2.4))
+    native: bool = True
     whole: bool = False
     through_px: int | None = None
     views: int = 3
     method: Literal["discriminant", "descent"] = "discriminant"
-    shrinkage: float = 0.3
+    shrinkage: float = 1.0
+    between: float = 2.0
     samples: int = 200
     pseudo: tuple[str, ...] = ()
     pseudo_weight: float = 0.03
@@ -67,10 +77,26 @@ class Recipe:
     batch: int = 128
     balance: bool = True
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    edges_px: tuple[float, ...] = (100.0, 200.0)
     out_of_source: bool = True
     coverage_of_ai: float = 0.9
     coverage_of_reals: float = 0.97
     explained: int = 120
+
+    def configs(self, size_px: int) -> tuple[CropConfig, ...]:
+        """Return how faces are cropped for a backbone that takes `size_px` squared."""
+        nearest = self.crops[0][1]
+        return tuple(
+            CropConfig(
+                size_px=size_px,
+                margin=margin,
+                # As wide beside each other as around a face that fills the first of them.
+                least_px=round(size_px * margin / nearest) if self.native else 0,
+                through_px=self.through_px,
+                whole=self.whole,
+            )
+            for _, margin in self.crops
+        )
 
     def blocks(self, depth: int) -> tuple[int, ...]:
         """Return the blocks to read of a network `depth` blocks deep, counted from 1."""
@@ -84,6 +110,8 @@ REFERENCE = Recipe(
     layers=(),
     pooling=("all",),
     standardise=False,
+    crops=(("frame", 1.0),),
+    native=False,
     whole=True,
     through_px=128,
     views=1,
@@ -98,6 +126,7 @@ REFERENCE = Recipe(
     batch=16,
     balance=False,
     shares=(0.8, 0.0, 0.2),
+    edges_px=(),
     out_of_source=False,
     explained=0,
 )

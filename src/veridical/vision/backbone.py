@@ -95,6 +95,18 @@ class Backbone(Protocol):
         ...
 
 
+def tokens_of(backbone: Backbone, crops: UInt8[ndarray, "crops size size 3"]) -> list[Tokens]:
+    """Return the tokens of one face's crops, one by one; equal crops are looked at once.
+
+    In a picture that is hardly larger than its face all crops show the same.
+    """
+    found: list[Tokens] = []
+    for at, crop in enumerate(crops):
+        same = (found[n] for n in range(at) if np.array_equal(crops[n], crop))
+        found.append(next(same, None) or backbone.tokens(crop[None])[0])
+    return found
+
+
 def unpack(spec: BackboneSpec, states: Float32[ndarray, "layers sequence dim"]) -> Tokens:
     """Split the hidden states of one picture into prefix and patch tokens."""
     return Tokens(

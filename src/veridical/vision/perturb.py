@@ -5,13 +5,14 @@ detectors that rest on fine detail are known to change their minds then (Gragnan
 GAN generated images easy to detect?", arXiv:2104.02617). So a verdict is asked for again, of a
 small fixed set of copies.
 
-A copy is made of the face's crop_box alone, not of the whole photo. The piece starts on the
+A copy is made of the face's crops alone, not of the whole photo. The piece starts on the
 grid of blocks that JPEG would lay over the photo, and goes a little beyond what is looked at, so
 that it holds what saving the whole photo would have left there. Copies are a function of the
 pixels: no chance, and no other picture, has a part in them.
 """
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Literal
@@ -65,17 +66,19 @@ PERTURBATIONS = (
 """Copies in which the verdict `ai` has to stay."""
 
 
-def apply(image: Image.Image, area: Box, how: Perturbation) -> tuple[Image.Image, Box]:
-    """Return what a perturbed copy of a photo holds in and around `area`, and where that is in it.
+def apply(
+    image: Image.Image, areas: Sequence[Box], how: Perturbation
+) -> tuple[Image.Image, tuple[Box, ...]]:
+    """Return what a perturbed copy of a photo holds around `areas`, and where these are in it.
 
     Args:
         image: Upright sRGB photo.
-        area: What will be judged, px of the photo.
+        areas: What will be judged, px of the photo.
         how: What is done to the photo.
     """
-    beyond = _BEYOND_PX + ceil(_BEYOND * max(area.width, area.height))
-    left, right = _span(area.left, area.width, beyond, image.width)
-    top, bottom = _span(area.top, area.height, beyond, image.height)
+    beyond = _BEYOND_PX + ceil(_BEYOND * max(max(one.width, one.height) for one in areas))
+    left, right = _span([(one.left, one.width) for one in areas], beyond, image.width)
+    top, bottom = _span([(one.top, one.height) for one in areas], beyond, image.height)
     piece = image.crop((left, top, right, bottom))
     small = tuple(max(1, round(side * how.scale)) for side in piece.size)
     across, down = small[0] / piece.width, small[1] / piece.height
@@ -83,18 +86,23 @@ def apply(image: Image.Image, area: Box, how: Perturbation) -> tuple[Image.Image
         piece = piece.resize((small[0], small[1]), Image.Resampling.BICUBIC)
     if how.quality is not None:
         piece = _jpeg(piece, how.quality, how.subsampling)
-    return piece, Box(
-        left=(area.left - left) * across,
-        top=(area.top - top) * down,
-        width=area.width * across,
-        height=area.height * down,
+    return piece, tuple(
+        Box(
+            left=(one.left - left) * across,
+            top=(one.top - top) * down,
+            width=one.width * across,
+            height=one.height * down,
+        )
+        for one in areas
     )
 
 
-def _span(start: float, length: float, beyond: int, side: int) -> tuple[int, int]:
-    """Widen an interval to the grid, within a photo of `side` px."""
+def _span(spans: Sequence[tuple[float, float]], beyond: int, side: int) -> tuple[int, int]:
+    """Widen the hull of intervals (start, length) to the grid, within a photo of `side` px."""
+    start = min(start for start, _ in spans)
+    end = max(start + length for start, length in spans)
     low = max(0, floor((start - beyond) / _GRID) * _GRID)
-    high = min(side, ceil((start + length + beyond) / _GRID) * _GRID)
+    high = min(side, ceil((end + beyond) / _GRID) * _GRID)
     return low, high
 
 
