@@ -13,18 +13,19 @@ takes, in forward passes of the encoder.
 at it?
 
 What is drawn is the map that the surrogate reads off tokens, updated by the forward passes of its
-test. Where these would cost too much, *surrogate* is the map before the update. FOLDER is the
-backbone as a Hugging Face folder (`python scripts/make_backbone.py FOLDER`): the methods that go
-through the whole network need it and `veridical[train]`; without it they are left out. What was
-found is kept in DIR, picture by picture; an interrupted run goes on. The tables go into
-docs/explanations.md.
+test. Where these would cost too much, *surrogate* is the map before the update. It is of the crop
+that spoke most for the verdict, while the others stay. FOLDER is the backbone as a Hugging Face
+folder (`python scripts/make_backbone.py FOLDER`): the methods that go through the whole network
+need it and `veridical[train]`; without it they are left out. They know the first crop only, and
+*faithful* is then about it. What was found is kept in DIR, picture by picture; an interrupted run
+goes on. The tables go into docs/explanations.md.
 """
 
 import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,11 @@ from veridical.io.samples import Sample
 from veridical.io.source import File, open_source
 from veridical.io.splits import subsample
 from veridical.report import Decision, FaceResult
+from veridical.scoring import CropScore, score
 from veridical.tokens import Tokens
-from veridical.train.gradients import METHODS, Network
-from veridical.vision.crop import extract_crop
+from veridical.train.gradients import METHODS, Network, Through
+from veridical.vision.backbone import tokens_of
+from veridical.vision.prepare import crops_of
 
 PAGE = DOCS / "explanations.md"
 PICTURES = {Decision.AI: 8, Decision.REAL: 8, Decision.UNDECIDED: 4}
@@ -114,25 +117,41 @@ class Seen:
     Attributes:
         face: What was said of it.
         explanation: Its maps.
-        crop: What they are about.
+        crop: What they are about, upright.
+        own: The face's logit as a function of that crop.
     """
 
     face: FaceResult
     explanation: Explanation
     crop: Crop
+    own: CropScore
+
+    def upright(self, values: Map) -> Map:
+        """Turn a map of the photo as the crop is turned."""
+        return np.rot90(values, self.face.turn // 90)
 
 
-def explained(bench: Bench, file: File, *, faithfulness: bool) -> Seen | None:
+def explained(
+    bench: Bench, file: File, *, faithfulness: bool, network: Network | None = None
+) -> Seen | None:
     """Judge a picture and explain its largest face; None where there is nothing to explain.
 
     Only with `faithfulness` is the map the one that is drawn: the forward passes of its test
-    update it.
+    update it. With a network the first crop is explained.
     """
-    report = bench.detector.inspect(file, explain=ExplainConfig(faithfulness=faithfulness))
+    detector, parts = bench.detector, bench.detector.parts
+    further = (Through(name="grad-cam", network=network),) if network else ()
+    config = ExplainConfig(faithfulness=faithfulness, explainers=further)
+    report = detector.inspect(file, explain=config)
     if not report.faces or (explanation := report.faces[0].explanation) is None:
         return None
-    crop = extract_crop(file.photo.image, explanation.area, bench.detector.parts.crop)
-    return Seen(face=report.faces[0], explanation=explanation, crop=crop)
+    face = report.faces[0]
+    areas = [one.area for one in face.crops]
+    crops = crops_of(file.photo.image, areas, parts.configs, face.turn)
+    scored = score(parts, tokens_of(detector.backbone, crops), face.box.size_px)
+    at = [branch.name for branch in parts.branches].index(explanation.crop)
+    own = scored.crop(at, detector.backbone)
+    return Seen(face=face, explanation=explanation, crop=crops[at], own=own)
 
 
 # --- maps ----------------------------------------------------------------------------------------
@@ -142,35 +161,33 @@ def maps_of(bench: Bench, seen: Seen) -> dict[str, Map]:
     """Return the maps of one face that cost next to nothing, and the one that is drawn."""
     found: dict[str, Map] = {}
     if seen.explanation.forward_passes:
-        found["drawn"] = seen.explanation.patches
-    if bench.detector.parts.surrogate is not None:
+        found["drawn"] = seen.upright(seen.explanation.patches)
+    if seen.own.branch.surrogate is not None:
         tokens = bench.detector.backbone.tokens(seen.crop[None])[0]
-        found["surrogate"] = by_surrogate(bench, seen, tokens)
-    found["contributions"] = seen.explanation.contributions.patches
-    found["gradient x token"] = seen.explanation.gradient_x_token.patches
+        found["surrogate"] = by_surrogate(seen, tokens)
+    found["contributions"] = seen.upright(seen.explanation.contributions.patches)
+    found["gradient x token"] = seen.upright(seen.explanation.gradient_x_token.patches)
     return found
 
 
-def by_surrogate(bench: Bench, seen: Seen, tokens: Tokens) -> Map:
+def by_surrogate(seen: Seen, tokens: Tokens) -> Map:
     """Return the map that the surrogate reads off tokens, in calibrated logits."""
-    parts = bench.detector.parts
-    assert parts.surrogate is not None
-    slope = parts.calibration.slope
-    read = parts.surrogate.read(tokens, seen.explanation.gradient_x_token.patches / slope)
-    return slope * read
+    surrogate, slope = seen.own.branch.surrogate, seen.own.slope
+    assert surrogate is not None
+    plain = seen.upright(seen.explanation.gradient_x_token.patches)
+    return slope * surrogate.read(tokens, plain / slope)
 
 
-def costly(bench: Bench) -> dict[str, Callable[[Crop], Map]]:
+def costly(bench: Bench, seen: Seen) -> dict[str, Callable[[], Map]]:
     """Return the methods that take many forward passes, or go through the whole network."""
-    grid = bench.detector.backbone.spec.grid
+    crop, grid = seen.crop, bench.detector.backbone.spec.grid
 
-    def occluded(crop: Crop) -> Map:
-        return per_patch(occlusion(crop, bench.detector.mean_logit, window=32, stride=32), grid)
+    def occluded() -> Map:
+        return per_patch(occlusion(crop, seen.own.mean_logit, window=32, stride=32), grid)
 
-    found: dict[str, Callable[[Crop], Map]] = {"occlusion": occluded}
+    found: dict[str, Callable[[], Map]] = {"occlusion": occluded}
     if (network := bench.network) is not None:
-        for name, method in METHODS.items():
-            found[name] = lambda crop, method=method: method(network, crop)  # type: ignore[misc]
+        found |= {name: partial(method, network, crop) for name, method in METHODS.items()}
     return found
 
 
@@ -202,22 +219,20 @@ def decisions(bench: Bench) -> dict[str, str]:
 
 def measured(bench: Bench, sample: Sample) -> Record:
     """Hold the maps of one picture against what the model does."""
-    seen = explained(bench, open_source(sample.path), faithfulness=True)
+    file = open_source(sample.path)
+    seen = explained(bench, file, faithfulness=True, network=bench.network)
     assert seen is not None
-    logit, crop, grid = bench.detector.mean_logit, seen.crop, bench.detector.backbone.spec.grid
+    logit, crop, grid = seen.own.mean_logit, seen.crop, bench.detector.backbone.spec.grid
     sign = 1.0 if float(logit(crop[None])[0]) >= 0 else -1.0
     maps, seconds = maps_of(bench, seen), dict[str, float]()
-    timed: dict[str, Callable[[], Map]] = {
-        name: lambda method=method: method(crop)  # type: ignore[misc]
-        for name, method in costly(bench).items()
-    }
+    timed = costly(bench, seen)
     start = time.perf_counter()
     tokens = bench.detector.backbone.tokens(crop[None])[0]
     one_pass = time.perf_counter() - start
     if "surrogate" in maps:
-        timed["surrogate"] = lambda: by_surrogate(bench, seen, tokens)
+        timed["surrogate"] = lambda: by_surrogate(seen, tokens)
         timed["drawn"] = lambda: posterior_update(
-            by_surrogate(bench, seen, tokens), random_orders(crop, grid, logit)
+            by_surrogate(seen, tokens), random_orders(crop, grid, logit)
         )
     for name, make in timed.items():
         start = time.perf_counter()
@@ -280,7 +295,7 @@ def composites(bench: Bench) -> list[Record]:
     for sample in bench.pictures:
         pixels = open_source(sample.path).photo
         for face in bench.detector.finder.find(pixels.image)[:1]:
-            part = Part(pixels=pixels.pixels, face=face, crop=bench.detector.parts.crop)
+            part = Part(pixels=pixels.pixels, face=face, crop=bench.detector.parts.configs[0])
             if part.large_enough:
                 parts[sample.label].append((sample, part))
     jobs = []
@@ -319,8 +334,8 @@ def pointed(
         seen = explained(bench, open_source(made.data), faithfulness=updated)
         if seen is None:
             continue
-        mask = made.mask_in(seen.explanation.area, bench.detector.backbone.spec.grid)
-        grid = mask.shape[0]
+        grid = bench.detector.backbone.spec.grid
+        mask = seen.upright(made.mask_in(seen.explanation.area, grid))
         maps = maps_of(bench, seen)
         maps["edges"] = sign * edges(seen.crop, grid)
         maps["random"] = np.random.default_rng(rank).normal(size=(grid, grid))
@@ -328,7 +343,7 @@ def pointed(
             "kind": kind,
             "region": region,
             "rank": rank,
-            "logit": float(bench.detector.mean_logit(seen.crop[None])[0]),
+            "logit": float(seen.own.mean_logit(seen.crop[None])[0]),
             "hits": {name: asdict(hit(values, mask, sign)) for name, values in maps.items()},
         }
 

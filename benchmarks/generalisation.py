@@ -6,7 +6,8 @@
 One family of generators *and* one family of real sources are left out of `train`; the head is
 fitted on the rest and judges what was left out, for every pair of families. Relatives by group are
 left out with them. The calibration of a pair comes from the pairs that share neither its generators
-nor its real sources. Then the same with single generators left out, whose relatives stay.
+nor its real sources. Then the same with single generators left out, whose relatives stay; each
+beside one family of reals, in turn.
 
 What was found is kept in DIR. The tables go into docs/accuracy.md.
 """
@@ -149,7 +150,11 @@ def holdout(
     enough = [
         made for made in sorted(set(of[ai & ~pseudo])) if kin or ((of == made) & ai).sum() >= FEWEST
     ]
-    pairs = list(product(enough, sorted(set(of[~ai]))))[: 4 if quick else None]
+    reals = sorted(set(of[~ai]))
+    pairs = list(product(enough, reals))
+    if not kin:  # one family of reals each, in turn: there are many generators
+        pairs = [(made, reals[at % len(reals)]) for at, made in enumerate(enough)]
+    pairs = pairs[: 4 if quick else None]
     outs = [((of == made) & ai) | ((of == taken) & ~ai) for made, taken in pairs]
     logits: list[list[ndarray]] = [[] for _ in pairs]
     for crop in range(found.features.shape[2]):  # one after the other: their sums are large

@@ -1,7 +1,7 @@
 """Which posterior over heads is worth having: do its doubts find its errors?
 
-All are fitted on the same features, calibrated alike on sources that were left out in turn, and
-asked about pictures from elsewhere, all by the first crop alone. Part of `python -m benchmarks.doubt`.
+All are fitted on the same features of the first crop, calibrated alike on sources that were left
+out in turn, and asked about pictures from elsewhere. Part of `python -m benchmarks.doubt`.
 """
 
 import json

@@ -53,7 +53,9 @@ def dropout(found: FeatureSet, recipe: Recipe, seed: int) -> Fitted:
 
 def gaussian(found: FeatureSet, recipe: Recipe, seed: int) -> Fitted:
     """Fit a logistic regression and its Laplace approximation; nothing in it is drawn."""
-    return laplace(found.features[:, :, 0], _is_ai(found.samples), worth(found.samples, recipe), recipe)
+    return laplace(
+        found.features[:, :, 0], _is_ai(found.samples), worth(found.samples, recipe), recipe
+    )
 
 
 def ensemble(found: FeatureSet, recipe: Recipe, seed: int, members: int = MEMBERS) -> SampledHead:

@@ -17,9 +17,19 @@ import click
 
 from veridical.box import Box
 from veridical.cli.main import main as cli
-from veridical.infer.decision import combine
+from veridical.infer.calibration import Calibration
+from veridical.infer.decision import together
 from veridical.present.records import Table, tables
-from veridical.report import Decision, FaceResult, Failure, Reason, Report, Stability, Verdict
+from veridical.report import (
+    CropEvidence,
+    Decision,
+    FaceResult,
+    Failure,
+    Reason,
+    Report,
+    Stability,
+    Verdict,
+)
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -176,8 +186,31 @@ def _sample_report() -> Report:
         decision=verdict.decision,
         reasons=(Reason.WITHIN_COVERAGE,),
         verdict=verdict,
+        crops=(
+            CropEvidence(
+                crop="face",
+                area=Box(left=137.5, top=82.5, width=325.0, height=325.0),
+                evidence=1.5,
+            ),
+            CropEvidence(
+                crop="context",
+                area=Box(left=0.0, top=0.0, width=600.0, height=600.0),
+                evidence=0.7,
+            ),
+        ),
     )
-    decision, lead, reasons = combine((face,))
+    calibration = Calibration(
+        slope=1.0,
+        intercept=0.0,
+        coverage_of_reals=0.97,
+        coverage_of_ai=0.9,
+        threshold_real=0.8,
+        threshold_ai=0.6,
+        real=1000,
+        ai=1000,
+        typical_real=-2.0,
+    )
+    decision, lead, reasons = together((face,), (calibration,))
     return Report(
         path="portraits/one.jpg",
         sha256="0" * 64,

@@ -52,7 +52,7 @@ AROUND = CropConfig(size_px=224, margin=3.2, least_px=512)
 LARGEST_PX = 1024  # of what is sent through; larger crops are shrunk first
 STEP_PX = 8  # the autoencoder halves its input three times, and enlargers want whole pixels
 NOISE = 0.15  # largest standard deviation added to latents; they lie in about [-3, 3]
-LEAST_DB = 24.0  # PSNR of a twin: below, it no longer shows the same
+LEAST_DB = 24.0  # PSNR of a reconstruction: below, it no longer shows the same
 FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.BOX)  # that a picture is shrunk with
 COLUMNS = ("path", "split", "label", "source", "generator", "group")
 
@@ -256,7 +256,7 @@ def psnr(one: Image.Image, other: Image.Image) -> float:
 
 
 def reconstructed(sample: Sample, name: str, out: Path, finder: FaceFinder, send: Decoder) -> bool:
-    """Write the twin of a real picture, if it is not there; return whether there can be one."""
+    """Write the reconstruction of a real picture, if it is not there; return whether it has one."""
     path = out / name
     if path.is_file():
         return True
@@ -264,14 +264,14 @@ def reconstructed(sample: Sample, name: str, out: Path, finder: FaceFinder, send
     if face is None:
         return False
     seed = int.from_bytes(sha256(name.encode()).digest()[:8], "big")
-    twin = send(face, np.random.default_rng(seed))
-    alike = psnr(face, twin)
+    made = send(face, np.random.default_rng(seed))
+    alike = psnr(face, made)
     print(f"{name} {alike:.1f} dB", flush=True)
     if alike < LEAST_DB:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_suffix(".part")
-    twin.save(draft, "PNG", compress_level=1)
+    made.save(draft, "PNG", compress_level=1)
     draft.replace(path)
     return True
 

@@ -494,7 +494,9 @@ def around(
     left, top, width, height = map(int, place)
     pixels = np.zeros((88, 120, 3), np.uint8)
     pixels[:] = np.rint(np.array(context) * 255)
-    pixels[top : top + height, left : left + width] = np.rint(np.array(face) * 255)
+    # As far beyond its box as the filter of its crop reads.
+    rows, columns = slice(top - 6, top + height + 6), slice(left - 6, left + width + 6)
+    pixels[rows, columns] = np.rint(np.array(face) * 255)
     return pixels
 
 
@@ -529,7 +531,7 @@ def test_the_context_of_a_small_face_counts_more() -> None:
 
 def test_a_face_is_held_to_the_thresholds_of_its_class() -> None:
     detector = replace(see_around(FakeFinder((RIGHT,))), perturbations=())
-    pixels = around((0.7, 0.0, 0.0), GREEN)
+    pixels = around((0.75, 0.0, 0.0), GREEN)
     report = detector.inspect(pixels)
     assert report.p_ai is not None
     assert 0.7 < report.p_ai < 0.9  # `ai` for a small face; of a large one it takes 0.9
@@ -538,6 +540,23 @@ def test_a_face_is_held_to_the_thresholds_of_its_class() -> None:
     fusion = replace(as_small, intercepts=(-0.5, -0.5))
     again = with_parts(detector, fusion=fusion).inspect(pixels)
     assert (again.p_ai, again.decision) == (report.p_ai, Decision.AI)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_crops_that_show_the_same_cost_one_look(batch: int) -> None:
+    """As in a picture that is hardly larger than its face."""
+    backbone = Eye(batch)
+    detector = see_around(FakeFinder(((0.0, 0.0, 40.0, 40.0),)), backbone)
+    tight = around(REAL, REAL)[:40, :40]
+    (face,) = detector.inspect(tight).faces
+    assert face.crops[0].area == face.crops[1].area
+    if batch == 1:
+        assert backbone.runs == [1]
+    again = see_around(FakeFinder((RIGHT,)), Eye())
+    again.inspect(around(REAL, REAL)[:, :-1])
+    assert again.backbone.runs == [1]  # type: ignore[attr-defined]
+    again.inspect(around((0.2, 0.0, 0.0), REAL))
+    assert again.backbone.runs == [1, 1, 1]  # type: ignore[attr-defined]
 
 
 def test_a_face_too_small_has_no_crops() -> None:
@@ -556,7 +575,7 @@ def test_the_crop_that_spoke_most_for_the_verdict_is_explained() -> None:
     detector = replace(see_around(FakeFinder((RIGHT,))), perturbations=())
     cases = (
         (AI, REAL, "face"),  # `ai` by the face
-        ((0.4, 1.0, 0.0), GREEN, "context"),  # `ai` by what is around it
+        ((0.5, 1.0, 0.0), GREEN, "context"),  # `ai` by what is around it
         (REAL, GREEN, "face"),  # `real` by the face
         ((0.6, 0.0, 0.0), REAL, "context"),  # `real` by what is around it
     )
@@ -580,7 +599,7 @@ def test_further_maps_are_of_the_first_crop() -> None:
 
     detector = replace(see_around(FakeFinder((RIGHT,))), perturbations=())
     config = replace(FAST, explainers=(Ours(),))
-    (face,) = detector.inspect(around((0.4, 1.0, 0.0), GREEN), explain=config).faces
+    (face,) = detector.inspect(around((0.5, 1.0, 0.0), GREEN), explain=config).faces
     assert face.explanation is not None
     assert face.explanation.crop == "face"
 

@@ -42,7 +42,6 @@ from veridical.train import (
     recipes,
 )
 from veridical.vision import faces
-from veridical.vision.crop import CropConfig
 from veridical.vision.perturb import PERTURBATIONS
 
 ROOT = Path(__file__).parent.parent
@@ -269,7 +268,12 @@ def numbers() -> dict[str, list[str]]:
             f"long side of {faces._FIRST_PX} px",
             f"a copy of {faces._SECOND_PX} px",
             f"at least {faces._ALONE} of",
-            f"{CropConfig(size_px=8).margin} times",
+            *(
+                f"| `{name}` | {margin} | {config.least_px} px |"
+                for (name, margin), config in zip(
+                    recipes.DEFAULT.crops, recipes.DEFAULT.configs(224), strict=True
+                )
+            ),
         ],
         "numbers.md": [
             f"T is {recipes.DEFAULT.samples}. They are drawn",

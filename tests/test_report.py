@@ -116,7 +116,7 @@ def test_a_face_s_decision_is_its_verdict_s() -> None:
     ],
 )
 def test_a_report_s_answer_is_that_of_its_lead(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="those of its lead face"):
+    with pytest.raises(ValueError, match="that of its lead face"):
         replace(FULL, **wrong)  # type: ignore[arg-type]
 
 
@@ -180,7 +180,7 @@ def test_json_is_one_line_of_ascii_and_holds_the_dict(value: Report | Failure) -
 
 def test_a_report_as_a_dict_holds_every_number_unrounded() -> None:
     made = FULL.to_dict()
-    assert made["schema"] == "veridical.report/2"
+    assert made["schema"] == "veridical.report/3"
     assert (made["p_ai"], made["interval"]) == (FULL.p_ai, list(FULL.interval or ()))
     face, small = made["faces"]
     assert face["verdict"]["std"] == VERDICT.std

@@ -1,10 +1,8 @@
 """The command of docs/explanations.md: every part runs, and goes on where it was."""
 
 import csv
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +10,7 @@ from benchmarks.explanations import PAGE, PARTS, Bench, by_surrogate, costly, ex
 from benchmarks.pages import between
 from PIL import Image
 
-from tests.conftest import Painter, with_parts
+from tests.conftest import FakeFinder, Painter, calibration, with_parts
 from veridical.detector import Detector
 from veridical.explain.surrogate import Surrogate
 from veridical.io.source import open_source
@@ -20,14 +18,14 @@ from veridical.io.source import open_source
 pytest.importorskip("torch")
 
 
-@pytest.fixture
-def bench(
-    painter: Painter,
-    tiny_detector: Detector,
-    fake_finder: Callable[..., Any],
-    tmp_path: Path,
-) -> Bench:
-    """Painted faces of 240 px, two of each class, and a detector with a surrogate."""
+@pytest.fixture(params=[("tiny_detector", 0), ("wide_detector", 90)], ids=["one crop", "two"])
+def bench(request: pytest.FixtureRequest, painter: Painter, tmp_path: Path) -> Bench:
+    """Painted faces of 240 px, two of each class, and a detector with a surrogate per crop.
+
+    With two crops the faces lie, too.
+    """
+    fixture, turn = request.param
+    detector = request.getfixturevalue(fixture)
     rows = []
     for number, label in enumerate(("ai", "ai", "real", "real")):
         name = f"{number}.png"
@@ -37,17 +35,28 @@ def bench(
     with (tmp_path / "manifest.csv").open("w", newline="", encoding="utf-8") as file:
         header = ("path", "split", "label", "source", "generator", "group")
         csv.writer(file).writerows([header, *rows])
-    spec = tiny_detector.backbone.spec
+    spec = detector.backbone.spec
     draw = np.random.default_rng(0)
-    surrogate = Surrogate(
-        share=0.5,
-        weight=draw.normal(size=(len(spec.layers), spec.dim)).astype(np.float32),
-        base=np.zeros((spec.grid, spec.grid)),
+    branches = tuple(
+        replace(
+            branch,
+            ood=replace(branch.ood, limit=1e9),
+            surrogate=Surrogate(
+                share=0.5,
+                weight=draw.normal(size=(len(spec.layers), spec.dim)).astype(np.float32),
+                base=np.zeros((spec.grid, spec.grid)),
+            ),
+        )
+        for branch in detector.parts.branches
     )
-    calibration = replace(tiny_detector.parts.calibration, threshold_real=0.5, threshold_ai=0.5)
-    detector = with_parts(tiny_detector, surrogate=surrogate, calibration=calibration)
+    fitted = calibration(0.5, 0.5, intercept=5.0)  # all are decided
+    finder = FakeFinder(((80, 80, 240, 240),), turn=turn)
     return Bench(
-        detector=replace(detector, finder=fake_finder((80, 80, 240, 240)), perturbations=()),
+        detector=replace(
+            with_parts(detector, branches=branches, calibration=fitted),
+            finder=finder,
+            perturbations=(),
+        ),
         manifest=tmp_path / "manifest.csv",
         backbone=None,
         work=tmp_path,
@@ -60,13 +69,16 @@ def test_maps_are_those_of_the_explanation(bench: Bench) -> None:
     assert seen is not None
     maps = maps_of(bench, seen)
     assert list(maps) == ["surrogate", "contributions", "gradient x token"]
-    np.testing.assert_allclose(maps["surrogate"], seen.explanation.patches)
+    np.testing.assert_allclose(maps["surrogate"], seen.upright(seen.explanation.patches))
+    logit = float(seen.own.mean_logit(seen.crop[None])[0])
+    assert logit == pytest.approx(sum(one.evidence for one in seen.face.crops), abs=1e-4)
+    assert logit == pytest.approx(seen.explanation.contributions.logit, abs=1e-4)
     updated = explained(bench, open_source(bench.pictures[0].path), faithfulness=True)
     assert updated is not None
     assert next(iter(maps_of(bench, updated))) == "drawn"
     tokens = bench.detector.backbone.tokens(updated.crop[None])[0]
-    np.testing.assert_allclose(by_surrogate(bench, updated, tokens), maps["surrogate"])
-    assert list(costly(bench)) == ["occlusion"]
+    np.testing.assert_allclose(by_surrogate(updated, tokens), maps["surrogate"])
+    assert list(costly(bench, updated)) == ["occlusion"]
 
 
 @pytest.mark.slow

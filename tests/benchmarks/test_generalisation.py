@@ -22,7 +22,7 @@ pytest.importorskip("torch")
 pytest.importorskip("scipy")
 
 RECIPE = replace(DEFAULT, pseudo=PSEUDO, views=1, epochs=6, learning_rate=5e-3, batch=32)
-MAKERS = ("stylegan1", "sd2.1", "gemini-3-pro-image", "taef2")
+MAKERS = ("stylegan1", "sd2.1", "sd3", "gemini-3-pro-image", "taef2")
 CAMERAS = ("kaggle140k-zoya2244", "faceshq-roeishc", "studio", "street")
 EACH = 24
 
@@ -53,7 +53,8 @@ def features_of(trace: float, place: float, seed: int = 0) -> FeatureSet:
             hashes.append(int(draw.integers(2**62)))
     return FeatureSet(
         samples=tuple(samples),
-        features=np.array(rows, dtype=np.float32)[:, None],
+        features=np.array(rows, dtype=np.float32)[:, None, None],
+        sizes_px=np.full((len(rows), 1), 150.0),
         hashes=tuple(hashes),
         faceless=(),
         too_small=(),
@@ -77,7 +78,7 @@ def test_families_and_relatives_stay_out(monkeypatch: pytest.MonkeyPatch) -> Non
     found = holdout(features_of(2, 0), RECIPE)
     families = {family(s) for s in features_of(2, 0).samples if s.generator not in PSEUDO}
     assert families == {*FAMILIES.values(), "FFHQ", "studio", "street"}
-    assert len(found) == 3 * 3
+    assert len(found) == 4 * 3
     for held, fitted in zip(found, seen, strict=True):
         judged_ = set(held.samples)
         assert {family(s) for s in judged_} == {held.family, held.real}
@@ -90,7 +91,7 @@ def test_families_and_relatives_stay_out(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_shared_trace_is_found_and_a_shortcut_is_not_rewarded() -> None:
     honest = judged(holdout(features_of(2, 0), RECIPE))
-    assert set(honest) == {"stylegan1", "sd2.1", "gemini-3-pro-image"}
+    assert set(honest) == {*MAKERS} - {*PSEUDO}
     assert all(cell["auroc"] > 0.8 for cells in honest.values() for cell in cells)
     shortcut = judged(holdout(features_of(0, 6), RECIPE))
     mean = np.mean([cell["auroc"] for cells in shortcut.values() for cell in cells])

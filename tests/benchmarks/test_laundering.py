@@ -10,10 +10,17 @@ from benchmarks.common import AS_DELIVERED
 from benchmarks.laundering import GRID, by_generator, copies_page, launder, laundered
 from PIL import Image
 
+from benchmarks import laundering
 from tests.benchmarks.made import cells, sample
+from tests.conftest import FakeFinder
 from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
 from veridical.io.source import read_photo
+
+
+@pytest.fixture(autouse=True)
+def found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laundering, "FINDER", FakeFinder(((0.0, 0.0, 120.0, 120.0),)))
 
 
 @pytest.mark.parametrize("step", GRID)
@@ -35,6 +42,7 @@ def test_a_step_always_gives_the_same_readable_file(
         ("half size, JPEG 50", "JPEG", 0.5),
         ("screenshot", "PNG", 0.77),
         ("crop", "PNG", 0.8),
+        ("faces of 112 px", "PNG", 112 / 120),
     ],
 )
 def test_format_and_size(step: str, kind: str, share: float) -> None:

@@ -48,8 +48,15 @@ def portrait(face_picture: UInt8[ndarray, "height width 3"], tmp_path: Path) -> 
     return path
 
 
-def test_copies_are_judged_as_the_detector_does(tiny_detector: Detector, portrait: Path) -> None:
-    detector = with_parts(tiny_detector, calibration=SURE)
+@pytest.mark.parametrize("fixture", ["tiny_detector", "wide_detector"])
+def test_copies_are_judged_as_the_detector_does(
+    fixture: str, request: pytest.FixtureRequest, portrait: Path
+) -> None:
+    detector = with_parts(request.getfixturevalue(fixture), calibration=SURE)
+    branches = tuple(
+        replace(one, ood=replace(one.ood, limit=1e9)) for one in detector.parts.branches
+    )
+    detector = with_parts(detector, branches=branches)
     file = open_source(portrait)
     (face,) = decided(detector.inspect(file))
     assert face.verdict is not None

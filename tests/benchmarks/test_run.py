@@ -50,7 +50,7 @@ def test_a_folder_is_held_against_the_encoder_without_recheck() -> None:
     slow = {**one, "share": spread(0.5)}
     names = list(folder.ROWS)
     page = folder.page(
-        {"pictures": 64, "jobs": 2, "rows": dict(zip(names, (slow, one, one), strict=True))}
+        {"pictures": 64, "jobs": 2, "rows": dict(zip(names, (slow, slow, one, one), strict=True))}
     )
     assert page.count("Met.") == 2
     assert cells(page, "int8, as shipped")[3] == "50.0 % (25.0 to 100)"

@@ -183,14 +183,14 @@ def test_laying_a_card_out_anew_does_not_make_it_another_model(model: Path) -> N
     [
         b"",
         b"not JSON",
-        b'{"schema": "veridical.model/2"',
+        b'{"schema": "veridical.model/3"',
         b"\xff\xfe{}",
         b"[]",
         b"null",
         b'"schema"',
         b"3",
         b"{}",
-        b'{"schema": "veridical.model/2"}',
+        b'{"schema": "veridical.model/3"}',
     ],
 )
 def test_a_card_that_is_none_is_refused(model: Path, content: bytes) -> None:
@@ -198,7 +198,7 @@ def test_a_card_that_is_none_is_refused(model: Path, content: bytes) -> None:
     assert "is not a model card" in refusal(model, ModelDamaged)
 
 
-@pytest.mark.parametrize("schema", ["veridical.model/1", "model/2", "", None, 2, [SCHEMA]])
+@pytest.mark.parametrize("schema", ["veridical.model/2", "model/3", "", None, 3, [SCHEMA]])
 def test_a_schema_of_another_version_is_refused(model: Path, schema: object) -> None:
     rewrite_card(model, schema=schema)
     assert f"schema {schema!r}" in refusal(model, ModelDamaged)

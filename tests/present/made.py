@@ -9,7 +9,8 @@ from PIL import Image
 from veridical.arrays import Float, ndarray
 from veridical.box import Box
 from veridical.explanation import Channel, Explanation, Faithfulness, Map, Occlusion, TokenMap
-from veridical.infer.decision import combine
+from veridical.infer.calibration import Calibration
+from veridical.infer.decision import together
 from veridical.infer.priors import at_prior
 from veridical.io.decode import Photo
 from veridical.report import (
@@ -37,6 +38,18 @@ VERDICT = Verdict(
     aleatoric=0.12,
     epistemic=0.01,
     distance=0.4,
+)
+CALIBRATION = Calibration(
+    slope=1.0,
+    intercept=0.0,
+    coverage_of_reals=0.97,
+    coverage_of_ai=0.9,
+    threshold_real=0.8,
+    threshold_ai=0.7,
+    real=100,
+    ai=100,
+    typical_real=-2.0,
+    tail=(0.85, 0.9, 0.95),
 )
 COPIES = Stability(perturbations=("jpeg-60", "screenshot-0.8"), p_ai=(0.95, 0.91))
 FACE = FaceResult(
@@ -81,7 +94,7 @@ def judged(decision: Decision = Decision.AI, *reasons: Reason, **changes: Any) -
 
 def report(*faces: FaceResult, **changes: Any) -> Report:
     """A report on a photo with these faces."""
-    decision, lead, reasons = combine(faces)
+    decision, lead, reasons = together(faces, [CALIBRATION] * len(faces))
     verdict = faces[lead].verdict if lead is not None else None
     made = Report(
         path="portraits/anna.jpg",
@@ -115,6 +128,7 @@ def explanation(patches: Float[ndarray, "grid grid"] | None = None, **changes: A
     grid = np.zeros((GRID, GRID)) if patches is None else patches
     tokens = TokenMap(patches=grid, prefix=0.21, rest=0.1)
     made = Explanation(
+        crop="face",
         area=AREA,
         covered=1.0,
         method="contributions",

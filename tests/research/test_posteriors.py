@@ -62,10 +62,11 @@ def features_of(sources: int = 4, each: int = 14, seed: int = 0) -> FeatureSet:
                     group=group,
                 )
             )
-            rows.append(at + draw.normal(size=(2, WIDTH)))
+            rows.append(at + draw.normal(size=(2, 1, WIDTH)))
     return FeatureSet(
         samples=tuple(samples),
         features=np.array(rows, dtype=np.float32),
+        sizes_px=np.full((len(rows), 2), 150.0),
         hashes=tuple(int(h) for h in draw.integers(2**62, size=len(samples))),
         faceless=(),
         too_small=(),
@@ -94,9 +95,9 @@ def fresh() -> FeatureSet:
 def test_every_way_learns_and_does_it_the_same_again(seen: FeatureSet, fit: Fit) -> None:
     head, again = fit(seen, RECIPE, 0), fit(seen, RECIPE, 0)
     other = fresh()
-    means = np.array([float(head.logits(one).mean()) for one in other.features[:, 0]])
+    means = np.array([float(head.logits(one).mean()) for one in other.features[:, 0, 0]])
     assert auroc(is_ai(other.samples), means) > 0.8
-    one = other.features[0, 0]
+    one = other.features[0, 0, 0]
     assert head.logits(one).tobytes() == again.logits(one).tobytes()
     assert len(head.logits(one)) >= 2
 
@@ -113,10 +114,10 @@ def test_the_process_forgets_far_from_what_it_saw(seen: FeatureSet) -> None:
     """Its mean goes back to the bias, as a Gaussian process's does and a linear head's never."""
     head = process(seen, RECIPE, 0)
     ray = np.random.default_rng(1).normal(size=WIDTH).astype(np.float32)
-    near = np.abs([head.logits(one).mean() for one in seen.features[:, 0]]).mean()
+    near = np.abs([head.logits(one).mean() for one in seen.features[:, 0, 0]]).mean()
     far = [head.logits(np.float32(size) * ray) for size in (200, 300, 400, 500)]
     assert np.abs([one.mean() for one in far]).mean() < near
-    home = np.mean([head.logits(one).std() for one in seen.features[:, 0]])
+    home = np.mean([head.logits(one).std() for one in seen.features[:, 0, 0]])
     assert np.mean([one.std() for one in far]) > home
 
 
@@ -161,7 +162,7 @@ def test_a_posterior_is_calibrated_on_sources_that_it_did_not_see(seen: FeatureS
             self.known = {
                 row.tobytes(): s.label == "ai"
                 for s, views in zip(known.samples, known.features, strict=True)
-                for row in views
+                for row in views[:, 0]
             }
 
         def logits(self, features: ndarray) -> ndarray:
@@ -171,7 +172,7 @@ def test_a_posterior_is_calibrated_on_sources_that_it_did_not_see(seen: FeatureS
             noise = 0.0 if right is not None else float(draw.normal(0, 9))
             return np.full(3, value + noise, dtype=np.float32)
 
-    asked = {"known": seen.features[:, 0], "new": fresh().features[:, 0]}
+    asked = {"known": seen.features[:, 0, 0], "new": fresh().features[:, 0, 0]}
     said = ask(seen, lambda known, recipe, seed: Parrot(known), RECIPE, 0, asked)
     assert np.abs(said["known"].p_ai - 0.5).max() < 0.3
     # Of many sources, the rest says enough about one that is left out.

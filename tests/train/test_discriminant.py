@@ -56,10 +56,11 @@ def many(sources: int, seed: int, spread: float = 1.0) -> tuple[ndarray, list[Ce
     return drawn(cells, 30, offsets, seed + 1)
 
 
-def test_a_sample_is_the_discriminant_under_its_weights() -> None:
+@pytest.mark.parametrize("between", [1.0, 2.0])
+def test_a_sample_is_the_discriminant_under_its_weights(between: float) -> None:
     """The short cut over cells against the formula in full, scatter matrices and all."""
     x, of = many(4, 0)
-    recipe = replace(DEFAULT, samples=3, standardise=False, shrinkage=0.2)
+    recipe = replace(DEFAULT, samples=3, standardise=False, shrinkage=0.2, between=between)
     head = posterior_over_sources(statistics(x, of), recipe, seed=5)
     draw = np.random.default_rng(5)
     cells = sorted(set(of))
@@ -75,7 +76,7 @@ def test_a_sample_is_the_discriminant_under_its_weights() -> None:
             means = np.stack([rows[cell].mean(axis=0) for cell in own])
             middle[label] = share @ means
             apart = means - middle[label]
-            scatter = scatter + (apart.T * share) @ apart / 2
+            scatter = scatter + between * (apart.T * share) @ apart / 2
         weight = np.linalg.solve(scatter, middle["ai"] - middle["real"])
         np.testing.assert_allclose(
             head.weight[sample] @ head.directions, weight, rtol=1e-3, atol=1e-3

@@ -27,6 +27,7 @@ pytest.importorskip("imagehash")
 Painter = Callable[..., ndarray]
 FACE = (10.0, 10.0, 40.0, 40.0)
 WIDE = CropConfig(size_px=32, margin=2.4, least_px=59)
+EACH = 3 * 2  # views and crops of a picture
 
 
 @dataclass(eq=False)
@@ -119,7 +120,8 @@ def test_every_view_of_every_crop_has_its_features_and_the_size_of_its_face(
     extractor: FeatureExtractor, samples: list[Sample], tiny_detector: Detector
 ) -> None:
     found = extractor.extract(samples, Serial())
-    box = extractor.finder.find(Image.open(samples[0].path))[0].box
+    with Image.open(samples[0].path) as image:
+        box = extractor.finder.find(image)[0].box
     assert found.sizes_px.shape == (5, 3)
     for number, one in enumerate(samples):
         file = open_source(one.path)
@@ -192,7 +194,7 @@ def test_what_cannot_be_used_is_named_and_costs_no_other_picture(
         found.unreadable, ("cannot be decoded", "zero bytes", "no such file"), strict=True
     ):
         assert says in why
-    assert counting.passes == 5
+    assert counting.passes == 5 * EACH
     # Broken pictures are not remembered: somebody may mend them.
     copyfile(samples[0].path, broken.path)
     assert extractor.extract([broken], Serial()).samples == (broken,)
@@ -234,7 +236,7 @@ def test_a_face_that_is_too_small_to_judge_is_named_and_not_learnt_from(
         assert (found.samples, found.faceless, found.unreadable) == ((), (), ())
         assert found.features.shape == (0, 3, 2, 0)
         assert found.sizes_px.shape == (0, 3)
-    assert counting.passes == 5
+    assert counting.passes == 5 * EACH
     assert strict.fingerprint == extractor.fingerprint
     assert all_of_them.too_small == ()
     assert same(extractor.extract(samples, Serial()), all_of_them)
@@ -264,7 +266,7 @@ def test_a_second_run_asks_the_backbone_nothing(
     extractor: FeatureExtractor, counting: Counting, samples: list[Sample]
 ) -> None:
     first = extractor.extract(samples, Serial())
-    assert counting.passes == 5
+    assert counting.passes == 5 * EACH
     counting.stop = 0
     assert same(extractor.extract(samples, Serial()), first)
     backwards = extractor.extract(samples[::-1], Threads(2))
@@ -274,13 +276,13 @@ def test_a_second_run_asks_the_backbone_nothing(
 def test_an_interrupted_run_goes_on_where_it_was(
     extractor: FeatureExtractor, counting: Counting, samples: list[Sample], tmp_path: Path
 ) -> None:
-    counting.stop = 3
+    counting.stop = 3 * EACH
     with pytest.raises(KeyboardInterrupt):
         extractor.extract(samples, Serial())
-    assert counting.passes == 3
+    assert counting.passes == 3 * EACH
     counting.stop = float("inf")
     found = extractor.extract(samples, Serial())
-    assert counting.passes == 5
+    assert counting.passes == 5 * EACH
     assert same(found, replace(extractor, cache=tmp_path / "fresh").extract(samples, Serial()))
 
 
@@ -290,7 +292,7 @@ def test_a_renamed_picture_costs_nothing(
     first = extractor.extract(samples, Serial())
     moved = [sample(one.path.rename(tmp_path / f"new-{one.path.name}"), "ai") for one in samples]
     found = extractor.extract(moved, Serial())
-    assert counting.passes == 5
+    assert counting.passes == 5 * EACH
     assert same(found, first)
     assert found.samples == tuple(moved)
 
@@ -301,7 +303,7 @@ def test_a_changed_picture_is_extracted_again(
     first = extractor.extract(samples, Serial())
     Image.fromarray(painter(64, 60, FACE, seed=99)).save(samples[0].path)
     second = extractor.extract(samples, Serial())
-    assert counting.passes == 6
+    assert counting.passes == 6 * EACH
     assert not np.array_equal(second.features[0], first.features[0])
     assert np.array_equal(second.features[1:], first.features[1:])
 
@@ -377,9 +379,10 @@ def test_two_ways_of_extracting_share_a_folder_and_nothing_else(
     extractor: FeatureExtractor, counting: Counting, samples: list[Sample]
 ) -> None:
     first = extractor.extract(samples, Serial())
-    wider = cropped(extractor, margin=1.6)
+    wider = cropped(extractor, margin=1.4)
     other = wider.extract(samples, Serial())
-    assert counting.passes == 10
+    # In a few views both crops are the whole picture, which is looked at once.
+    assert 9 * EACH < counting.passes <= 10 * EACH
     assert not np.array_equal(first.features, other.features)
     files = sorted(path.name for path in extractor.cache.glob("features-*.sqlite"))
     assert files == sorted(f"features-{one.fingerprint}.sqlite" for one in (extractor, wider))

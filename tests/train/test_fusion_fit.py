@@ -317,7 +317,7 @@ def test_the_promise_holds_in_each_class_and_is_not_overdone(coverage: float) ->
 
 def sized(count: int, seed: int) -> LeftOut:
     given = left_out(count, seed=seed, views=1, samples=2, sizes=(50.0, 450.0))
-    harder = np.where(given.sizes_px < 150, 2.5, 0.5)[:, :, None, None]
+    harder = np.where(given.sizes_px < 150, 4.0, 0.5)[:, :, None, None]
     noise = np.random.default_rng(10_000 + seed).normal(size=(count, 1, 2, 1))
     return replace(given, logits=(given.logits + harder * noise).astype(np.float32))
 

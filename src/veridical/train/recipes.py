@@ -77,7 +77,7 @@ class Recipe:
     batch: int = 128
     balance: bool = True
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    edges_px: tuple[float, ...] = (100.0, 200.0)
+    edges_px: tuple[float, ...] = (150.0,)
     out_of_source: bool = True
     coverage_of_ai: float = 0.9
     coverage_of_reals: float = 0.97
