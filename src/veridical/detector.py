@@ -117,8 +117,8 @@ class Detector:
                 verdict changes, it is withdrawn.
             prior: Share of AI-generated pictures where the pictures come from, in (0, 1): reports
                 then also say what P(ai) is there. Decisions stay.
-            fast: Look at each face alone, without what is around it: half of the time, and more
-                often `undecided`.
+            fast: Look at each face alone, without what is around it: half of the time, and a little
+                less accurate.
 
         Raises:
             ModelMissing: If the folder or a file of it is absent.

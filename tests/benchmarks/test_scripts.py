@@ -2,9 +2,11 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ from PIL import Image, ImageOps
 
 from veridical.assembly import default_model
 from veridical.detector import Detector
+from veridical.explain.surrogate import Surrogate
 from veridical.report import Report
+from veridical.train.explainer import FittedSurrogate
 
 pytest.importorskip("torch")
 pytest.importorskip("scipy")
@@ -88,6 +92,35 @@ def test_a_smoke_test_is_never_written_into_the_package(album: Path) -> None:
     )
     assert done.returncode == 2
     assert "--out" in done.stderr
+
+
+def test_every_crop_gets_its_surrogate_and_the_model_stays_the_same(
+    wide_model: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(wide_model, model)
+    before = Detector.load(model)
+    spec, names = before.backbone.spec, ("face", "context")
+    fitted = {
+        name: FittedSurrogate(
+            surrogate=Surrogate(
+                share=share,
+                weight=np.zeros((len(spec.layers), spec.dim), np.float32),
+                base=np.zeros((spec.grid, spec.grid)),
+            ),
+            pictures=12,
+            sets=8,
+            penalty=1.0,
+            correlation=0.3,
+            of_contributions=0.2,
+        )
+        for name, share in zip(names, (0.25, 0.75), strict=True)
+    }
+    import_module("scripts.make_explainer").put(model, fitted)
+    after = Detector.load(model)
+    assert after.model == before.model
+    assert [one.surrogate and one.surrogate.share for one in after.parts.branches] == [0.25, 0.75]
+    assert [after.card["explainer"][name]["pictures"] for name in names] == [12, 12]
 
 
 @pytest.mark.slow

@@ -40,7 +40,8 @@ recipe = click.option(
 fast = click.option(
     "--fast",
     is_flag=True,
-    help="Look at each face alone, without what is around it: half of the time, more `undecided`.",
+    help="Look at each face alone, without what is around it: half of the time, a little less "
+    "accurate.",
 )
 
 recheck = click.option(
