@@ -35,7 +35,7 @@ def test_a_model_is_calibrated_on_one_s_own_pictures_and_used(
     judged = [entry for entry in reports if entry.get("p_ai") is not None]
     p_ai = {entry["p_ai"] for entry in judged}
     # Of 19, one in ten. The threshold itself is a picture's, which `inspect` rounds in float32.
-    assert sum(p > told["calibration"]["threshold_real"] + 1e-6 for p in p_ai) == 1
+    assert sum(p > told["fusion"]["calibrations"][0]["threshold_real"] + 1e-6 for p in p_ai) == 1
 
 
 def test_too_few_pictures_for_a_promise_are_one_clean_message(calibrate: Run, album: Album) -> None:

@@ -235,8 +235,10 @@ def test_the_common_logit_is_the_mean_of_theirs() -> None:
 def test_what_all_faces_say_together_is_held_to_the_class_of_the_largest() -> None:
     faces = [judged_at(0.8, side=80.0), judged_at(0.8, side=20.0)]
     lax = calibration(0.95, 0.3)  # 0.8 is `real` or `ai`
-    assert together(faces, [FITTED, lax])[0] is Decision.AI
-    assert together(faces, [lax, FITTED])[2][0] is Reason.ONE_OF_MANY
+    for order in (1, -1):  # wherever it comes
+        assert together(faces[::order], [FITTED, lax][::order])[0] is Decision.AI
+        found = together(faces[::order], [lax, FITTED][::order])
+        assert found[2][0] is Reason.ONE_OF_MANY
 
 
 def test_a_face_that_stands_out_is_held_to_the_threshold_of_its_own_class() -> None:

@@ -3,6 +3,8 @@
 Each of n faces gets an n-th of what may be missed (Bonferroni), however they depend on each other.
 """
 
+from math import sqrt
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def fitted(generator: np.random.Generator, count: int, shared: float) -> Calibra
 
 def limit(count: int) -> float:
     """What a share of 1 - COVERAGE may reach by chance in so many draws, one time in 30,000."""
-    return (1 - COVERAGE) + 4 * np.sqrt(COVERAGE * (1 - COVERAGE) / count)
+    return 1 - COVERAGE + 4 * sqrt(COVERAGE * (1 - COVERAGE) / count)
 
 
 @pytest.mark.parametrize("faces", [1, 2, 3, 8])

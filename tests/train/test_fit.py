@@ -489,13 +489,12 @@ def test_what_calibrates_is_the_same_whether_cells_are_summed_once_or_again(
 
     monkeypatch.setattr(fitting, "refits", again)
     other = fit(data, QUICK, seed=0).fusion
-    near = {"rel": 1e-3, "abs": 1e-3}
     assert (*once.weights[0], *once.intercepts) == pytest.approx(
-        (*other.weights[0], *other.intercepts), **near
+        (*other.weights[0], *other.intercepts), rel=1e-3, abs=1e-3
     )
     for one, two in ((once.overall, other.overall), (once.calibrations[0], other.calibrations[0])):
-        assert astuple(one)[:-1] == pytest.approx(astuple(two)[:-1], **near)
-        assert one.tail == pytest.approx(two.tail, **near)
+        assert astuple(one)[:-1] == pytest.approx(astuple(two)[:-1], rel=1e-3, abs=1e-3)
+        assert one.tail == pytest.approx(two.tail, rel=1e-3, abs=1e-3)
     assert len(left) == len(folds.left_out(data, QUICK, seed=0))
     assert all(len(counts) < 8 and len(set(counts.values())) > 1 for counts in left)
 

@@ -16,6 +16,7 @@ from veridical.train.fusion_fit import FEWEST, PENALTY, LeftOut, fit_fusion
 from veridical.train.recipes import DEFAULT, REFERENCE
 
 ONE_CLASS = replace(DEFAULT, edges_px=())
+THREE = replace(DEFAULT, edges_px=(100.0, 200.0))
 
 
 def left_out(
@@ -39,7 +40,7 @@ def left_out(
         logits=logits.astype(np.float32),
         truth=truth,
         weights=np.ones(count),
-        sizes_px=np.exp(draw.uniform(*np.log(sizes), (count, views))),
+        sizes_px=np.exp(draw.uniform(np.log(sizes[0]), np.log(sizes[1]), (count, views))),
     )
 
 
@@ -58,8 +59,8 @@ def fused(fusion: Fusion, given: LeftOut) -> tuple[ndarray, ndarray]:
 
 
 def test_with_enough_pictures_every_class_has_its_own_weights_and_thresholds() -> None:
-    fusion = fit_fusion(left_out(1200), DEFAULT)
-    assert fusion.edges_px == DEFAULT.edges_px
+    fusion = fit_fusion(left_out(1200), THREE)
+    assert fusion.edges_px == THREE.edges_px
     assert len(fusion.weights) == len(fusion.calibrations) == 3
     assert len({one.threshold_real for one in fusion.calibrations}) == 3
     assert len(set(fusion.weights)) == 3
@@ -82,7 +83,7 @@ def test_a_class_with_too_few_pictures_is_merged(
     """Counted are pictures of the kind that has fewer."""
     sizes = np.repeat([80.0, 150.0, 400.0], [2 * small, 2 * middle, 2 * large])
     given = left_out(len(sizes), views=1)
-    fusion = fit_fusion(replace(given, sizes_px=sizes[:, None]), DEFAULT)
+    fusion = fit_fusion(replace(given, sizes_px=sizes[:, None]), THREE)
     assert fusion.edges_px == wanted
     counted = [min(one.real, one.ai) for one in fusion.calibrations]
     assert min(counted) >= FEWEST or not wanted
@@ -92,19 +93,19 @@ def test_a_class_with_too_few_pictures_is_merged(
 def test_a_kind_that_is_rare_in_a_class_merges_it_too() -> None:
     given = left_out(800, views=1)
     sizes = np.where(given.truth, 400.0, np.where(np.arange(800) % 4 == 1, 80.0, 400.0))
-    assert fit_fusion(replace(given, sizes_px=sizes[:, None]), DEFAULT).edges_px == ()
+    assert fit_fusion(replace(given, sizes_px=sizes[:, None]), THREE).edges_px == ()
 
 
 def test_many_views_of_few_pictures_are_few_pictures() -> None:
     given = left_out(2 * (FEWEST - 1), views=8)
     sizes = np.where(np.arange(8) < 4, 80.0, 400.0) * np.ones((len(given.truth), 1))
-    assert fit_fusion(replace(given, sizes_px=sizes), DEFAULT).edges_px == ()
+    assert fit_fusion(replace(given, sizes_px=sizes), THREE).edges_px == ()
 
 
 def test_every_view_counts_in_the_class_of_its_own_size() -> None:
     given = left_out(400, views=3)
     sizes = np.array([400.0, 80.0, 150.0]) * np.ones((400, 1))
-    fusion = fit_fusion(replace(given, sizes_px=sizes), DEFAULT)
+    fusion = fit_fusion(replace(given, sizes_px=sizes), THREE)
     assert fusion.edges_px == (100.0, 200.0)
     assert [(one.real, one.ai) for one in fusion.calibrations] == [(200, 200)] * 3
     assert (fusion.overall.real, fusion.overall.ai) == (200, 200)
@@ -259,10 +260,10 @@ def test_where_logits_are_left_as_they_are_crops_are_averaged() -> None:
 
 def test_the_first_crop_alone_is_fitted_as_if_there_were_no_other() -> None:
     given = left_out(400)
-    alone = fit_fusion(given.first(), DEFAULT)
+    alone = fit_fusion(given.first(), THREE)
     assert alone.crops == 1
     np.testing.assert_array_equal(given.first().logits, given.logits[:, :, :1])
-    assert alone.weights != tuple(one[:1] for one in fit_fusion(given, DEFAULT).weights)
+    assert alone.weights != tuple(one[:1] for one in fit_fusion(given, THREE).weights)
 
 
 def test_a_picture_of_a_kind_is_too_few() -> None:
@@ -276,7 +277,7 @@ def test_a_picture_of_a_kind_is_too_few() -> None:
 
 def test_thresholds_are_the_conformal_quantiles_of_what_is_fused() -> None:
     given = left_out(600)
-    fusion = fit_fusion(given, DEFAULT)
+    fusion = fit_fusion(given, THREE)
     p, place = fused(fusion, given)
     ai = np.broadcast_to(given.truth[:, None], place.shape)
     for at, made in [*enumerate(fusion.calibrations), (None, fusion.overall)]:

@@ -162,7 +162,7 @@ def test_small_faces_are_enlarged_sometimes_and_at_most_twice() -> None:
     assert found[larger].max() > 140
 
 
-@pytest.mark.parametrize("config", BOTH)
+@pytest.mark.parametrize("config", [*BOTH, CropConfig(size_px=32, margin=1.3, least_px=120)])
 @pytest.mark.parametrize("shape", [(300, 400), (400, 300), (120, 500)])
 def test_a_window_says_which_part_of_the_photo_a_view_shows(
     config: CropConfig, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
@@ -191,6 +191,8 @@ def test_a_window_says_which_part_of_the_photo_a_view_shows(
             slack = 1.5 + 255 / side / min(1.0, module._way(box, "cd", number).scale)
             np.testing.assert_allclose(found[2:-2], wanted[2:-2], atol=slack)
         assert shown.side_px <= 32
+        least = config.least_px / (module._way(box, "cd", number).scale if number else 1.0)
+        assert shown.area.width > min(least, width, height) - 1e-6
         if number:
             way = module._way(box, "cd", number)
             assert shown.side_px == min(32, round(shown.area.width * way.scale))

@@ -29,25 +29,42 @@ class Copy:
         size: Width and height of the piece in the copy, before it is turned, px of the copy.
         border: Left and right, top and bottom: plain strips around it, px of the copy.
         turn: By how much the whole is then turned.
+        gap: Pillow's `reducing_gap`: how much of a shrinking is left to the filter; None: all.
     """
 
     piece: Piece
     size: tuple[int, int]
     border: tuple[int, int] = (0, 0)
     turn: int = 0
+    gap: float | None = None
 
     def pixels(self, image: Image.Image) -> Float32[ndarray, "1 3 height width"]:
         """Return the copy, levels from 0 to 255."""
-        small: ndarray = np.asarray(
-            image.resize(self.size, Image.Resampling.BILINEAR, box=self.piece), dtype=np.float32
+        return self.turned(self.shown(image))
+
+    def shown(self, image: Image.Image) -> Float32[ndarray, "height width 3"]:
+        """Return the copy before it is turned: that of all four turns."""
+        resized = image.resize(
+            self.size,
+            Image.Resampling.BILINEAR,
+            box=self.piece,
+            reducing_gap=self.gap,
         )
-        if self.border != (0, 0):
-            across, down = self.border
-            framed = np.empty((small.shape[0] + 2 * down, small.shape[1] + 2 * across, 3))
-            framed[:] = small.mean(axis=(0, 1))
-            framed[down : down + small.shape[0], across : across + small.shape[1]] = small
-            small = framed.astype(np.float32)
-        return np.ascontiguousarray(np.rot90(small, self.turn // 90).transpose(2, 0, 1)[None])
+        small: ndarray = np.asarray(resized, dtype=np.float32)
+        if self.border == (0, 0):
+            return small
+        across, down = self.border
+        height, width = small.shape[:2]
+        strips = np.empty((height + 2 * down, width + 2 * across, 3), dtype=np.float32)
+        strips[:] = small.mean(axis=(0, 1))
+        strips[down : down + height, across : across + width] = small
+        return strips
+
+    def turned(
+        self, shown: Float32[ndarray, "rows columns 3"]
+    ) -> Float32[ndarray, "1 3 height width"]:
+        """Turn what `shown` returns, for the network."""
+        return np.ascontiguousarray(np.rot90(shown, self.turn // 90).transpose(2, 0, 1)[None])
 
     @property
     def as_is(self) -> bool:
@@ -99,7 +116,7 @@ def framed(
     across, down = (max(2, 2 * round(n * scale / 2)) for n in (right - left, bottom - top))
     wide, high = (side or ceil(2 * n / multiple) * multiple for n in (across, down))
     border = (wide - across) // 2, (high - down) // 2
-    return Copy(piece=piece, size=(across, down), border=border, turn=turn)
+    return Copy(piece=piece, size=(across, down), border=border, turn=turn, gap=2.0)
 
 
 def close_up(box: Box, width: int, height: int, *, around: float, side: int, turn: int) -> Copy:

@@ -122,7 +122,7 @@ class FaceFinder:
         large = _share(found, image) >= _ALONE
         first = _without_doubles(found)
         enough = max(image.size) * _TILE_SCALE <= _SECOND_PX
-        if large and (enough or (_share(found, image) >= _PORTRAIT and len(first) == 1)):
+        if large and (enough or all(_share([face], image) >= _PORTRAIT for face in first)):
             return self._examined(image, first)
         second = self._whole(image, _SECOND_PX, turn, _GUESS)
         sure = [face for face in second if face.score > _SCORE]
@@ -186,12 +186,13 @@ class FaceFinder:
 
     def _closer(self, image: Image.Image, face: Face) -> Face | None:
         """Return a face as it is found in a copy of its own in which it is upright."""
-        best, most = None, -inf
+        best, most, shown = None, -inf, None
         for turn in sorted(TURNS, key=lambda turn: turn != face.turn):
             copy = close_up(
                 face.box, image.width, image.height, around=_AROUND, side=_CLOSE_PX, turn=turn
             )
-            found = self._run(image, copy)
+            shown = copy.shown(image) if shown is None else shown
+            found = self._run(image, copy, shown=shown)
             near = [one for one in found if _overlap(one.box, face.box) >= _OVERLAP]
             if not near:
                 continue
@@ -203,9 +204,15 @@ class FaceFinder:
                 best, most = one, value
         return best
 
-    def _run(self, image: Image.Image, copy: Copy, least: float = _SCORE) -> list[Face]:
-        """Return the faces in a copy, in px of the photo."""
-        pixels = copy.pixels(image)
+    def _run(
+        self,
+        image: Image.Image,
+        copy: Copy,
+        least: float = _SCORE,
+        shown: Float32[ndarray, "rows columns 3"] | None = None,
+    ) -> list[Face]:
+        """Return the faces in a copy, in px of the photo; `shown` is what the copy shows."""
+        pixels = copy.pixels(image) if shown is None else copy.turned(shown)
         with self._lock:
             session = self._session
         heat, size, offset, marks = session.run(None, {"pixels": pixels})
