@@ -304,8 +304,9 @@ class Report:
         interval: Credible interval of `p_ai`, low then high; null where nothing could be judged.
         reasons: Why, most important first.
         lead_index: Place in `faces` of the face that the decision rests on: of the faces with that
-            decision, the one with the highest P(ai); where none has it, the one whose decision the
-            picture as a whole does not bear out. Null where nothing could be judged.
+            decision, the one with the highest P(ai); where none has it, or under `one_of_many`, the
+            one whose decision the picture as a whole does not bear out. Null where nothing could be
+            judged.
         faces: Largest first.
         claims: What the file says about its own origin. Always empty in this version.
         coverage: Promised share of prediction sets that hold the truth, within each class: the

@@ -238,6 +238,25 @@ def test_both_kinds_weigh_the_same_in_each_class() -> None:
     assert fusion.intercepts == pytest.approx((0.0, 0.0), abs=0.2)
 
 
+def test_without_balance_a_class_s_share_of_fakes_is_evidence() -> None:
+    """As `infer.priors.assumed` says of a model whose recipe does not balance."""
+    given = left_out(1200, slopes=(0.8,), noise=(1.0,), views=1)
+    kept = given.truth | (np.arange(1200) % 8 == 1)
+    rare = LeftOut(
+        logits=given.logits[kept],
+        truth=given.truth[kept],
+        weights=np.ones(int(kept.sum())),
+        sizes_px=given.sizes_px[kept],
+    )
+    even, odd = (
+        fit_fusion(rare, replace(ONE_CLASS, balance=balance)).intercepts[0]
+        for balance in (True, False)
+    )
+    share = float(rare.truth.mean())
+    assert even == pytest.approx(0.0, abs=0.4)
+    assert odd - even == pytest.approx(np.log(share / (1 - share)), abs=0.4)
+
+
 def test_pictures_count_as_much_as_they_weigh() -> None:
     given = left_out(300, views=1)
     few = np.arange(300) < 200

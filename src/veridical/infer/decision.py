@@ -95,9 +95,9 @@ def together(
 ) -> tuple[Decision, int | None, tuple[Reason, ...]]:
     """Return a picture's decision, the place of the face that it rests on, and why; see `Report`.
 
-    Real pictures are promised to be called `ai` at most so often, whatever the number of people in
-    them: one face among n has to pass the threshold of 1 - (1 - coverage) / n (Bonferroni), or the
-    faces together have to conform to `ai` alone. Their common logit is the mean of theirs: a
+    Real pictures are called `ai` at most about as often as promised, whatever the number of people
+    in them: one face among n has to pass the threshold of 1 - (1 - coverage) / n (Bonferroni), or
+    the faces together have to conform to `ai` alone. Their common logit is the mean of theirs: a
     picture of one scene is generated as a whole, or not at all, and what its faces share is counted
     once. `real` takes one face that is, none that is `ai`, and faces that together conform to
     `real` alone: an undecided bystander does not silence a clear picture.
@@ -116,9 +116,10 @@ def together(
         return Decision.UNDECIDED, None, (Reason.FACE_TOO_SMALL,)
     decisions = {verdict.decision for verdict in judged.values()}
     decision, doubts = _of_picture(faces, judged, calibrations)
-    # Where no face has the picture's decision, it rests on what was taken back.
-    order = (decision, Decision.AI, Decision.REAL)
-    wanted = next(one for one in order if one in decisions)
+    # Where no face has the picture's decision, or one of many is told of, it rests on what was
+    # taken back.
+    own = () if Reason.ONE_OF_MANY in doubts else (decision,)
+    wanted = next(one for one in (*own, Decision.AI, Decision.REAL) if one in decisions)
     of_it = (at for at, verdict in judged.items() if verdict.decision is wanted)
     lead = max(of_it, key=lambda at: judged[at].p_ai)
     disagree = (Reason.FACES_DISAGREE,) if len(decisions) > 1 else ()

@@ -138,10 +138,12 @@ def of_map(face: FaceResult, photo: Photo, name: str) -> Picture | None:
         portrait(photo.image, explanation.area), explanation.patches, explanation.covered
     )
     sign(drawn, explanation.patches, explanation.covered)
+    around = " and what is around it" if explanation.crop == "context" else ""
     return Picture(
         image=with_bar(drawn, limit, "logit", _LETTERS),
-        says=f"A picture of {name} in grey under a map. {places_in_words(explanation.patches)}",
-        caption=f"The map of what the model used in {name}. {_SIGNS}",
+        says=f"A picture of {name}{around} in grey under a map. "
+        f"{places_in_words(explanation.patches)}",
+        caption=f"The map of what the model used in {name}{around}. {_SIGNS}",
         shown=600,
         photo=True,
     )

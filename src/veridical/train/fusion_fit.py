@@ -46,12 +46,12 @@ class LeftOut:
 def fit_fusion(given: LeftOut, recipe: Recipe) -> Fusion:
     """Fit weights and intercept by the log loss of the predictive, then thresholds, by class.
 
-    Every view counts: pictures come small and compressed, too, and their class should know. Both
-    kinds of pictures weigh the same in each class.
+    Every view counts: pictures come small and compressed, too, and their class should know. Where
+    the recipe balances, both kinds of pictures weigh the same in each class.
 
     Args:
         given: Logits of pictures that the heads were not fitted on.
-        recipe: `edges_px`, `out_of_source` and the coverages are read.
+        recipe: `edges_px`, `out_of_source`, `balance` and the coverages are read.
 
     Raises:
         TooFewPhotos: If there are fewer than two real or two AI-generated pictures.
@@ -112,8 +112,9 @@ def _weights(
     if not recipe.out_of_source:
         return np.full(logits.shape[1], 1 / logits.shape[1]), 0.0
     counts = weights.copy()
-    for kind in (truth, ~truth):
-        counts[kind] /= counts[kind].sum()
+    if recipe.balance:  # or P(ai) would assume another prior than `infer.priors.assumed` says
+        for kind in (truth, ~truth):
+            counts[kind] /= counts[kind].sum()
     return _stacked(logits, truth, counts)
 
 

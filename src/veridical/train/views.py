@@ -23,7 +23,7 @@ from veridical.vision.crop import CropConfig, crop_box, extract_crop
 
 VERSION = 3  # part of the cache key: raise it with any change below
 
-_FACES_PX = (40, 700)  # longer side of the face in a view
+_FACES_PX = (40, 700)  # that a face is shrunk to, if it is larger; some larger ones stay
 _ENLARGED, _MOST = 0.15, 2.0  # share of the views that are enlarged, and by how much at most
 _ZOOMS = (0.75, 1.12)  # of the margin
 _SHIFT = 0.2  # of the face's longer side, at most, either way: aligned faces sit low in their crops
