@@ -249,7 +249,8 @@ def resampled(cells: Sequence[Mapping[str, Any]], seed: int = 0) -> Float[ndarra
 
 def holdout_page(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return the table by generator: means over the families of reals."""
-    lines, means, draws = [], [], []
+    lines: list[tuple[object, ...]] = []
+    means, draws = [], []
     for name, cells in rows.items():
         auroc = np.array([cell["auroc"] for cell in cells])
         few = cells[0]["n_ai"] < FEWEST

@@ -171,12 +171,12 @@ def chapter(split: str, measured: Measured) -> str:
             ),
             "By generator, each against all real pictures of the set:",
             table(
-                ("generator", "pictures", "AUROC", "TPR at 1 % FPR", "called `ai`", "`undecided`"),
+                ("generator", "pictures", "AUROC", "TPR at 1 % FPR", "called `ai`"),
                 (generator_row(card) for card in found.by_generator),
             ),
             "Real pictures by source:",
             table(
-                ("source", "pictures", "FPR at 0.5", "called `ai`", "`undecided`"),
+                ("source", "pictures", "called `ai`", "`undecided`"),
                 (real_row(card) for card in reals),
             ),
         ]
@@ -197,14 +197,13 @@ def generator_row(card: Scorecard) -> tuple[object, ...]:
         number(m["auroc"]),
         number(m["tpr_at_1pct_fpr"]),
         number(m["ai_called_ai"]),
-        number(m["ai_undecided"]),
     )
 
 
 def real_row(card: Scorecard) -> tuple[object, ...]:
     m = card.metrics
-    fpr, called, open_ = m["fpr"], m["real_called_ai"], m["real_undecided"]
-    return (card.name, card.n_real, number(fpr), number(called), number(open_))
+    called, open_ = m["real_called_ai"], m["real_undecided"]
+    return (card.name, card.n_real, number(called), number(open_))
 
 
 def summary(found: Mapping[str, Measured]) -> str:

@@ -76,9 +76,12 @@ def apply(
         areas: What will be judged, px of the photo.
         how: What is done to the photo.
     """
-    beyond = _BEYOND_PX + ceil(_BEYOND * max(max(one.width, one.height) for one in areas))
-    left, right = _span([(one.left, one.width) for one in areas], beyond, image.width)
-    top, bottom = _span([(one.top, one.height) for one in areas], beyond, image.height)
+    first = min(one.left for one in areas), min(one.top for one in areas)
+    last = max(one.left + one.width for one in areas), max(one.top + one.height for one in areas)
+    longer = max(last[0] - first[0], last[1] - first[1])
+    beyond = _BEYOND_PX + ceil(_BEYOND * longer)
+    left, right = _span(first[0], last[0], beyond, image.width)
+    top, bottom = _span(first[1], last[1], beyond, image.height)
     piece = image.crop((left, top, right, bottom))
     small = tuple(max(1, round(side * how.scale)) for side in piece.size)
     across, down = small[0] / piece.width, small[1] / piece.height
@@ -97,10 +100,8 @@ def apply(
     )
 
 
-def _span(spans: Sequence[tuple[float, float]], beyond: int, side: int) -> tuple[int, int]:
-    """Widen the hull of intervals (start, length) to the grid, within a photo of `side` px."""
-    start = min(start for start, _ in spans)
-    end = max(start + length for start, length in spans)
+def _span(start: float, end: float, beyond: int, side: int) -> tuple[int, int]:
+    """Widen an interval to the grid, within a photo of `side` px."""
     low = max(0, floor((start - beyond) / _GRID) * _GRID)
     high = min(side, ceil((end + beyond) / _GRID) * _GRID)
     return low, high
