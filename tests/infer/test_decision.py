@@ -7,11 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import calibration
+from tests.present.made import report as reported
 from veridical.box import Box
 from veridical.infer.calibration import Calibration
 from veridical.infer.decision import COMPARABLE, judge, recheck, together
 from veridical.infer.head import Summary
-from veridical.report import Decision, FaceResult, Reason, Report, Stability, Verdict
+from veridical.report import Decision, FaceResult, Reason, Stability, Verdict
 
 SHARES = st.integers(0, 20).map(lambda n: n / 20)
 
@@ -277,32 +278,6 @@ def test_of_equal_faces_the_first_leads() -> None:
     assert said(judged_at(0.1), judged_at(0.99), judged_at(0.99))[1] == 1
 
 
-def reported(faces: tuple[FaceResult, ...]) -> Report:
-    """The report about these faces; its invariants are checked when it is made."""
-    decision, lead, reasons = said(*faces)
-    verdict = None if lead is None else faces[lead].verdict
-    return Report(
-        path=None,
-        sha256="",
-        decision=decision,
-        p_ai=verdict.p_ai if verdict else None,
-        interval=verdict.interval if verdict else None,
-        reasons=reasons,
-        lead_index=lead,
-        faces=faces,
-        coverage=0.8,
-        coverage_of_reals=0.8,
-        coverage_of_ai=0.8,
-        level=0.9,
-        prior=0.5,
-        width=100,
-        height=100,
-        steps=(),
-        model="",
-        version="",
-    )
-
-
 KINDS = [
     face_of(decision, p_ai, side)
     for decision, p_ai in (
@@ -322,7 +297,7 @@ KINDS = [
 def test_every_outcome_is_a_report_and_claims_no_more_than_its_faces() -> None:
     outcomes = set()
     for faces in (one for n in range(4) for one in product(KINDS, repeat=n)):
-        report = reported(faces)
+        report = reported(*faces, calibration=FITTED)  # it checks its invariants
         found = [face.decision for face in faces if face.verdict]
         outcomes.add((report.decision, report.reasons[0]))
         assert (report.lead is None) is (not found)

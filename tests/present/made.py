@@ -92,9 +92,9 @@ def judged(decision: Decision = Decision.AI, *reasons: Reason, **changes: Any) -
     return replace(FACE, decision=decision, reasons=reasons or FACE.reasons, verdict=verdict)
 
 
-def report(*faces: FaceResult, **changes: Any) -> Report:
+def report(*faces: FaceResult, calibration: Calibration = CALIBRATION, **changes: Any) -> Report:
     """A report on a photo with these faces."""
-    decision, lead, reasons = together(faces, [CALIBRATION] * len(faces))
+    decision, lead, reasons = together(faces, [calibration] * len(faces))
     verdict = faces[lead].verdict if lead is not None else None
     made = Report(
         path="portraits/anna.jpg",
