@@ -96,11 +96,8 @@ def file_report(
         OSError: If something cannot be written. No folder is left.
     """
     refuse_existing(folder)
-    if log and log.exists() and (fault := chain.read_chain(log).fault):
-        raise LogBroken(
-            f"{log}: {fault} No report was made.",
-            hint="Find out what happened to the log; begin a new one with another name.",
-        )
+    if log:  # asked before the work
+        _refuse_broken(log)
     report = examine(detector, file, filing)
     files = render(dossier(report, file, filing, basis))
     if filing.original:
@@ -140,6 +137,16 @@ def refuse_existing(folder: Path) -> None:
         raise CaseExists(
             f"{folder}: is there already; a filed report is never overwritten.",
             hint="Name a folder that is not there yet.",
+        )
+
+
+def _refuse_broken(log: Path) -> None:
+    if not log.exists():
+        list(log.parent.iterdir())  # raises where there is no such folder
+    elif fault := chain.read_chain(log).fault:
+        raise LogBroken(
+            f"{log}: {fault} No report was made.",
+            hint="Find out what happened to the log; begin a new one with another name.",
         )
 
 
