@@ -21,6 +21,7 @@
     │   ├── ModelDamaged           a hash or a shape is not what the card says
     │   ├── NotAViT                a backbone without a grid of patch tokens
     │   └── OtherBackbone          not the backbone that the model looks with
+    ├── TrustListError             a list of certificates to trust cannot be used
     ├── MissingExtra               an optional package is needed and absent
     └── DeviceMissing              ONNX Runtime cannot use the device that was asked for
 
@@ -129,6 +130,10 @@ class NotAViT(ModelError):
 
 class OtherBackbone(ModelError):
     """A backbone was given that is not the one the model looks with."""
+
+
+class TrustListError(VeridicalError):
+    """A list of certificates to trust cannot be used."""
 
 
 class MissingExtra(VeridicalError):

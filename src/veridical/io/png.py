@@ -110,7 +110,9 @@ def alpha_of_first_column(data: bytes, rows: int) -> UInt8[ndarray, " rows"] | N
         return None
     lines = np.frombuffer(raw, np.uint8, rows * stride).reshape(rows, stride)
     alpha, above = np.zeros(rows, np.uint8), 0
-    for row, (kind, value) in enumerate(zip(lines[:, 0].tolist(), lines[:, 4].tolist())):
+    for row, (kind, value) in enumerate(
+        zip(lines[:, 0].tolist(), lines[:, 4].tolist(), strict=True)
+    ):
         if kind > 4:
             return None
         above = (value + (0, 0, above, above // 2, above)[kind]) & 255
