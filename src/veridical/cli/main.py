@@ -13,7 +13,7 @@ import click
 from veridical._version import VERSION
 from veridical.errors import VeridicalError
 
-COMMANDS = ("inspect", "train", "audit", "evaluate", "calibrate", "card", "schema")
+COMMANDS = ("inspect", "provenance", "train", "audit", "evaluate", "calibrate", "card", "schema")
 
 
 class ErrorGroup(click.Group):

@@ -61,7 +61,7 @@ def _meta(data: bytes, at: int, end: int, found: Parts, budget: Budget) -> None:
 def _kinds(data: bytes, at: int, end: int, budget: Budget) -> dict[int, bytes]:
     """Return the type of each item: 23008-12 writes `infe` of version 2 or 3."""
     at += 6 if data[at] == 0 else 8
-    found = {}
+    found: dict[int, bytes] = {}
     for name, start, _ in _boxes(data, at, end, budget):
         if name == b"infe" and data[start] in (2, 3) and len(found) < _ITEMS:
             form = ">HH4s" if data[start] == 2 else ">IH4s"

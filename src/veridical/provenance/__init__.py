@@ -8,21 +8,22 @@ Nothing is fetched from a network. A reader that fails costs its own claim, and 
 
 from collections.abc import Callable, Iterator
 
-from veridical.claims import Claim, ClaimSource, Says, Standing
+from veridical.claims import Claim, ClaimSource, FileClaims, Says, Standing
 from veridical.io.metadata import Metadata
 from veridical.io.source import File
 from veridical.provenance.credential import read_credential
 from veridical.provenance.facts import read_exif_facts, read_file_facts
 from veridical.provenance.fields import Fields, fields_of
+from veridical.provenance.headline import headline
 from veridical.provenance.marks import read_marks, table
 from veridical.provenance.properties import read_source_type, read_trail
 from veridical.provenance.stealth import read_stealth
-from veridical.provenance.trust import Trust
+from veridical.provenance.trust import NO_OTHERS, Trust
 
-__all__ = ["Trust", "read_claims"]
+__all__ = ["Trust", "claims_of", "read_claims"]
 
 
-def read_claims(file: File, trust: Trust = Trust()) -> tuple[Claim, ...]:
+def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
     """Read everything a file says about its own origin; never raises for what is in the file.
 
     The picture need not be one that can be judged: videos and damaged files have claims too.
@@ -37,7 +38,7 @@ def read_claims(file: File, trust: Trust = Trust()) -> tuple[Claim, ...]:
     """
     metadata = file.metadata
     if metadata is None:
-        return (_nothing("The picture came without its file, so nothing of its origin is known."),)
+        return (_nothing("The picture came without its file and says nothing about its origin."),)
     claims = [*_safely("credential", lambda: read_credential(file, metadata, trust))]
     try:
         fields = fields_of(metadata)
@@ -55,9 +56,24 @@ def read_claims(file: File, trust: Trust = Trust()) -> tuple[Claim, ...]:
     }
     for name, read in readers.items():
         claims += _safely(name, read)
-    if all(one.standing is Standing.OBSERVED or one.says is Says.UNREADABLE for one in claims):
+    if all(one.standing is Standing.OBSERVED or one.says is Says.UNREADABLE for one in claims) and (
+        not metadata.credential
+    ):
         claims.append(_nothing("The file says nothing about its origin. That is no evidence."))
     return tuple(claims)
+
+
+def claims_of(file: File, trust: Trust = NO_OTHERS) -> FileClaims:
+    """Return what a file says, with its headline, for files that are not judged."""
+    claims = read_claims(file, trust)
+    told = headline(claims)
+    return FileClaims(
+        path=file.path,
+        sha256=file.sha256,
+        headline=told.text,
+        declared=told.declared,
+        claims=claims,
+    )
 
 
 def _stealth(file: File, metadata: Metadata) -> Iterator[Claim]:

@@ -200,7 +200,8 @@ def _ancestors(store: Json, manifests: Mapping[str, Any], active: str) -> list[s
     torn = {
         label for label, codes in _failures(store).items() if codes & {*_TORN, *_BROKEN, *_SWAPPED}
     }
-    found, waiting = [], [active]
+    found: list[str] = []
+    waiting = [active]
     while waiting and len(found) < _MOST_MANIFESTS:
         for one in _list(_mapping(manifests.get(waiting.pop())), "ingredients"):
             label = _mapping(one).get("active_manifest")
@@ -404,16 +405,13 @@ def _plain(credential: Credential, standing: Standing, words: str) -> str:
         return f"The credential in the name of {name} does not fit: {torn}. It is worth nothing."
     if standing is Standing.SIGNED_TRUSTED:
         return f"{name} signed: {words}. The signature was checked and the file is unchanged."
-    why = (
-        "its certificate had run out, and no trusted time stamp says when it was used"
-        if credential.trusted or credential.in_time is InTime.EXPIRED
-        else "the signer is on no trust list that was asked"
-        if not credential.trusted
-        else "it repeats the claim of another signer"
-    )
+    doubts = [] if credential.trusted else ["the signer is on no trust list that was asked"]
+    if credential.in_time is InTime.EXPIRED:
+        doubts.append("its certificate has run out, with no trusted time stamp of when it was used")
+    why = " and ".join(doubts) or "it repeats what another signer said"
     return (
         f"A credential in the name of {name} says: {words}. The file is unchanged since, but "
-        f"{why}: anyone can make such a credential."
+        f"{why}. Anyone can make a credential like that."
     )
 
 

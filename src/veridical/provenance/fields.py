@@ -34,7 +34,8 @@ class Fields:
 
 def fields_of(metadata: Metadata) -> Fields:
     """Collect what a file says; a packet that cannot be read is a gap."""
-    gaps, properties = list(metadata.gaps), []
+    gaps = list(metadata.gaps)
+    properties: list[Property] = []
     for packet in metadata.xmp:
         try:
             properties += read_xmp(packet)

@@ -66,9 +66,14 @@ LEADS: dict[Origin, str] = {
     ),
     Origin.CREDENTIAL_UNREADABLE: "{unread}",
     Origin.UNSIGNED_CAMERA: "The file says a camera took it ({by}), which anyone can write",
-    Origin.NONE: "The file says nothing about its origin, which is no evidence",
+    Origin.NONE: "The {silent}, which is no evidence",
 }
 """How each sentence begins."""
+
+SILENT = (
+    "file says nothing about its origin",
+    "file does not say whether a camera or a model made it",
+)
 
 _DIRECTION: dict[Origin, Says] = {
     Origin.SIGNED_TRUSTED_AI: Says.AI,
@@ -116,7 +121,7 @@ def headline(claims: Sequence[Claim], decision: Decision | None = None) -> Headl
     ranked = sorted(claims, key=lambda claim: list(Origin).index(origin_of(claim)))
     lead = ranked[0] if ranked else None
     origin = origin_of(lead) if lead else Origin.NONE
-    parts = [LEADS[origin].format(**_words(lead, origin))]
+    parts = [LEADS[origin].format(**_words(lead), silent=_silent(claims))]
     direction = _DIRECTION.get(origin)
     for said, words in _BESIDE.items():
         other = {_DIRECTION.get(origin_of(claim)) for claim in ranked[1:]}
@@ -155,7 +160,15 @@ def origin_of(claim: Claim) -> Origin:
     return Origin.NONE
 
 
-def _words(claim: Claim | None, origin: Origin) -> dict[str, str]:
+def _silent(claims: Sequence[Claim]) -> str:
+    """Return what there is to say where nobody names a camera or a model."""
+    nothing = next((claim.plain for claim in claims if claim.says is Says.NOTHING), None)
+    if nothing is None:
+        return SILENT[1] if claims else SILENT[0]
+    return nothing.removeprefix("The ").partition(",")[0].partition(".")[0]
+
+
+def _words(claim: Claim | None) -> dict[str, str]:
     """Return what is put into a sentence; a name that nobody vouches for stands in quotes."""
     by = cut((claim.by if claim else None) or "somebody without a name", 80)
     trusted = claim is not None and claim.standing is Standing.SIGNED_TRUSTED

@@ -38,6 +38,10 @@ class Trust:
         return f"{SHIPPED}, and a list of your own" if self.own else SHIPPED
 
 
+NO_OTHERS = Trust()
+"""The shipped lists alone."""
+
+
 def read_trust(path: str | os.PathLike[str] | None) -> Trust:
     """Read a PEM file of certificates to trust beside the shipped lists; None adds none.
 
