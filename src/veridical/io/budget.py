@@ -35,15 +35,18 @@ class Budget:
 
     def take(self, raw: bytes, what: str) -> Iterable[bytes]:
         """Return a text once if there is room for it, else nothing and a gap."""
-        if len(raw) > self._text:
+        room, self._text = self._text, max(0, self._text - len(raw))
+        if len(raw) > room:  # what was inflated in vain is spent too
             self._refuse(what)
             return ()
-        self._text -= len(raw)
         return (raw,)
 
     def inflate(self, packed: bytes, what: str) -> Iterable[bytes]:
         """Return a zlib stream's content once if there is room for it, else nothing and a gap."""
         stream = zlib.decompressobj()
+        if not self._text:
+            self._refuse(what)
+            return ()
         try:
             raw = stream.decompress(packed, self._text + 1)
         except zlib.error:
@@ -53,6 +56,11 @@ class Budget:
             self.gap(f"The compression of {what} breaks off.")
             return ()
         return self.take(raw, what)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every part that was asked for may be read."""
+        return self._parts >= 0
 
     def _refuse(self, what: str) -> None:
         most = self._limits.max_text
@@ -68,4 +76,5 @@ class Parts:
     iptc: list[tuple[str, str]] = field(default_factory=list)
     text: list[tuple[str, str]] = field(default_factory=list)
     credential: bool = False
+    table: tuple[int, ...] = ()
     trailing: int | None = None

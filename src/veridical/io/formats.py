@@ -61,7 +61,7 @@ class Limits:
     max_side: int = 20_000
     max_seconds: float = 20.0
     max_text: int = 8 * 2**20
-    max_parts: int = 100_000
+    max_parts: int = 20_000
 
 
 SUFFIXES = {

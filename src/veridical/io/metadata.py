@@ -21,6 +21,21 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_MORE = b"http://ns.adobe.com/xmp/extension/\0"
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _SCAN = 2**25  # bytes of entropy-coded data that are searched for the end of a JPEG
+_ZIGZAG = tuple(  # where in the stream each value of the table stands, row by row
+    place
+    for _, place in sorted(
+        (cell, place)
+        for place, cell in enumerate(
+            sorted(
+                range(64),
+                key=lambda at: (
+                    at // 8 + at % 8,
+                    at // 8 if (at // 8 + at % 8) % 2 else at % 8,
+                ),
+            )
+        )
+    )
+)
 _VIDEO = {b"qt  ": "video/quicktime"}
 _MIME = {
     "JPEG": "image/jpeg",
@@ -45,6 +60,8 @@ class Metadata:
         iptc: IPTC-IIM datasets by name ("Credit"), in order.
         text: Text chunks and comments as (key, text), in order; a key may come twice.
         credential: Whether the bytes of a C2PA credential are in the file.
+        table: First quantisation table of a JPEG, row by row; empty where there is none.
+        whole: Whether all parts of the container were looked at.
         trailing: Bytes behind the end of the picture; None where the end was not found.
         gaps: What could not be read, and why, as sentences.
     """
@@ -56,6 +73,8 @@ class Metadata:
     iptc: tuple[tuple[str, str], ...] = ()
     text: tuple[tuple[str, str], ...] = ()
     credential: bool = False
+    table: tuple[int, ...] = ()
+    whole: bool = True
     trailing: int | None = None
     gaps: tuple[str, ...] = ()
 
@@ -85,6 +104,8 @@ def read_metadata(data: bytes, limits: Limits = Limits()) -> Metadata:
         iptc=tuple(found.iptc),
         text=tuple(found.text),
         credential=found.credential or _C2PA in data,
+        table=found.table,
+        whole=budget.whole,
         trailing=found.trailing,
         gaps=tuple(budget.gaps),
     )
@@ -171,8 +192,20 @@ def _segment(
         found.iptc += iptc.resources(body[14:], budget)
     elif marker == 0xEB and body.startswith(b"JP") and b"jumb" in body[:64]:
         found.credential = found.credential or b"c2pa" in body[:128]
+    elif marker == 0xDB and not found.table:
+        found.table = _table(body)
     elif marker == 0xFE:
         found.text += ((("comment"), _text(piece)) for piece in budget.take(body, "a comment"))
+
+
+def _table(body: bytes) -> tuple[int, ...]:
+    """Return the first table of a DQT segment, row by row (ITU-T T.81, B.2.4.1)."""
+    wide = body[:1] >= b"\x10"
+    size = 128 if wide else 64
+    if len(body) < 1 + size or body[0] & 15:
+        return ()
+    values = struct.unpack_from(">64H" if wide else "64B", body, 1)
+    return tuple(values[place] for place in _ZIGZAG)
 
 
 def _behind(data: bytes, at: int, budget: Budget) -> int | None:

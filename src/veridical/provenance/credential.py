@@ -68,11 +68,12 @@ def read_credential(file: File, metadata: Metadata, trust: Trust) -> Iterator[Cl
             "The bytes of a C2PA manifest store are there; the package c2pa is not installed.",
         )
         return
-    if metadata.mime is None:
+    if metadata.mime is None or not metadata.whole:
         yield _unread(
             Standing.UNCHECKED,
-            "Bytes of a C2PA credential are in this file, of a kind that is not checked.",
-            f"C2PA manifest store in a file of format {metadata.format}.",
+            "Bytes of a C2PA credential are in this file, of a kind or size that is not checked.",
+            f"C2PA manifest store in a file of format {metadata.format or 'unknown'}"
+            f"{'' if metadata.whole else ', of too many parts'}.",
         )
         return
     try:
@@ -260,24 +261,30 @@ def _signature(manifest: Json) -> Json:
     return _dict(manifest, "signature_info")
 
 
-def _assertions(manifest: Json, label: str) -> Iterator[Json]:
+def _assertions(manifest: Json, label: str, *, vouched: bool = False) -> Iterator[Json]:
+    """Give the data of assertions; those that the signer vouches for, or all.
+
+    Since claims of version 2 a signer may gather assertions of others, and does not vouch for them
+    (C2PA specification 2.2, "Claim": `created_assertions`, `gathered_assertions`).
+    """
     for one in _list(manifest, "assertions")[:500]:
-        if str(_mapping(one).get("label", "")).startswith(label):
+        own = _mapping(one).get("created") is True or manifest.get("claim_version", 1) == 1
+        if str(_mapping(one).get("label", "")).startswith(label) and (own or not vouched):
             yield _dict(_mapping(one), "data")
 
 
-def _actions(manifest: Json) -> list[Json]:
+def _actions(manifest: Json, *, vouched: bool = False) -> list[Json]:
     return [
         _mapping(action)
-        for data in _assertions(manifest, "c2pa.actions")
+        for data in _assertions(manifest, "c2pa.actions", vouched=vouched)
         for action in _list(data, "actions")[:500]
     ]
 
 
-def _types(manifest: Json) -> tuple[str, ...]:
-    told = [action.get("digitalSourceType") for action in _actions(manifest)]
+def _types(manifest: Json, *, vouched: bool = False) -> tuple[str, ...]:
+    told = [action.get("digitalSourceType") for action in _actions(manifest, vouched=vouched)]
     for label in ("stds.iptc", "stds.metadata", "c2pa.metadata", "cawg.metadata"):
-        for data in _assertions(manifest, label):
+        for data in _assertions(manifest, label, vouched=vouched):
             told += [v for k, v in data.items() if k.endswith("DigitalSourceType")]
     return _few(term(one) for one in told if isinstance(one, str))
 
@@ -358,8 +365,12 @@ def claim_of(credential: Credential, store: Json) -> Claim:
     standing = standing_of(credential)
     trusted = _ancestors_trusted(store)
     says, borrowed = says_of(credential, ancestors_trusted=trusted)
+    vouched = strongest(_types(_active(store), vouched=True))
+    borrowed = borrowed or (
+        says is not Says.OTHER and bool(credential.source_types) and vouched != says
+    )
     if borrowed and standing is Standing.SIGNED_TRUSTED:
-        standing = Standing.SIGNED_UNTRUSTED  # the signer vouches for its own manifest only
+        standing = Standing.SIGNED_UNTRUSTED  # the signer vouches for its own words only
     signer = credential.signer
     types = (*credential.source_types, *credential.ancestor_types)
     words = "; ".join(dict.fromkeys(meaning(one)[1] for one in types[:5]))

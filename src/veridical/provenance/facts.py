@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterator
 
 from veridical.claims import Claim, ClaimSource, Says, Standing, bounded, cut
-from veridical.errors import PhotoError
-from veridical.io.source import File
+from veridical.io.header import jpeg_quality
 from veridical.provenance.fields import Fields
 
 _CAMERA = 64  # characters of a make or model; longer ones are not of a camera
@@ -86,12 +85,11 @@ def _odd_times(values: dict[str, str]) -> str:
     return ""
 
 
-def read_file_facts(file: File, fields: Fields) -> Iterator[Claim]:
+def read_file_facts(fields: Fields) -> Iterator[Claim]:
     """Give what can be seen in the file itself: tables, thumbnail, bytes behind the picture."""
     told, raw = [], {}
-    quality = _quality(file)
-    if quality:
-        name, away = quality
+    if fields.metadata.table:
+        name, away = jpeg_quality(fields.metadata.table)
         exact = "libjpeg's own" if away == 0 else f"{away:.1f} levels from libjpeg's nearest"
         told.append(f"JPEG quality {name}, quantisation tables {exact}")
         raw["tables"] = f"{name}, {away:.2f}"
@@ -112,17 +110,3 @@ def read_file_facts(file: File, fields: Fields) -> Iterator[Claim]:
             technical=f"Seen in the file: {'; '.join(told)}.",
             raw=bounded(raw),
         )
-
-
-def _quality(file: File) -> tuple[int, float] | None:
-    if fields_format(file) != "JPEG":
-        return None
-    try:
-        return file.header.quality if file.header else None
-    except PhotoError:
-        return None
-
-
-def fields_format(file: File) -> str | None:
-    """Return the format of a file by content."""
-    return file.metadata.format if file.metadata else None
