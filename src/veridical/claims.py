@@ -4,9 +4,13 @@ A claim is what somebody wrote into a file. It is kept apart from the verdict on
 moves no number of it. Readers of claims are in `provenance/`.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
+
+from veridical.encode import plain
 
 MOST_RAW = 40  # raw values of one claim
 MOST_CHARACTERS = 2000  # of one raw value
@@ -149,6 +153,35 @@ class Claim:
             raise ValueError(
                 f"A claim holds at most {MOST_RAW} raw values of {MOST_CHARACTERS} characters."
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileClaims:
+    """What one file says about its own origin, whether or not it is a picture to be judged.
+
+    Attributes:
+        path: As it was given.
+        sha256: Of the bytes.
+        headline: In one sentence.
+        declared: In one word.
+        claims: One by one.
+    """
+
+    path: str | None
+    sha256: str
+    headline: str
+    declared: Declared
+    claims: tuple[Claim, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the same as plain values; `schema` names the shape."""
+        found = plain(self)
+        assert isinstance(found, dict)
+        return {"schema": "veridical.provenance/1", **found}
+
+    def to_json(self) -> str:
+        """Return the same as one line of ASCII JSON."""
+        return json.dumps(self.to_dict(), allow_nan=False)
 
 
 def bounded(raw: Mapping[str, str]) -> dict[str, str]:

@@ -25,6 +25,7 @@
     │   ├── CaseExists             the folder is there; a filed report is never overwritten
     │   ├── CaseUnreadable         no such folder, or no report in it
     │   └── LogBroken              a log of reports that does not hold together
+    ├── TrustListError             a list of certificates to trust cannot be used
     ├── MissingExtra               an optional package is needed and absent
     └── DeviceMissing              ONNX Runtime cannot use the device that was asked for
 
@@ -149,6 +150,10 @@ class CaseUnreadable(CaseError):
 
 class LogBroken(CaseError):
     """A log of reports does not hold together."""
+
+
+class TrustListError(VeridicalError):
+    """A list of certificates to trust cannot be used."""
 
 
 class MissingExtra(VeridicalError):

@@ -84,7 +84,7 @@ def test_a_report_that_nobody_touched_is_the_same_to_the_bit(
     assert set(states(result).values()) == {"same"}
     assert set(states(result)) == {
         *("log", "files", "line in the log", "picture", "model", "version", "machine"),
-        *("judgement", "made again"),
+        *("judgement", "claims", "made again"),
     }
     told = verify(case)
     assert told.exit_code == 0

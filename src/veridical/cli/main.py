@@ -15,7 +15,8 @@ from veridical._version import VERSION
 from veridical.errors import VeridicalError
 
 COMMANDS = (
-    *("inspect", "report", "verify", "train", "audit", "evaluate", "calibrate", "card", "schema"),
+    *("inspect", "report", "verify", "provenance", "train", "audit", "evaluate", "calibrate"),
+    *("card", "schema"),
 )
 
 

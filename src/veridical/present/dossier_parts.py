@@ -12,6 +12,7 @@ from veridical.io.decode import Photo
 from veridical.io.source import File
 from veridical.present import dossier_words as say
 from veridical.present import pictures, redaction, words
+from veridical.present.claims import entries
 from veridical.present.dossier import (
     SCHEMA,
     Basis,
@@ -84,9 +85,27 @@ def judgement_hash(report: Report) -> str:
     return sha256(json.dumps(found, sort_keys=True, allow_nan=False).encode()).hexdigest()
 
 
+def claims_hash(report: Report) -> str:
+    """Return the SHA-256 of all that the file says about its origin: see `stated`."""
+    return sha256(json.dumps(stated(report.to_dict()), sort_keys=True).encode()).hexdigest()
+
+
+_STATED = ("claims", "headline", "declared")
+
+
 def findings(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report's JSON without the file's name and this program's version."""
-    return {k: value for k, value in entry.items() if k not in ("path", "path_bytes", "version")}
+    """Return of a report's JSON what was found out about the pixels, whatever the file's name."""
+    other = ("path", "path_bytes", "version", "schema", *_STATED)
+    return {key: value for key, value in entry.items() if key not in other}
+
+
+def stated(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a report's JSON what the file says about its own origin.
+
+    Kept apart from the findings: whether a signature is good depends on the day it is checked, and
+    on the lists of certificates.
+    """
+    return {key: entry[key] for key in _STATED}
 
 
 def _record(
@@ -116,6 +135,7 @@ def _record(
         "version": basis.version,
         "machine": plain(basis.machine),
         "judgement_sha256": judgement_hash(report),
+        "claims_sha256": claims_hash(report),
         "report": told.to_dict(),
     }
 
@@ -220,22 +240,15 @@ def _claims(report: Report, filing: Filing) -> Iterator[Block]:
     yield Paragraph(say.CLAIMS)
     if not report.claims:
         yield Paragraph(say.NO_CLAIMS)
-    for claim in report.claims:
-        rows = [
-            Row("Found in", claim.source.value),
-            Row("It says", claim.says.value.replace("_", " ")),
-            Row("Standing", claim.standing.value.replace("_", " ")),
-            Row("Forgeable", "anybody could have written it" if claim.forgeable else "no"),
-        ]
+    for claim, entry in zip(report.claims, entries(report.claims), strict=True):
+        rows = [Row("Found in", entry.title), Row("It says", claim.says.value.replace("_", " "))]
         if not filing.redact:
-            rows += [Row("In words", printable(claim.plain))]
-            rows += [Row("For experts", printable(claim.technical))]
-        if claim.by:
-            rows.append(Row("By", printable(claim.by)))
-        rows += [
-            Row("Value", f"{printable(key)}: {printable(_cut(value))}", code=True)
-            for key, value in claim.raw.items()
-        ]
+            rows.append(Row("In words", printable(entry.plain)))
+        for name, value in entry.rows:
+            own = name in claim.raw
+            label, text = ("Value", f"{name}: {_cut(value)}") if own else (name, value)
+            if text != REDACTED:
+                rows.append(Row(label, printable(text), code=own))
         yield Rows(tuple(rows))
 
 

@@ -17,6 +17,7 @@ from veridical.claims import Claim, Credential
 from veridical.io.decode import Photo
 from veridical.io.formats import SUFFIXES
 from veridical.present.dossier_words import REDACTED
+from veridical.provenance.headline import headline
 from veridical.report import Report
 
 _AROUND = 0.35  # of a face's size, covered on each side: hair, ears, chin
@@ -48,11 +49,12 @@ def _cover(box: Box, image: Image.Image) -> tuple[int, int, int, int]:
 
 def redacted(report: Report) -> Report:
     """Return the report without values that stand in the file, or in its name."""
+    claims = tuple(map(_claim, report.claims))
     return replace(
         report,
         path=None if report.path is None else kept_name(report.path),
-        claims=tuple(map(_claim, report.claims)),
-        headline=REDACTED if report.headline else "",
+        claims=claims,
+        headline=headline(claims, report.decision).text if report.headline else "",
         steps=tuple(map(step, report.steps)),
     )
 

@@ -10,13 +10,20 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
+from veridical.claims import InTime
 from veridical.encode import plain
 from veridical.errors import CaseUnreadable, PhotoError
 from veridical.infer.priors import checked
 from veridical.io import chain
 from veridical.io.source import File, open_source
 from veridical.present.dossier import SCHEMA, Basis, Filing
-from veridical.present.dossier_parts import dossier, findings, judgement_hash
+from veridical.present.dossier_parts import (
+    claims_hash,
+    dossier,
+    findings,
+    judgement_hash,
+    stated,
+)
 from veridical.present.filing import FORMS, JSON, SUMS, examine, examiner, render
 from veridical.present.redaction import redacted
 from veridical.report import Report, path_of
@@ -81,7 +88,9 @@ def verify_case(
             version=record["version"],
             machine=record["machine"],
             judgement=record["judgement_sha256"],
+            claims=record["claims_sha256"],
             findings=findings(entry),
+            stated=stated(entry),
             redacted=filing.redact,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as foreign:
@@ -102,13 +111,14 @@ def verify_case(
     except PhotoError as error:
         yield Check("judgement", "differs", f"The picture cannot be examined here: {error}")
         return
-    judgement = _judgement(report, recorded)
-    yield judgement
     alike = basis.version == recorded.version and plain(basis.machine) == recorded.machine
-    if judgement.state == "same" and alike:
+    judgement, claims = _judgement(report, recorded), _claims(report, recorded, alike)
+    yield judgement
+    yield claims
+    if {judgement.state, claims.state} == {"same"} and alike:
         yield _forms(folder, render(dossier(report, file, filing, basis)))
     else:
-        yield Check("made again", "note", "Not tried: judgement, program or machine are others.")
+        yield Check("made again", "note", "Not tried: something above is another.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +129,9 @@ class _Recorded:
     version: str
     machine: Mapping[str, Any]
     judgement: str
+    claims: str
     findings: Mapping[str, Any]
+    stated: Mapping[str, Any]
     redacted: bool
 
 
@@ -235,6 +247,22 @@ def _judgement(report: Report, recorded: _Recorded) -> Check:
         size, name = max(sizes)
         largest = f" The largest difference of a number is {size:.3g}, at {name}."
     return Check("judgement", "differs", f"{len(told)} differences: {_listed(told)}.{largest}")
+
+
+def _claims(report: Report, recorded: _Recorded, alike: bool) -> Check:
+    """Compare what the file says about its origin, as it can be known now."""
+    own = stated((redacted(report) if recorded.redacted else report).to_dict())
+    told = list(differences(recorded.stated, own))
+    if not told and claims_hash(report) == recorded.claims:
+        return Check("claims", "same", "What the file says about its origin is the same.")
+    says = f"{_listed(told)}." if told else "Something that is redacted differs."
+    # Without a time stamp a certificate is checked as of today; lists and readers are this version's.
+    dated = any(
+        one.credential and one.credential.in_time is not InTime.STAMPED for one in report.claims
+    )
+    if dated or not alike:
+        return Check("claims", "note", f"Checked today, and by this program: {says}")
+    return Check("claims", "differs", says)
 
 
 def _forms(folder: Path, made: Mapping[str, bytes]) -> Check:
