@@ -256,7 +256,7 @@ def _claims(report: Report, recorded: _Recorded, alike: bool) -> Check:
     if not told and claims_hash(report) == recorded.claims:
         return Check("claims", "same", "What the file says about its origin is the same.")
     says = f"{_listed(told)}." if told else "Something that is redacted differs."
-    # Without a time stamp a certificate is checked as of today; lists and readers are this version's.
+    # A certificate without a time stamp is checked as of today, by the lists of this version.
     dated = any(
         one.credential and one.credential.in_time is not InTime.STAMPED for one in report.claims
     )
