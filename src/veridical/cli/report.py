@@ -32,7 +32,7 @@ def _time(
     type=options.PATH,
     required=True,
     metavar="DIR",
-    help="Folder to make; never one that is there.",
+    help="Folder to make.",
 )
 @click.option("--case", default="", metavar="NR", help="Number of the case.")
 @click.option("--exhibit", default="", metavar="NR", help="Number of the exhibit.")
@@ -41,17 +41,14 @@ def _time(
 @click.option(
     "--redact",
     is_flag=True,
-    help="Cover faces, and hide names and values that stand in the file; hashes stay.",
+    help="Cover faces; hide names and values of the file. Hashes stay.",
 )
-@click.option(
-    "--keep-original", is_flag=True, help="Put a copy of PHOTO, to the byte, into the folder."
-)
+@click.option("--keep-original", is_flag=True, help="Also put a copy of PHOTO there.")
 @click.option(
     "--at",
     callback=_time,
     metavar="TIME",
-    help="Time of the report, ISO 8601 with its zone. Equal inputs and times give equal bytes.  "
-    "[default: now]",
+    help="Time of the report, ISO 8601 with its zone.  [default: now]",
 )
 @click.option("--log", type=options.PATH, metavar="FILE", help="Add a line to this log of reports.")
 @click.option(
@@ -68,7 +65,7 @@ def _time(
     type=float,
     callback=options.share,
     metavar="SHARE",
-    help="Share of AI-generated pictures that the report also answers for, e.g. 0.01.",
+    help="Also answer for this share of AI-generated pictures, e.g. 0.01.",
 )
 def report(
     photo: Path,
@@ -86,8 +83,6 @@ def report(
     prior: float | None,
 ) -> None:
     """Examine PHOTO and file a report: the same as PDF, HTML and JSON, with their hashes.
-
-    Needs the extra `report`. `veridical verify` checks what was filed.
 
     \b
     Example:

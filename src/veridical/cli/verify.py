@@ -25,9 +25,7 @@ MARK = {"same": "same", "differs": "DIFFERS", "unchecked": "NOT CHECKED", "note"
     help="Model folder.  [default: the model in the package]",
 )
 @click.option("--log", type=options.PATH, metavar="FILE", help="Also check this log of reports.")
-@click.option(
-    "--head", metavar="HASH", help="Hash of the log's last line, as it was noted elsewhere."
-)
+@click.option("--head", metavar="HASH", help="The log's last hash, as it was noted elsewhere.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(
     folder: Path | None,
@@ -39,9 +37,9 @@ def verify(
 ) -> None:
     """Check the report in FOLDER: its files, the picture, the model; and repeat the judgement.
 
-    With --log alone, only the log is checked: the first line that was changed, is missing or was
-    moved is named. Exits with 0 if all is the same, and with 1 if something differs or could not
-    be checked. Another machine or version is a note as long as the judgement is the same.
+    With --log alone, only the log: the first line that was changed, is missing or was moved is
+    named. Exits with 0 if all is the same, with 1 if something differs or could not be checked.
+    Another machine or version is only noted.
 
     \b
     Example:
