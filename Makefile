@@ -47,7 +47,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml | $(BIN)/python
-	$(PIP) install --editable .
+	$(PIP) install --editable ".[provenance,report]"
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(BIN)/python

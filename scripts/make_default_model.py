@@ -129,6 +129,21 @@ def told(model: Path, samples: Sequence[Sample], split: str, *, fast: bool) -> l
     ]
 
 
+def of_card(found: Evaluation) -> dict[str, object]:
+    """Return what a card says of an evaluation: on what it was measured, then every measure."""
+    whole = found.overall
+    return {
+        "pictures": "pictures of sources that the model was not trained on",
+        "n_real": whole.said_of_real.judged,
+        "n_ai": whole.said_of_ai.judged,
+        "n_groups": found.groups,
+        **{
+            key: None if value is None else [value.value, value.low, value.high]
+            for key, value in whole.metrics.items()
+        },
+    }
+
+
 OVERALL = {
     "auroc": "AUROC",
     "tpr_at_1pct_fpr": "TPR at 1 % FPR",
@@ -265,13 +280,7 @@ def main() -> None:
         split: measure(asked.out, read_samples(asked.manifest, split=split), split, asked.work)
         for split in asked.splits
     }
-    measured = {
-        split: {
-            key: None if value is None else [value.value, value.low, value.high]
-            for key, value in one.whole.overall.metrics.items()
-        }
-        for split, one in found.items()
-    }
+    measured = {split: of_card(one.whole) for split, one in found.items()}
     folder = read_model(asked.out)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
     write_model(

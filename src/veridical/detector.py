@@ -29,6 +29,9 @@ from veridical.infer.priors import assumed, at_prior, checked, predictive_values
 from veridical.io.formats import Limits
 from veridical.io.model import read_model
 from veridical.io.source import File, Source, open_source
+from veridical.provenance import Trust, read_claims
+from veridical.provenance.headline import headline
+from veridical.provenance.trust import NO_OTHERS, read_trust
 from veridical.report import (
     AtPrior,
     CropEvidence,
@@ -61,6 +64,7 @@ class Options:
     recheck: bool = True
     prior: float | None = None
     fast: bool = False
+    trust: Trust = NO_OTHERS
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +82,7 @@ class Detector:
         limits: On what is decoded.
         perturbations: Copies in which a verdict `ai` has to stay; none, and it is not tested.
         prior: Share of AI-generated pictures that reports answer for, too; None for none.
+        trust: Whose signatures count when a file says where it comes from.
         card: The model card.
     """
 
@@ -89,6 +94,7 @@ class Detector:
     limits: Limits = Limits()
     perturbations: tuple[Perturbation, ...] = PERTURBATIONS
     prior: float | None = None
+    trust: Trust = NO_OTHERS
     card: Mapping[str, Any] = field(default_factory=dict)
     _options: Options | None = field(default=None, init=False, repr=False)
 
@@ -104,6 +110,7 @@ class Detector:
         recheck: bool = True,
         prior: float | None = None,
         fast: bool = False,
+        trust_list: str | PathLike[str] | None = None,
     ) -> "Detector":
         """Load a model folder; the one in the package if none is named.
 
@@ -119,8 +126,11 @@ class Detector:
                 then also say what P(ai) is there. Decisions stay.
             fast: Look at each face alone, without what is around it: half of the time, and a little
                 less accurate.
+            trust_list: PEM file of certificates whose credentials you trust, beside the lists in
+                the package.
 
         Raises:
+            TrustListError: If that list cannot be used.
             ModelMissing: If the folder or a file of it is absent.
             ModelDamaged: If a file is not what the card describes.
             ModelError: If the model holds fewer samples.
@@ -138,6 +148,7 @@ class Detector:
                 recheck=recheck,
                 prior=None if prior is None else checked(prior),
                 fast=fast,
+                trust=read_trust(trust_list),
             )
         )
 
@@ -260,6 +271,8 @@ class Detector:
         of_reals, of_ai = self.parts.coverage
         file = prepared.file
         p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
+        claims = read_claims(file, self.trust)
+        told = headline(claims, decision)
         return Report(
             path=file.path,
             sha256=file.sha256,
@@ -269,6 +282,9 @@ class Detector:
             reasons=reasons,
             lead_index=lead,
             faces=faces,
+            claims=claims,
+            headline=told.text,
+            declared=told.declared,
             coverage=min(of_reals, of_ai),
             coverage_of_reals=of_reals,
             coverage_of_ai=of_ai,
@@ -448,6 +464,7 @@ def _load(options: Options) -> Detector:
         limits=options.limits,
         perturbations=PERTURBATIONS if options.recheck else (),
         prior=options.prior,
+        trust=options.trust,
         # The error rates in the card were measured with all crops.
         card=_unmeasured(folder.card) if options.fast else folder.card,
     )

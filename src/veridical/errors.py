@@ -21,6 +21,11 @@
     │   ├── ModelDamaged           a hash or a shape is not what the card says
     │   ├── NotAViT                a backbone without a grid of patch tokens
     │   └── OtherBackbone          not the backbone that the model looks with
+    ├── CaseError                  a report cannot be filed, or not be checked
+    │   ├── CaseExists             the folder is there; a filed report is never overwritten
+    │   ├── CaseUnreadable         no such folder, or no report in it
+    │   └── LogBroken              a log of reports that does not hold together
+    ├── TrustListError             a list of certificates to trust cannot be used
     ├── MissingExtra               an optional package is needed and absent
     └── DeviceMissing              ONNX Runtime cannot use the device that was asked for
 
@@ -129,6 +134,26 @@ class NotAViT(ModelError):
 
 class OtherBackbone(ModelError):
     """A backbone was given that is not the one the model looks with."""
+
+
+class CaseError(VeridicalError):
+    """A report cannot be filed, or a filed one cannot be checked."""
+
+
+class CaseExists(CaseError):
+    """The folder is there; a filed report is never overwritten."""
+
+
+class CaseUnreadable(CaseError):
+    """There is no such folder, or no report that can be read in it."""
+
+
+class LogBroken(CaseError):
+    """A log of reports does not hold together."""
+
+
+class TrustListError(VeridicalError):
+    """A list of certificates to trust cannot be used."""
 
 
 class MissingExtra(VeridicalError):

@@ -17,11 +17,12 @@ from math import isfinite
 from typing import Any, Literal
 
 from veridical.box import Box
+from veridical.claims import Claim, Declared
 from veridical.encode import plain
 from veridical.explanation import Drawing, Explanation, Point
 
-Kind = Literal["veridical.report/3", "veridical.failure/1"]
-REPORT: Kind = "veridical.report/3"
+Kind = Literal["veridical.report/4", "veridical.failure/1"]
+REPORT: Kind = "veridical.report/4"
 FAILURE: Kind = "veridical.failure/1"
 
 
@@ -308,7 +309,10 @@ class Report:
             one whose decision the picture as a whole does not bear out. Null where nothing could be
             judged.
         faces: Largest first.
-        claims: What the file says about its own origin. Always empty in this version.
+        claims: What the file says about its own origin. They move no other number of this report.
+        headline: What is known of the origin, in a sentence or two: the file's words, and the
+            pixels' verdict where both speak.
+        declared: What the file says, in one word.
         coverage: Promised share of prediction sets that hold the truth, within each class: the
             smaller of the two below.
         coverage_of_reals: The same for real pictures: at most 1 minus this share of them are
@@ -333,7 +337,9 @@ class Report:
     reasons: tuple[Reason, ...]
     lead_index: int | None
     faces: tuple[FaceResult, ...]
-    claims: tuple[()] = ()
+    claims: tuple[Claim, ...] = ()
+    headline: str = ""
+    declared: Declared = Declared.NONE
     coverage: float
     coverage_of_reals: float
     coverage_of_ai: float

@@ -26,6 +26,7 @@ from tests.present.made import (
     judged,
     report,
 )
+from veridical import claims
 from veridical import explanation as explanations
 from veridical import report as reports
 from veridical.box import Box
@@ -284,7 +285,7 @@ def test_every_field_that_is_written_is_described_and_nothing_else() -> None:
     assert list(shown)[:2] == ["Report", "Failure"]
     for title, rows in shown.items():
         kind = next(
-            getattr(home, title) for home in (reports, explanations) if hasattr(home, title)
+            getattr(home, title) for home in (reports, explanations, claims) if hasattr(home, title)
         )
         assert is_dataclass(kind)
         written = {one.name for one in fields(kind) if one.metadata.get("json", True)}
@@ -294,13 +295,13 @@ def test_every_field_that_is_written_is_described_and_nothing_else() -> None:
 
 def test_types_are_told_in_words() -> None:
     rows = {(table.title, name): kind for table in tables() for name, kind, _ in table.rows}
-    assert rows["Report", "schema"] == '"veridical.report/3"'
+    assert rows["Report", "schema"] == '"veridical.report/4"'
     assert rows["Report", "p_ai"] == "number in [0, 1] or null"
     assert rows["Report", "faces"] == "list: FaceResult"
     assert rows["FaceResult", "readings"] == "list: Reading or NotApplicable or null"
     assert rows["Verdict", "interval"] == "list of 2: number in [0, 1]"
     assert rows["Explanation", "method"] == '"surrogate" or "contributions"'
-    assert rows["Report", "claims"] == "empty list"
+    assert rows["Report", "claims"] == "list: Claim"
 
 
 def test_nothing_is_rounded() -> None:

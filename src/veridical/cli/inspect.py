@@ -83,6 +83,7 @@ METHODS = (
     is_flag=True,
     help="Also print forensic cues for each judged face. They change no verdict.",
 )
+@options.trust_list
 @options.device
 @options.jobs
 @click.option("--verbose", "-v", is_flag=True, help="Print more about each picture.")
@@ -100,6 +101,7 @@ def inspect(
     fast: bool,
     recheck: bool,
     cues: bool,
+    trust_list: Path | None,
     device: str,
     jobs: int | None,
     verbose: bool,
@@ -134,6 +136,7 @@ def inspect(
         recheck=recheck,
         prior=prior,
         fast=fast,
+        trust_list=trust_list,
     )
     side = detector.parts.configs[0].size_px
     if occlude and occlude[0] > side:

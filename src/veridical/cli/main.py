@@ -1,7 +1,8 @@
 """The command line: parse, call, print. No judgement lives here.
 
 Exit status: 0 if every picture was judged, `undecided` included; 3 if some could not be read, 4 if
-none could; 2 for a wrong command line; 1 for anything else that stopped the work.
+none could; 2 for a wrong command line; 1 for anything else that stopped the work, and for a filed
+report that `verify` finds changed.
 """
 
 import os
@@ -13,7 +14,10 @@ import click
 from veridical._version import VERSION
 from veridical.errors import VeridicalError
 
-COMMANDS = ("inspect", "train", "audit", "evaluate", "calibrate", "card", "schema")
+COMMANDS = (
+    *("inspect", "report", "verify", "provenance", "train", "audit", "evaluate", "calibrate"),
+    *("card", "schema"),
+)
 
 
 class ErrorGroup(click.Group):

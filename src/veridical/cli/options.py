@@ -51,6 +51,12 @@ recheck = click.option(
     help="Before a face is called ai, judge three perturbed copies of it; withdraw the verdict if "
     "it changes.",
 )
+trust_list = click.option(
+    "--trust-list",
+    type=PATH,
+    metavar="PEM",
+    help="Certificates whose C2PA credentials you trust, beside the lists in the package.",
+)
 _DATA = (
     click.argument("data", type=PATH),
     click.option("--real", metavar="NAME", help="Name of the class that is real."),

@@ -52,12 +52,16 @@ class Limits:
         max_seconds: For decoding. Checked each time the decoder asks for more of the file, which
             stops JPEG, PNG, GIF, BMP and uncompressed TIFF on the way; WebP, AVIF, HEIC and
             compressed TIFF are decoded in one go, and bounded by their pixels alone.
+        max_text: Bytes of metadata text in one file, after inflating.
+        max_parts: Chunks, segments, boxes and blocks of one file that are looked at for metadata.
     """
 
     max_bytes: int = 100 * 2**20
     max_pixels: int = 100_000_000
     max_side: int = 20_000
     max_seconds: float = 20.0
+    max_text: int = 8 * 2**20
+    max_parts: int = 20_000
 
 
 SUFFIXES = {

@@ -17,6 +17,7 @@ from veridical.errors import NotAPhoto, PhotoError, PhotoMissing, PhotoUnreadabl
 from veridical.io.decode import Photo, array_image, decode, luma
 from veridical.io.formats import SUFFIXES, Limits, known_format, open_image, refuse_bytes, said
 from veridical.io.header import Header, header_of
+from veridical.io.metadata import Metadata, read_metadata
 
 
 @runtime_checkable
@@ -69,6 +70,11 @@ class File:
             PhotoError: If it cannot be read.
         """
         return None if self.data is None else header_of(*self._opened, self.name)
+
+    @cached_property
+    def metadata(self) -> Metadata | None:
+        """What the file says of itself, damaged or not; None where no bytes came."""
+        return None if self.data is None else read_metadata(self.data, self.limits)
 
     @cached_property
     def photo(self) -> Photo:

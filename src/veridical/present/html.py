@@ -13,7 +13,7 @@ from pathlib import PurePath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from veridical.io.decode import Photo
-from veridical.present import pictures, words
+from veridical.present import claims, pictures, words
 from veridical.present.maps import (
     GREY,
     HUE,
@@ -54,6 +54,9 @@ def page(report: Report, photo: Photo, *, title: str) -> str:
         map=pictures.of_map(lead, photo, _called(report, report.lead_index)) if lead else None,
         why=_why(report, lead),
         next=words.next_step(report.decision, report.reasons),
+        origin=claims.lead(report),
+        claims=claims.entries(report.claims),
+        about_claims=claims.ABOUT,
         lead=lead,
         views=views,
         processing=tuple(_processing(report, title)),

@@ -46,7 +46,7 @@ def schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a line of `inspect --json`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "urn:veridical:report:2",
+        "$id": "urn:veridical:report:4",
         "title": "Veridical's answer about one picture",
         "description": "A Report, or a Failure where the picture could not be judged.",
         "oneOf": [_ref(kind) for kind in _TOP],
@@ -160,6 +160,8 @@ def _type(hint: Any, name: str) -> Schema:
         return _KNOWN.get(name, _NUMBER)
     if hint is str:
         return _KNOWN.get(name, {"type": "string"})
+    if hint is bool:
+        return {"type": "boolean"}
     if hint is int:
         return {"type": "integer", "minimum": 0}
     if hint is NoneType:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from veridical.present import words
+from veridical.present import claims, words
 from veridical.present.numbers import bar, percent, ratio, share, span
 from veridical.present.words import WORD, sentence
 from veridical.report import Decision, FaceResult, Failure, Report
@@ -78,6 +78,8 @@ def _report(report: Report, block: Table, console: Console, details: bool) -> No
         block.add_row(decision, Text.assemble("P(ai) ", (share(report.p_ai), "bold"), interval))
         line = bar(report.p_ai, report.interval, _BAR, ascii_only=console.options.ascii_only)
         block.add_row("", Text.assemble("real ", (line, style), " ai"))
+    if told := claims.lead(report):
+        block.add_row("Origin", Text(_safe(told, console)))
     promise = report.promise(report.decision)
     block.add_row("Why", words.why(report.decision, report.reasons, promise))
     block.add_row("What to do", words.next_step(report.decision, report.reasons))
@@ -91,6 +93,8 @@ def _report(report: Report, block: Table, console: Console, details: bool) -> No
     if len(report.faces) > 1:
         block.add_row("Faces", _faces(report.faces))
     for label, text in words.of_cues(report, technical=details):
+        block.add_row(label, Text(_safe(text, console)))
+    for label, text in claims.lines(report.claims, technical=details):
         block.add_row(label, Text(_safe(text, console)))
     if details:
         for label, text in _details(report):

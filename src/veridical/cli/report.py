@@ -1,0 +1,122 @@
+"""`veridical report`: examine a picture and file the report."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from veridical.cli import options
+
+
+def _time(
+    _context: click.Context, _parameter: click.Parameter, value: str | None
+) -> datetime | None:
+    """Accept a time with its zone: the callback of an option."""
+    if value is None:
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise click.BadParameter(
+            f"A time with its zone was wanted, such as 2026-11-28T12:00:00Z; got {value!r}."
+        )
+    return at.replace(microsecond=0)
+
+
+@click.command()
+@click.argument("photo", type=options.PATH)
+@click.option(
+    "--out",
+    type=options.PATH,
+    required=True,
+    metavar="DIR",
+    help="Folder to make.",
+)
+@click.option("--case", default="", metavar="NR", help="Number of the case.")
+@click.option("--exhibit", default="", metavar="NR", help="Number of the exhibit.")
+@click.option("--examiner", default="", metavar="NAME", help="Who makes the report.")
+@click.option("--note", default="", metavar="TEXT", help="Remarks.")
+@click.option(
+    "--redact",
+    is_flag=True,
+    help="Cover faces; hide names and values of the file. Hashes stay.",
+)
+@click.option("--keep-original", is_flag=True, help="Also put a copy of PHOTO there.")
+@click.option(
+    "--at",
+    callback=_time,
+    metavar="TIME",
+    help="Time of the report, ISO 8601 with its zone.  [default: now]",
+)
+@click.option("--log", type=options.PATH, metavar="FILE", help="Add a line to this log of reports.")
+@click.option(
+    "--model",
+    type=options.PATH,
+    default="default",
+    help="Model folder.  [default: the model in the package]",
+)
+@click.option(
+    "--whole-image", is_flag=True, help="Judge the whole frame instead of the faces in it."
+)
+@click.option(
+    "--prior",
+    type=float,
+    callback=options.share,
+    metavar="SHARE",
+    help="Also answer for this share of AI-generated pictures, e.g. 0.01.",
+)
+def report(
+    photo: Path,
+    out: Path,
+    case: str,
+    exhibit: str,
+    examiner: str,
+    note: str,
+    redact: bool,
+    keep_original: bool,
+    at: datetime | None,
+    log: Path | None,
+    model: Path,
+    whole_image: bool,
+    prior: float | None,
+) -> None:
+    """Examine PHOTO and file a report: the same as PDF, HTML and JSON, with their hashes.
+
+    \b
+    Example:
+        veridical report photo.jpg --out case-17/ --case 17 --exhibit 3 --log reports.log
+    """
+    from veridical.io.source import open_source
+    from veridical.present import dossier_words, filing
+    from veridical.present.dossier import Filing
+    from veridical.present.pdf import typesetter
+    from veridical.present.words import printable
+
+    if redact and keep_original:
+        raise click.UsageError(
+            "--redact hides what --keep-original would show: keep the picture elsewhere."
+        )
+    typesetter()
+    filing.refuse_existing(out)
+    file = open_source(photo)
+    given = Filing(
+        at=at or datetime.now(UTC).replace(microsecond=0),
+        case=case,
+        exhibit=exhibit,
+        examiner=examiner,
+        note=note,
+        redact=redact,
+        whole_image=whole_image,
+        prior=prior,
+        original=filing.original_name(file) if keep_original else None,
+    )
+    detector, basis = filing.examiner(options.model_folder(model), prior)
+    filed = filing.file_report(detector, basis, file, given, out, log)
+    click.echo(dossier_words.conclusion(filed.report))
+    click.echo(printable(f"{out}: {', '.join(filing.FORMS)}, {filing.SUMS}"))
+    click.echo(f"SHA-256 of {filing.SUMS}: {filed.sums}")
+    if filed.entry:
+        click.echo(f"Line {filed.entry['seq']} of the log, its head: {filed.entry['hash']}")
+    click.echo(dossier_words.FILE_ELSEWHERE)

@@ -1,0 +1,121 @@
+"""What a filed report says of each face: answer, numbers, map with its faithfulness, cues."""
+
+from base64 import b64decode
+from collections.abc import Iterator
+
+from veridical.io.decode import Photo
+from veridical.present import pictures, words
+from veridical.present.cue_panels import TITLES
+from veridical.present.dossier import Block, Figure, Paragraph, Row, Rows, Section, Table
+from veridical.present.maps import comparison_in_words, method_in_words, score_in_words, shown
+from veridical.present.numbers import percent, share, span
+from veridical.present.pictures import Picture
+from veridical.present.words import NAME, WORD, sentence
+from veridical.report import Decision, FaceResult, NotApplicable, Report
+
+MOST_FACES = 8  # that get a section; of the others there is a table
+_MAP = 400  # px of a screen, 96 to an inch: the tallest that a map is shown
+
+
+def face_sections(report: Report, photo: Photo | None) -> Iterator[Section]:
+    """Return a section for each face, or one that says that there is none."""
+    if not report.faces:
+        yield Section("Faces", (Paragraph(sentence(words.plainly(report.reasons[0]))),))
+    for at, face in enumerate(report.faces[:MOST_FACES]):
+        answer = WORD[face.decision] if face.verdict else "not judged"
+        yield Section(f"Face {at + 1}: {answer}", tuple(_face(at, report, photo)))
+    if rest := report.faces[MOST_FACES:]:
+        rows = tuple(
+            (str(number), WORD[face.decision] if face.verdict else "not judged", *_short(face))
+            for number, face in enumerate(rest, start=MOST_FACES + 1)
+        )
+        yield Section("Further faces", (Table(("Face", "Answer", "P(ai)", "Place"), rows),))
+
+
+def _short(face: FaceResult) -> tuple[str, str]:
+    verdict = face.verdict
+    told = f"{share(verdict.p_ai)} ({span(verdict.interval)})" if verdict else "none"
+    return told, _place(face)
+
+
+def _place(face: FaceResult) -> str:
+    box = face.box
+    return f"{box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
+
+
+def _face(at: int, report: Report, photo: Photo | None) -> Iterator[Block]:
+    face = report.faces[at]
+    verdict, explanation = face.verdict, face.explanation
+    yield Paragraph(words.why(face.decision, face.reasons, report.promise(face.decision)))
+    rows = []
+    if verdict:
+        interval = f"{percent(report.level)} credible interval {span(verdict.interval)}"
+        rows.append(Row("P(ai)", f"{share(verdict.p_ai)}, {interval}"))
+    rows.append(
+        Row("Reasons", " ".join(map(sentence, words.because(face.reasons, report)))),
+    )
+    if verdict:
+        told = sentence(words.in_words(verdict, face.reasons))
+        rows.append(Row("Uncertainty", f"{told} {words.no_suspicion(verdict)}".rstrip()))
+        copies = "none: they are tried only before a face is called AI-generated"
+        if verdict.stability:
+            copies = words.of_copies(verdict.stability, face.reasons)
+        rows.append(Row("Copies", sentence(copies)))
+        rows.append(Row("Distance", sentence(words.distance(verdict))))
+        if len(face.crops) > 1:
+            rows.append(Row("Crops", sentence(words.of_crops(face))))
+    turned = f"; {words.of_turn(face)}" if face.turn else ""
+    place = f"{_place(face)}; face detector's confidence {face.confidence:.2f}{turned}"
+    rows.append(Row("Place", place))
+    if explanation:
+        rows.append(Row("Map", score_in_words(explanation.faithfulness)))
+        rows.append(Row("Logit", method_in_words(explanation)))
+    yield Rows(tuple(rows))
+    if explanation:
+        yield Paragraph(comparison_in_words(explanation.faithfulness))
+        yield from _map(at, face, photo)
+    yield from _cues(face)
+
+
+def _map(at: int, face: FaceResult, photo: Photo | None) -> Iterator[Block]:
+    if photo is None or not (face.explanation and shown(face.explanation.faithfulness)):
+        return
+    drawn = pictures.of_map(face, photo, f"face {at + 1}")
+    if drawn is not None:
+        yield figure_of(f"face-{at + 1}-map", drawn, _MAP)
+
+
+def _cues(face: FaceResult) -> Iterator[Block]:
+    if face.readings is None:
+        return
+    rows = []
+    for one in face.readings:
+        title = TITLES.get(one.cue, one.cue)
+        if isinstance(one, NotApplicable):
+            rows.append((title, f"Not measured. {one.why}", "none"))
+        else:
+            worth = "none measured" if one.llr is None else f"{one.llr:+.2f} nats"
+            rows.append((title, f"{sentence(one.plain.rstrip('.'))} {one.technical}", worth))
+    yield Table(("Forensic cue", "What it measured", "Support"), tuple(rows))
+    yield Paragraph(
+        "Forensic cues measure pixels and file without the network. They do not move the answer. "
+        f"Positive support is for {NAME[Decision.AI]}, negative for {NAME[Decision.REAL]}.",
+        "small",
+    )
+
+
+def figure_of(name: str, picture: Picture, tallest: int) -> Figure:
+    """Return a picture as a figure that is shown at most `tallest` px of a screen high."""
+    media, _, coded = picture.url.removeprefix("data:").partition(";base64,")
+    detail = f" {picture.detail}" if picture.detail else ""
+    width, height = picture.image.size
+    return Figure(
+        name=f"{name}.{media.removeprefix('image/')}",
+        data=b64decode(coded),
+        media=media,
+        width=width,
+        height=height,
+        shown=max(1, min(picture.shown, width * tallest // height)),
+        says=picture.says,
+        caption=f"{picture.caption}{detail}",
+    )

@@ -1,0 +1,313 @@
+"""Decide what a filed report says: of a report, its file and the examiner's words, a Dossier."""
+
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import PurePath
+from typing import Any
+
+from veridical.encode import plain
+from veridical.infer.priors import assumed, predictive_values
+from veridical.io.decode import Photo
+from veridical.io.source import File
+from veridical.present import dossier_words as say
+from veridical.present import pictures, redaction, words
+from veridical.present.claims import entries
+from veridical.present.dossier import (
+    SCHEMA,
+    Basis,
+    Block,
+    Dossier,
+    Filing,
+    Paragraph,
+    Points,
+    Row,
+    Rows,
+    Section,
+    Signature,
+    Table,
+)
+from veridical.present.dossier_faces import face_sections, figure_of
+from veridical.present.dossier_words import NONE_GIVEN, REDACTED, Measured
+from veridical.present.numbers import percent, share, span
+from veridical.present.words import WORD, printable
+from veridical.report import Report
+
+_PHOTO = 300  # px of a screen, 96 to an inch: the tallest that the photo is shown
+_TEXT = 200  # characters shown of a text in the file
+
+
+def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier:
+    """Return what the filed report of a picture says.
+
+    Args:
+        report: On the picture, with cues and explanations.
+        file: The picture.
+        filing: What the examiner gave.
+        basis: Model, program and machine.
+    """
+    photo: Photo | None = file.photo
+    told = report
+    if filing.redact:
+        assert photo is not None
+        told, photo = redaction.redacted(report), redaction.covered(photo, report)
+    sets = () if filing.whole_image else say.measured(basis.card)
+    header = " | ".join(
+        f"{label} {printable(value)}"
+        for label, value in (("Case", filing.case), ("Exhibit", filing.exhibit))
+        if value
+    )
+    sections = (
+        Section("Conclusion", tuple(_conclusion(told, photo, filing, sets))),
+        Section("The file", tuple(_file(told, file, filing))),
+        Section("What the file says about its origin", tuple(_claims(told, filing))),
+        *face_sections(told, photo),
+        Section("Error rates", tuple(_rates(told, sets, filing, basis))),
+        Section("What the numbers assume", tuple(map(Paragraph, say.assumptions(told, sets)))),
+        Section("Known limits", (Points(words.LIMITS), *_failures(basis.card))),
+        Section("How to repeat this examination", tuple(_repeat(told, filing, basis))),
+        Section("Signature of the examiner", (Signature(say.SIGN),)),
+    )
+    return Dossier(
+        title=say.TITLE,
+        header=header,
+        footer=f"SHA-256 of the picture {report.sha256[:16]}... | veridical {basis.version}",
+        author=printable(filing.examiner),
+        at=filing.at,
+        sections=sections,
+        record=_record(report, told, file, filing, basis, sets),
+    )
+
+
+def judgement_hash(report: Report) -> str:
+    """Return the SHA-256 of all that was found out: see `findings`."""
+    found = findings(report.to_dict())
+    return sha256(json.dumps(found, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def claims_hash(report: Report) -> str:
+    """Return the SHA-256 of all that the file says about its origin: see `stated`."""
+    return sha256(json.dumps(stated(report.to_dict()), sort_keys=True).encode()).hexdigest()
+
+
+_STATED = ("claims", "headline", "declared")
+
+
+def findings(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a report's JSON what was found out about the pixels, whatever the file's name."""
+    other = ("path", "path_bytes", "version", "schema", *_STATED)
+    return {key: value for key, value in entry.items() if key not in other}
+
+
+def stated(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a report's JSON what the file says about its own origin.
+
+    Kept apart from the findings: whether a signature is good depends on the day it is checked, and
+    on the lists of certificates.
+    """
+    return {key: entry[key] for key in _STATED}
+
+
+def _record(
+    report: Report,
+    told: Report,
+    file: File,
+    filing: Filing,
+    basis: Basis,
+    sets: tuple[Measured, ...],
+) -> Mapping[str, Any]:
+    assert file.data is not None
+    return {
+        "schema": SCHEMA,
+        "at": filing.at.isoformat(),
+        "case": filing.case,
+        "exhibit": filing.exhibit,
+        "examiner": filing.examiner,
+        "note": filing.note,
+        "redacted": filing.redact,
+        "photo": {"sha256": report.sha256, "bytes": len(file.data)},
+        "original": filing.original,
+        "options": {"whole_image": filing.whole_image, "prior": filing.prior},
+        "conclusion": say.SCALE[report.decision],
+        "ratio_at_least": say.conservative_ratio(report.decision, sets),
+        "error_rates": plain(sets),
+        "model": basis.model,
+        "version": basis.version,
+        "machine": plain(basis.machine),
+        "judgement_sha256": judgement_hash(report),
+        "claims_sha256": claims_hash(report),
+        "report": told.to_dict(),
+    }
+
+
+# --- conclusion ----------------------------------------------------------------------------------
+
+
+def _conclusion(
+    report: Report, photo: Photo | None, filing: Filing, sets: tuple[Measured, ...]
+) -> Iterator[Block]:
+    if filing.redact:
+        yield Paragraph(say.REDACTION, "strong")
+    yield Paragraph(say.conclusion(report), "strong")
+    yield Rows(tuple(_head(report, filing)))
+    for told in say.strength(report, sets):
+        yield Paragraph(told)
+    told = words.why(report.decision, report.reasons, report.promise(report.decision))
+    yield Paragraph(f"{told} {words.next_step(report.decision, report.reasons)}")
+    yield Points(say.PROPOSITIONS)
+    yield Paragraph(say.WHAT_IS_ASKED, "small")
+    if len(report.faces) > 1:
+        yield Paragraph(say.MANY_FACES, "small")
+    if photo is None:
+        yield Paragraph(say.WITHHELD)
+    else:
+        yield figure_of("photo", pictures.of_photo(report, photo), _PHOTO)
+
+
+def _head(report: Report, filing: Filing) -> Iterator[Row]:
+    yield Row("Case", printable(filing.case) or NONE_GIVEN)
+    yield Row("Exhibit", printable(filing.exhibit) or NONE_GIVEN)
+    yield Row("Examiner", printable(filing.examiner) or NONE_GIVEN)
+    yield Row("Time", filing.at.isoformat(" "))
+    yield Row("Picture", _name(report), code=True)
+    yield Row("SHA-256", report.sha256, code=True)
+    yield Row("Answer", WORD[report.decision])
+    if report.p_ai is not None and report.interval is not None:
+        interval = f"{percent(report.level)} credible interval {span(report.interval)}"
+        yield Row("P(ai)", f"{share(report.p_ai)}, {interval}")
+        yield Row("It assumes", f"that {words.assumption(report.prior)}")
+    if report.at_prior:
+        yield Row(f"At {percent(report.at_prior.prior)}", words.at_share(report.at_prior))
+    if report.headline:
+        yield Row("Origin", printable(report.headline))
+    for line in say.lines(filing.note):
+        yield Row("Note", line)
+
+
+def _name(report: Report) -> str:
+    path = report.path or ""
+    # The name alone is shown: folders are private. The record has the path as it was given.
+    return printable(PurePath(path).name or path) or NONE_GIVEN
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def _file(report: Report, file: File, filing: Filing) -> Iterator[Block]:
+    assert file.data is not None
+    header = file.header
+    rows = [
+        Row("Name", _name(report), code=True),
+        Row("Size", f"{len(file.data):,} bytes"),
+        Row("SHA-256", report.sha256, code=True),
+        Row("Judged as", f"{report.width} x {report.height} px, upright"),
+        Row("Processing", printable("; ".join(report.steps)) or "none"),
+    ]
+    if header is not None:
+        rows[2:2] = [
+            Row("Format", f"{header.format}, by its first bytes; channels {header.mode}"),
+            Row("Stored as", f"{header.width} x {header.height} px"),
+        ]
+        if header.quality:
+            quality, away = header.quality
+            kind = "progressive" if header.progressive else "baseline"
+            rows.append(
+                Row(
+                    "JPEG",
+                    f"{kind}, colours {header.subsampling or 'none'}, tables nearest to quality "
+                    f"{quality} of libjpeg (mean difference {away:.1f})",
+                )
+            )
+        blocks = (("EXIF", header.exif), ("XMP", header.xmp), ("Colour profile", header.profile))
+        rows += [Row(name, _block(data)) for name, data in blocks]
+        for key, value in header.text.items():
+            name, text = (REDACTED, REDACTED) if filing.redact else (key, _cut(value))
+            rows.append(Row("Text in the file", f"{printable(name)}: {printable(text)}", code=True))
+    yield Rows(tuple(rows))
+    yield Paragraph(say.CHARACTERS, "small")
+
+
+def _block(data: bytes) -> str:
+    digest = f", SHA-256 {sha256(data).hexdigest()[:16]}..." if data else ""
+    return f"{len(data):,} bytes{digest}" if data else "none before the pixels"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _TEXT else f"{text[:_TEXT]}... ({len(text)} characters)"
+
+
+def _claims(report: Report, filing: Filing) -> Iterator[Block]:
+    yield Paragraph(say.CLAIMS)
+    if not report.claims:
+        yield Paragraph(say.NO_CLAIMS)
+    for claim, entry in zip(report.claims, entries(report.claims), strict=True):
+        rows = [Row("Found in", entry.title), Row("It says", claim.says.value.replace("_", " "))]
+        if not filing.redact:
+            rows.append(Row("In words", printable(entry.plain)))
+        for name, value in entry.rows:
+            own = name in claim.raw
+            label, text = ("Value", f"{name}: {_cut(value)}") if own else (name, value)
+            if text != REDACTED:
+                rows.append(Row(label, printable(text), code=own))
+        yield Rows(tuple(rows))
+
+
+# --- error rates, limits, repeating --------------------------------------------------------------
+
+
+def _rates(
+    report: Report, sets: tuple[Measured, ...], filing: Filing, basis: Basis
+) -> Iterator[Block]:
+    if filing.whole_image:
+        yield Paragraph(say.WHOLE_IMAGE)
+        sets = say.measured(basis.card)
+    if not sets:
+        yield Paragraph(say.NO_RATES)
+        return
+    yield Paragraph(say.RATES)
+    yield Points(tuple(map(say.of_set, sets)))
+    head = ("Rate", *(f'Set "{one.name}"' for one in sets))
+    yield Table(head, say.rate_rows(sets))
+    if not filing.whole_image:
+        yield from map(Paragraph, say.of_strength(report, sets))
+        for prior in dict.fromkeys(filter(None, (assumed(basis.card), filing.prior))):
+            values = predictive_values(basis.card, prior)
+            yield Paragraph(" ".join(words.in_numbers(prior, values).splitlines()))
+
+
+def _failures(card: Mapping[str, Any]) -> Iterator[Block]:
+    known = card.get("notes", {}).get("known_failures")
+    if known:
+        yield Paragraph(f"Known failures, from the model's card: {printable(str(known))}")
+
+
+def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:
+    machine = basis.machine
+    prior = "none" if filing.prior is None else repr(filing.prior)
+    yield Paragraph(say.REPEAT)
+    if filing.original:
+        yield Paragraph(say.COPY)
+    yield Rows(
+        (
+            *(Row(label, command, code=True) for label, command in say.COMMANDS),
+            Row("Program", f"veridical {basis.version}"),
+            Row("Model", basis.model, code=True),
+            Row("Options", f"whole image: {_yes(filing.whole_image)}; prior: {prior}; one thread"),
+            Row("Schema", f"{SCHEMA}; {report.to_dict()['schema']}"),
+            Row("Python", machine.python),
+            Row("System", printable(machine.system)),
+            Row("Processor", printable(machine.processor) or "not told by the system"),
+            Row(
+                "Its arithmetic",
+                f"{' '.join(machine.arithmetic) or 'not told'} (told by {machine.flags_from})",
+            ),
+            Row(
+                "Libraries",
+                "; ".join(f"{name} {number}" for name, number in machine.libraries.items()),
+            ),
+        )
+    )
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

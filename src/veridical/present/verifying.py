@@ -1,0 +1,343 @@
+"""Check a filed report: its files, the picture, the model, and the judgement, which is repeated."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+from veridical.claims import InTime
+from veridical.encode import plain
+from veridical.errors import CaseUnreadable, PhotoError
+from veridical.infer.priors import checked
+from veridical.io import chain
+from veridical.io.source import File, open_source
+from veridical.present.dossier import SCHEMA, Basis, Filing
+from veridical.present.dossier_parts import (
+    claims_hash,
+    dossier,
+    findings,
+    judgement_hash,
+    stated,
+)
+from veridical.present.filing import FORMS, JSON, SUMS, examine, examiner, render
+from veridical.present.redaction import redacted
+from veridical.report import Report, path_of
+
+State = Literal["same", "differs", "unchecked", "note"]
+_LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]*)")
+_NAMED = 5  # differences that are named
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was checked.
+
+    Attributes:
+        name: What.
+        state: `note` tells something that is no fault by itself, such as another processor.
+        says: What was found.
+    """
+
+    name: str
+    state: State
+    says: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether it leaves nothing open."""
+        return self.state in ("same", "note")
+
+
+# --- the folder ----------------------------------------------------------------------------------
+
+
+def verify_case(
+    folder: Path, model: Path, photo: Path | None = None, log: Path | None = None
+) -> Iterator[Check]:
+    """Check a filed report, one thing after the other.
+
+    Args:
+        folder: Of the report.
+        model: Folder of the model to repeat the judgement with.
+        photo: The picture; None for the copy in the folder, or the path that the report names.
+        log: A log that should have the report.
+
+    Raises:
+        CaseUnreadable: If there is no report that can be read.
+        ModelError: If the model cannot be used.
+    """
+    if not (folder / JSON).is_file():
+        raise CaseUnreadable(
+            f"{folder}: has no {JSON}; the folder of a filed report was wanted.",
+            hint="Give the folder that `veridical report --out` wrote.",
+        )
+    yield from _files(folder)
+    if log:
+        yield _in_log(folder, log)
+    record = _record(folder)
+    try:
+        filing, entry = _filing(record), record["report"]
+        told, known_sha256 = path_of(entry), record["photo"]["sha256"]
+        recorded = _Recorded(
+            model=record["model"],
+            version=record["version"],
+            machine=record["machine"],
+            judgement=record["judgement_sha256"],
+            claims=record["claims_sha256"],
+            findings=findings(entry),
+            stated=stated(entry),
+            redacted=filing.redact,
+        )
+    except (AttributeError, KeyError, TypeError, ValueError) as foreign:
+        raise CaseUnreadable(
+            f"{folder / JSON}: has not the shape of a filed report ({foreign!r}).",
+            hint="Compare it with the copy that was filed.",
+        ) from foreign
+    file, check = _photo(folder, filing, told, known_sha256, photo)
+    yield check
+    detector, basis = examiner(model, filing.prior)
+    yield from _basis(recorded, basis)
+    if file is None or basis.model != recorded.model:
+        why = "the picture" if file is None else "the model"
+        yield Check("judgement", "unchecked", f"It was not repeated: {why} is another, or absent.")
+        return
+    try:
+        report = examine(detector, file, filing)
+    except PhotoError as error:
+        yield Check("judgement", "differs", f"The picture cannot be examined here: {error}")
+        return
+    alike = basis.version == recorded.version and plain(basis.machine) == recorded.machine
+    judgement, claims = _judgement(report, recorded), _claims(report, recorded, alike)
+    yield judgement
+    yield claims
+    if {judgement.state, claims.state} == {"same"} and alike:
+        yield _forms(folder, render(dossier(report, file, filing, basis)))
+    else:
+        yield Check("made again", "note", "Not tried: something above is another.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    """What a filed report says that can be compared."""
+
+    model: str
+    version: str
+    machine: Mapping[str, Any]
+    judgement: str
+    claims: str
+    findings: Mapping[str, Any]
+    stated: Mapping[str, Any]
+    redacted: bool
+
+
+def _files(folder: Path) -> Iterator[Check]:
+    """Compare the files with their sums."""
+    try:
+        text = (folder / SUMS).read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError):
+        yield Check("files", "differs", f"{SUMS} is absent, or cannot be read.")
+        return
+    lines = text.splitlines()
+    sums = {m[2]: m[1] for line in lines if (m := _LINE.fullmatch(line))}
+    wrong = [f"{name} is not in {SUMS}" for name in FORMS if name not in sums]
+    if len(sums) != len(lines):
+        wrong.append(f"{SUMS} has lines of another kind")
+    for name, digest in sums.items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{name} is absent")
+        elif sha256(path.read_bytes()).hexdigest() != digest:
+            wrong.append(f"{name} was changed")
+    if wrong:
+        yield Check("files", "differs", f"{'; '.join(wrong)}.")
+    else:
+        own = sha256((folder / SUMS).read_bytes()).hexdigest()
+        yield Check(
+            "files", "same", f"{len(sums)} files have the hashes in {SUMS} (its own: {own})."
+        )
+    other = sorted(p.name for p in folder.iterdir() if p.name not in {*sums, SUMS})
+    if other:
+        yield Check("other files", "note", f"Not part of the report: {', '.join(other)}.")
+
+
+def _record(folder: Path) -> Any:
+    try:
+        record = json.loads((folder / JSON).read_bytes())
+        if record["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {record['schema']!r}, {SCHEMA!r} was wanted")
+    except (ValueError, KeyError, TypeError, RecursionError) as foreign:
+        raise CaseUnreadable(
+            f"{folder / JSON}: is not a filed report ({foreign}).",
+            hint="Compare it with the copy that was filed.",
+        ) from foreign
+    return record
+
+
+def _filing(record: Mapping[str, Any]) -> Filing:
+    options, original = record["options"], record["original"]
+    texts = {name: record[name] for name in ("case", "exhibit", "examiner", "note")}
+    if not all(isinstance(text, str) for text in texts.values()):
+        raise ValueError(f"case, exhibit, examiner and note are texts; got {texts}")
+    return Filing(
+        at=datetime.fromisoformat(record["at"]),
+        **texts,
+        redact=bool(record["redacted"]),
+        whole_image=bool(options["whole_image"]),
+        prior=None if options["prior"] is None else checked(float(options["prior"])),
+        original=None if original is None else Path(original).name,
+    )
+
+
+def _photo(
+    folder: Path, filing: Filing, told: str | None, known_sha256: str, photo: Path | None
+) -> tuple[File | None, Check]:
+    """Return the picture under the name it was examined by, if it is the same, and the check."""
+    own = folder / filing.original if filing.original else None
+    path = photo or own or (Path(told) if told and not filing.redact else None)
+    if path is None:
+        return None, Check("picture", "unchecked", "Where it is is not known: name it by --photo.")
+    try:
+        file = open_source(path)
+    except PhotoError as error:
+        return None, Check("picture", "unchecked", f"{error.message} Name it by --photo.")
+    if file.sha256 != known_sha256:
+        says = f"{path} has the SHA-256 {file.sha256}, not that of the report."
+        return None, Check("picture", "differs", says)
+    # Under the name in the report: a name that does not fit the format is told as a step.
+    return replace(file, path=told), Check("picture", "same", f"{path} has the hash of the report.")
+
+
+def _basis(recorded: _Recorded, basis: Basis) -> Iterator[Check]:
+    """Compare model, program and machine."""
+    if basis.model == recorded.model:
+        yield Check("model", "same", f"Its identity is {basis.model}.")
+    else:
+        yield Check(
+            "model",
+            "differs",
+            f"The report was made with {recorded.model}, this model is {basis.model}. It cannot be "
+            "repeated with this model: name the other by --model.",
+        )
+    same = basis.version == recorded.version
+    says = f"veridical {basis.version}" if same else f"{recorded.version}, now {basis.version}"
+    yield Check("version", "same" if same else "note", f"{says}.")
+    told = list(differences(recorded.machine, plain(basis.machine)))
+    if told:
+        yield Check("machine", "note", f"Others: {_listed(told)}.")
+    else:
+        yield Check("machine", "same", "Processor flags and versions of libraries are the same.")
+
+
+def _judgement(report: Report, recorded: _Recorded) -> Check:
+    """Compare what was found out, to the bit."""
+    own = findings((redacted(report) if recorded.redacted else report).to_dict())
+    told = list(differences(recorded.findings, own))
+    if not told and judgement_hash(report) == recorded.judgement:
+        return Check("judgement", "same", "All numbers and words are the same to the bit.")
+    if not told:
+        return Check("judgement", "differs", "Something that is redacted differs.")
+    sizes = [(abs(a - b), name) for name, a, b in told if _number(a) and _number(b)]
+    largest = ""
+    if sizes:
+        size, name = max(sizes)
+        largest = f" The largest difference of a number is {size:.3g}, at {name}."
+    return Check("judgement", "differs", f"{len(told)} differences: {_listed(told)}.{largest}")
+
+
+def _claims(report: Report, recorded: _Recorded, alike: bool) -> Check:
+    """Compare what the file says about its origin, as it can be known now."""
+    own = stated((redacted(report) if recorded.redacted else report).to_dict())
+    told = list(differences(recorded.stated, own))
+    if not told and claims_hash(report) == recorded.claims:
+        return Check("claims", "same", "What the file says about its origin is the same.")
+    says = f"{_listed(told)}." if told else "Something that is redacted differs."
+    # A certificate without a time stamp is checked as of today, by the lists of this version.
+    dated = any(
+        one.credential and one.credential.in_time is not InTime.STAMPED for one in report.claims
+    )
+    if dated or not alike:
+        return Check("claims", "note", f"Checked today, and by this program: {says}")
+    return Check("claims", "differs", says)
+
+
+def _forms(folder: Path, made: Mapping[str, bytes]) -> Check:
+    """Compare the three forms, made again, with those in the folder."""
+    wrong = [
+        name
+        for name, data in made.items()
+        if not (folder / name).is_file() or (folder / name).read_bytes() != data
+    ]
+    if wrong:
+        says = f"Made again from the picture, {', '.join(wrong)} would have other bytes."
+        return Check("made again", "differs", says)
+    return Check("made again", "same", "PDF, HTML and JSON made again are the same bytes.")
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+def verify_log(log: Path, head: str | None = None) -> Check:
+    """Check that a log holds together and, if its head is known, that nothing is cut off or new.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    found = chain.read_chain(log)
+    count = len(found.entries)
+    if found.fault:
+        return Check("log", "differs", f"{found.fault} The {count} lines before it are intact.")
+    if head is not None and head != found.head:
+        known = [entry["seq"] for entry in found.entries if entry["hash"] == head]
+        says = (
+            f"That head is of line {known[0]} of {count}: lines were added since."
+            if known
+            else f"The head is {found.head}, not the one given: lines were cut off or all made new."
+        )
+        return Check("log", "note" if known else "differs", says)
+    return Check("log", "same", f"{count} lines hold together; the head is {found.head}.")
+
+
+def _in_log(folder: Path, log: Path) -> Check:
+    sums = folder / SUMS
+    own = sha256(sums.read_bytes()).hexdigest() if sums.is_file() else None
+    lines = [one["seq"] for one in chain.read_chain(log).entries if one.get("sums") == own]
+    if lines:
+        return Check("line in the log", "same", f"Line {lines[0]} is about these very files.")
+    return Check("line in the log", "differs", "No intact line of the log is about these files.")
+
+
+# --- differences ---------------------------------------------------------------------------------
+
+Difference = tuple[str, Any, Any]
+
+
+def differences(before: Any, now: Any, where: str = "") -> Iterator[Difference]:
+    """Return every leaf in which two JSON values differ: its place, and both values."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            yield from differences(before.get(key), now.get(key), f"{where}.{key}".lstrip("."))
+    elif isinstance(before, list) and isinstance(now, list):
+        for at, (a, b) in enumerate(zip_longest(before, now)):
+            yield from differences(a, b, f"{where}[{at}]")
+    elif before != now or type(before) is not type(now):
+        yield where, before, now
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _listed(told: list[Difference]) -> str:
+    shown = [f"{name}: {_short(a)}, now {_short(b)}" for name, a, b in told[:_NAMED]]
+    more = [f"{len(told) - _NAMED} more"] if len(told) > _NAMED else []
+    return "; ".join([*shown, *more])
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

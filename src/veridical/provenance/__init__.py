@@ -1,0 +1,122 @@
+"""What a file says about its own origin, beside what its pixels say.
+
+    claims = read_claims(file)
+
+One small reader for each kind of claim, all fed by the one parser of metadata (`io/metadata.py`).
+Nothing is fetched from a network. A reader that fails costs its own claim, and says so.
+"""
+
+from collections.abc import Callable, Iterator
+
+from veridical.claims import Claim, ClaimSource, FileClaims, Says, Standing
+from veridical.io.metadata import Metadata
+from veridical.io.source import File
+from veridical.provenance.credential import read_credential
+from veridical.provenance.facts import read_exif_facts, read_file_facts
+from veridical.provenance.fields import Fields, fields_of
+from veridical.provenance.headline import headline
+from veridical.provenance.marks import read_marks, table
+from veridical.provenance.properties import read_source_type, read_trail
+from veridical.provenance.stealth import read_stealth
+from veridical.provenance.trust import NO_OTHERS, Trust
+
+__all__ = ["Trust", "claims_of", "read_claims"]
+
+
+def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
+    """Read everything a file says about its own origin; never raises for what is in the file.
+
+    The picture need not be one that can be judged: videos and damaged files have claims too.
+
+    Args:
+        file: Any file; what came as pixels has no claims, and says so.
+        trust: Whose signatures count.
+
+    Returns:
+        The claims, those of credentials first. Where there are none, one that says so: no claim is
+        no evidence.
+    """
+    metadata = file.metadata
+    if metadata is None:
+        return (_nothing("The picture came without its file and says nothing about its origin."),)
+    claims = [*_safely("credential", lambda: read_credential(file, metadata, trust))]
+    try:
+        fields = fields_of(metadata)
+    except Exception as error:  # our fault: it costs these readers, and says so
+        return (*claims, _failed("metadata", error))
+    taken = {mark.field.lower() for mark in table() if mark.found_in(fields) is not None}
+    readers: dict[str, Callable[[], Iterator[Claim]]] = {
+        "marks": lambda: read_marks(fields),
+        "source type": lambda: read_source_type(fields),
+        "alpha": lambda: _stealth(file, metadata),
+        "EXIF": lambda: read_exif_facts(fields, taken=taken),
+        "XMP": lambda: read_trail(fields),
+        "file": lambda: read_file_facts(fields),
+        "gaps": lambda: _gaps(fields),
+    }
+    for name, read in readers.items():
+        claims += _safely(name, read)
+    if all(one.standing is Standing.OBSERVED or one.says is Says.UNREADABLE for one in claims) and (
+        not metadata.credential
+    ):
+        claims.append(_nothing("The file says nothing about its origin. That is no evidence."))
+    return tuple(claims)
+
+
+def claims_of(file: File, trust: Trust = NO_OTHERS) -> FileClaims:
+    """Return what a file says, with its headline, for files that are not judged."""
+    claims = read_claims(file, trust)
+    told = headline(claims)
+    return FileClaims(
+        path=file.path,
+        sha256=file.sha256,
+        headline=told.text,
+        declared=told.declared,
+        claims=claims,
+    )
+
+
+def _stealth(file: File, metadata: Metadata) -> Iterator[Claim]:
+    if metadata.format == "PNG":
+        yield from read_stealth(file)
+
+
+def _gaps(fields: Fields) -> Iterator[Claim]:
+    for why in fields.gaps[:20]:
+        yield Claim(
+            source=ClaimSource.FILE,
+            says=Says.UNREADABLE,
+            standing=Standing.UNCHECKED,
+            plain="A part of what the file says could not be read.",
+            technical=why,
+        )
+
+
+def _safely(name: str, read: Callable[[], Iterator[Claim]]) -> list[Claim]:
+    try:
+        return list(read())
+    except Exception as error:  # our fault: it costs this reader's claims, and says so
+        return [_failed(name, error)]
+
+
+def _failed(name: str, error: Exception) -> Claim:
+    return Claim(
+        source=ClaimSource.FILE,
+        says=Says.UNREADABLE,
+        standing=Standing.UNCHECKED,
+        plain="A part of what the file says could not be read, by a fault of veridical.",
+        technical=f"Internal error in the reader of {name} ({type(error).__name__}); please "
+        "report it.",
+    )
+
+
+def _nothing(plain: str) -> Claim:
+    return Claim(
+        source=ClaimSource.FILE,
+        says=Says.NOTHING,
+        standing=Standing.OBSERVED,
+        forgeable=True,
+        plain=plain,
+        technical="No credential, no mark of a generator, no source type, no camera was found: "
+        "zero evidence, because anybody can remove them.",
+    )

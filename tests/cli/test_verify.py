@@ -1,0 +1,291 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.cli.conftest import Picture, Run, clean_error, invoke, see
+from veridical.detector import Detector
+from veridical.io.machine import this_machine
+from veridical.present.verifying import differences
+
+pytest.importorskip("typst")
+
+AT = ("--at", "2026-11-28T12:00:00+01:00")
+Change = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def photo(picture: Picture, tmp_path: Path) -> Path:
+    return picture(tmp_path / "a.png")
+
+
+@pytest.fixture
+def report(
+    tiny_model: Path,
+    tiny_detector: Detector,
+    monkeypatch: pytest.MonkeyPatch,
+    photo: Path,
+    tmp_path: Path,
+) -> Run:
+    """File a report on `photo` in the folder `case`."""
+    see(tiny_detector.finder, monkeypatch)
+    return lambda *arguments: invoke(
+        "report", photo, "--model", tiny_model, "--out", tmp_path / "case", *AT, *arguments
+    )
+
+
+@pytest.fixture
+def case(report: Run, tmp_path: Path) -> Path:
+    """A report that was filed, with a log."""
+    assert report("--case", "17", "--log", tmp_path / "log").exit_code == 0
+    return tmp_path / "case"
+
+
+@pytest.fixture
+def verify(tiny_model: Path) -> Run:
+    return lambda *arguments: invoke("verify", "--model", tiny_model, *arguments)
+
+
+def states(result: Result) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in json.loads(result.stdout)["checks"]}
+
+
+def saying(result: Result, name: str) -> str:
+    (one,) = (one for one in json.loads(result.stdout)["checks"] if one["name"] == name)
+    return str(one["says"])
+
+
+def resum(case: Path) -> None:
+    """Make the sums anew, as somebody would who changed a file."""
+    names = ("report.pdf", "report.html", "report.json")
+    lines = (f"{sha256((case / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+    (case / "sha256sums.txt").write_text("".join(lines))
+
+
+def change(case: Path, how: Change) -> None:
+    """Change what report.json says, and its sum."""
+    record = json.loads((case / "report.json").read_text())
+    how(record)
+    (case / "report.json").write_text(json.dumps(record))
+    resum(case)
+
+
+def test_a_report_that_nobody_touched_is_the_same_to_the_bit(
+    verify: Run, case: Path, tmp_path: Path
+) -> None:
+    result = verify(case, "--log", tmp_path / "log", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["same"] is True
+    assert set(states(result).values()) == {"same"}
+    assert set(states(result)) == {
+        *("log", "files", "line in the log", "picture", "model", "version", "machine"),
+        *("judgement", "claims", "made again"),
+    }
+    told = verify(case)
+    assert told.exit_code == 0
+    assert "judgement: All numbers and words are the same to the bit." in told.stdout
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report.html", "report.json", "sha256sums.txt"])
+def test_a_changed_file_is_named(verify: Run, case: Path, name: str) -> None:
+    with (case / name).open("ab") as file:
+        file.write(b" ")
+    result = verify(case, "--json")
+    assert result.exit_code == 1
+    assert states(result)["files"] == "differs"
+    assert name in saying(result, "files")
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report.html", "sha256sums.txt"])
+def test_a_missing_file_is_named(verify: Run, case: Path, name: str) -> None:
+    (case / name).unlink()
+    result = verify(case, "--json")
+    assert result.exit_code == 1
+    assert f"{name} is absent" in saying(result, "files")
+
+
+def test_what_was_added_is_told_and_is_no_fault(verify: Run, case: Path) -> None:
+    (case / "notes\x1b.txt").write_text("mine")
+    result = verify(case)
+    assert result.exit_code == 0
+    assert r"Not part of the report: notes\x1b.txt." in result.stdout
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report.html"])
+def test_a_forged_form_with_its_sum_is_found_by_making_it_again(
+    verify: Run, case: Path, name: str
+) -> None:
+    with (case / name).open("ab") as file:
+        file.write(b" ")
+    resum(case)
+    result = verify(case, "--json")
+    assert result.exit_code == 1
+    assert states(result)["files"] == "same"
+    assert states(result)["made again"] == "differs"
+    assert name in saying(result, "made again")
+
+
+def test_a_changed_number_is_found_with_its_place_and_size(verify: Run, case: Path) -> None:
+    def raised(record: dict[str, Any]) -> None:
+        record["report"]["faces"][0]["verdict"]["std"] += 0.25
+
+    change(case, raised)
+    result = verify(case, "--json")
+    assert result.exit_code == 1
+    assert states(result)["judgement"] == "differs"
+    assert "1 differences: faces[0].verdict.std" in saying(result, "judgement")
+    assert "The largest difference of a number is 0.25" in saying(result, "judgement")
+
+
+def test_another_picture_is_not_the_one_of_the_report(
+    verify: Run, case: Path, picture: Picture, tmp_path: Path
+) -> None:
+    result = verify(case, "--photo", picture(tmp_path / "b.png"), "--json")
+    assert result.exit_code == 1
+    assert (states(result)["picture"], states(result)["judgement"]) == ("differs", "unchecked")
+
+
+def test_a_picture_that_is_gone_leaves_the_judgement_open(
+    verify: Run, case: Path, photo: Path, tmp_path: Path
+) -> None:
+    moved = photo.rename(tmp_path / "moved.jpg")  # another name and ending: still the same picture
+    result = verify(case, "--json")
+    assert result.exit_code == 1
+    assert (states(result)["picture"], states(result)["judgement"]) == ("unchecked",) * 2
+    assert verify(case, "--photo", moved).exit_code == 0
+
+
+def test_the_copy_in_the_folder_is_enough(
+    report: Run, verify: Run, photo: Path, tmp_path: Path
+) -> None:
+    assert report("--keep-original").exit_code == 0
+    photo.unlink()
+    assert verify(tmp_path / "case").exit_code == 0
+
+
+def test_a_redacted_report_is_repeated_with_the_picture(
+    report: Run, verify: Run, photo: Path, tmp_path: Path
+) -> None:
+    assert report("--redact").exit_code == 0
+    result = verify(tmp_path / "case", "--json")
+    assert (result.exit_code, states(result)["picture"]) == (1, "unchecked")
+    assert verify(tmp_path / "case", "--photo", photo).exit_code == 0
+    change(tmp_path / "case", lambda record: record.update(judgement_sha256="0" * 64))
+    result = verify(tmp_path / "case", "--photo", photo, "--json")
+    assert "redacted differs" in saying(result, "judgement")
+
+
+def test_with_another_model_it_cannot_be_repeated(case: Path, wide_model: Path) -> None:
+    result = invoke("verify", case, "--model", wide_model, "--json")
+    assert result.exit_code == 1
+    assert "cannot be repeated with this model" in saying(result, "model")
+    assert states(result)["judgement"] == "unchecked"
+
+
+def test_another_machine_is_a_note_as_long_as_the_judgement_is_the_same(
+    verify: Run, case: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(this_machine(), flags=("avx9",), processor="Example 9")
+    monkeypatch.setattr("veridical.present.filing.this_machine", lambda: other)
+    result = verify(case, "--json")
+    assert result.exit_code == 0
+    assert (states(result)["machine"], states(result)["made again"]) == ("note", "note")
+    assert "Example 9" in saying(result, "machine")
+
+
+def test_another_version_is_a_note(verify: Run, case: Path) -> None:
+    def older(record: dict[str, Any]) -> None:
+        record["version"] = record["report"]["version"] = "0.0.9"
+
+    change(case, older)
+    result = verify(case, "--json")
+    assert result.exit_code == 0
+    assert "0.0.9, now" in saying(result, "version")
+
+
+def test_a_report_that_is_not_in_the_log_is_told(verify: Run, case: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.log"
+    other.write_bytes(b"")
+    result = verify(case, "--log", other, "--json")
+    assert result.exit_code == 1
+    assert states(result)["line in the log"] == "differs"
+
+
+def test_a_log_alone_can_be_checked_and_its_head(case: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert case.is_dir()
+    entry = json.loads(log.read_text())
+    assert invoke("verify", "--log", log, "--head", entry["hash"]).exit_code == 0
+    assert invoke("verify", "--log", log, "--head", "0" * 64).exit_code == 1
+    log.write_text(json.dumps({**entry, "case": "18"}) + "\n")
+    result = invoke("verify", "--log", log)
+    assert result.exit_code == 1
+    assert "Line 1 was changed" in result.stdout
+    assert "can still be a forgery" in result.stdout
+
+
+def test_something_has_to_be_named() -> None:
+    assert invoke("verify").exit_code == 2
+    assert invoke("verify", "x", "--head", "0" * 64).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "[]", "null", "{", '{"schema": "veridical.case/1"}', '{"schema": 3}', "\x00"),
+        '{"schema": "veridical.case/1", "options": {}, "report": {}, "original": 3}',
+    ],
+)
+def test_what_is_no_report_is_a_clean_error(verify: Run, case: Path, text: str) -> None:
+    (case / "report.json").write_text(text)
+    result = verify(case)
+    assert result.exit_code == 1
+    assert "report.json" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda record: record.update(case=17),
+        lambda record: record.update(at="2026-11-28T12:00:00"),
+        lambda record: record["options"].update(prior=7),
+        lambda record: record["options"].update(prior="x"),
+        lambda record: record.update(original=["x"]),
+        lambda record: record.update(report=[]),
+        lambda record: record.update(photo=None),
+    ],
+)
+def test_a_report_of_another_shape_is_a_clean_error(verify: Run, case: Path, how: Change) -> None:
+    change(case, how)
+    result = verify(case)
+    assert result.exit_code == 1
+    assert "has not the shape of a filed report" in result.stderr
+
+
+def test_a_copy_of_the_picture_is_looked_for_in_the_folder_only(
+    verify: Run, case: Path, photo: Path
+) -> None:
+    change(case, lambda record: record.update(original=f"../{photo.name}"))
+    result = verify(case, "--json")
+    assert states(result)["picture"] == "unchecked"
+
+
+def test_no_folder_is_a_clean_error(verify: Run, tmp_path: Path) -> None:
+    clean_error(verify(tmp_path / "nowhere"), "has no report.json")
+
+
+def test_differences_are_every_leaf_that_differs() -> None:
+    before = {"a": [1, {"b": 2.0}], "c": None, "d": [1]}
+    assert list(differences(before, json.loads(json.dumps(before)))) == []
+    now = {"a": [1, {"b": 2.5}], "c": True, "d": [1, 3]}
+    assert list(differences(before, now)) == [
+        ("a[1].b", 2.0, 2.5),
+        ("c", None, True),
+        ("d[1]", None, 3),
+    ]
+    assert list(differences({"a": 1}, {"a": True})) == [("a", 1, True)]

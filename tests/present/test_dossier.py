@@ -1,0 +1,378 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.present import made
+from tests.present.filed import (
+    BASIS,
+    EXPLAINED,
+    FILING,
+    MEASURED,
+    SECRETS,
+    TEXT,
+    file,
+    filed,
+    hostile,
+)
+from veridical.io.decode import Photo
+from veridical.present import dossier_words as say
+from veridical.present import redaction
+from veridical.present.dossier import Dossier, Filing
+from veridical.present.dossier_faces import MOST_FACES
+from veridical.present.dossier_forms import blocks, figures, to_html, to_json
+from veridical.present.dossier_parts import dossier, judgement_hash
+from veridical.report import Decision, Estimate, Reason
+
+REAL = made.judged(Decision.REAL, p_ai=0.04, interval=(0.01, 0.09))
+UNDECIDED = made.judged(Decision.UNDECIDED, Reason.BOTH_PLAUSIBLE, p_ai=0.5, interval=(0.3, 0.7))
+
+
+def texts(value: Any) -> list[str]:
+    """Every string in plain values, except the names of kinds and of files, and hashes."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        skipped = ("kind", "weight", "name", "media", "sha256")
+        return [t for key, one in value.items() if key not in skipped for t in texts(one)]
+    if isinstance(value, list | tuple):
+        return [t for one in value for t in texts(one)]
+    return []
+
+
+def said(made: Dossier, title: str | None = None) -> str:
+    """All that a section, or the whole dossier, says."""
+    return "\n".join(
+        text
+        for section in blocks(made)
+        if title is None or section["title"].startswith(title)
+        for text in texts(section)
+    )
+
+
+class Seen(HTMLParser):
+    """What a browser would make of a page: its elements, and its text."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(page.decode("utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+# --- one content, three forms --------------------------------------------------------------------
+
+
+def test_page_and_json_say_all_that_the_dossier_says() -> None:
+    made_ = filed(EXPLAINED)
+    page = Seen(to_html(made_))
+    shown = page.text + "".join(value or "" for name, value in page.attributes if name == "alt")
+    record = json.loads(to_json(made_))
+    assert record["sections"] == json.loads(json.dumps(blocks(made_)))
+    for text in texts(blocks(made_)):
+        assert text in shown
+
+
+def test_a_page_is_complete_in_itself_and_runs_nothing() -> None:
+    page = Seen(to_html(filed(EXPLAINED)))
+    assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
+    sources = [value for name, value in page.attributes if name in ("src", "href")]
+    assert sources
+    assert all(value and value.startswith("data:image/") for value in sources)
+
+
+def test_equal_inputs_give_equal_bytes_and_the_time_is_in_them() -> None:
+    one, two = filed(EXPLAINED), filed(EXPLAINED)
+    assert (to_html(one), to_json(one)) == (to_html(two), to_json(two))
+    later = filed(EXPLAINED, filing=replace(FILING, at=FILING.at.replace(hour=13)))
+    assert to_json(later) != to_json(one)
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="zone"):
+        Filing(at=FILING.at.replace(tzinfo=None))
+
+
+def test_the_hash_of_a_judgement_does_not_depend_on_what_the_file_is_called() -> None:
+    report = made.report(EXPLAINED)
+    assert judgement_hash(report) == judgement_hash(replace(report, path="b.png", version="9"))
+    assert judgement_hash(report) != judgement_hash(replace(report, width=121))
+
+
+# --- the scale of support ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("face", "word", "says"),
+    [
+        (made.FACE, "supports", "The examination supports the proposition"),
+        (REAL, "does_not_support", "The examination does not support the proposition"),
+        (UNDECIDED, "no_conclusion", "The examination gives no conclusion"),
+    ],
+)
+def test_the_conclusion_follows_the_decision(face: Any, word: str, says: str) -> None:
+    made_ = filed(face)
+    assert made_.record["conclusion"] == word
+    assert says in said(made_, "Conclusion")
+    first = blocks(made_)[0]["blocks"][0]
+    assert first["text"].startswith(says)
+    assert first["weight"] == "strong"
+
+
+def test_no_face_is_no_conclusion_and_says_so() -> None:
+    made_ = filed()
+    assert made_.record["conclusion"] == "no_conclusion"
+    assert "No face was found" in said(made_, "Faces")
+    assert "P(ai)" not in said(made_, "Conclusion")
+
+
+def test_strength_is_the_smallest_ratio_of_the_conservative_ends() -> None:
+    sets = say.measured(BASIS.card)
+    assert say.conservative_ratio(Decision.AI, sets) == pytest.approx(min(0.5 / 0.02, 0.6 / 0.04))
+    assert say.conservative_ratio(Decision.REAL, sets) == pytest.approx(0.5 / 0.05)
+    assert say.conservative_ratio(Decision.UNDECIDED, sets) is None
+    assert say.conservative_ratio(Decision.AI, ()) is None
+    assert "Strength: moderate support" in said(filed(made.FACE), "Conclusion")
+    assert "at least 15 times as frequent" in said(filed(made.FACE), "Conclusion")
+
+
+def test_a_ratio_is_rounded_down_only() -> None:
+    assert [say.ratio_of(x) for x in (14.99, 9.99, 1.0, 1234.5)] == ["14", "9.9", "1", "1,234"]
+
+
+@pytest.mark.parametrize(
+    ("low", "word"),
+    [
+        (0.03, "none that can be named"),
+        (0.05, "weak support"),
+        (0.25, "moderate support"),
+        (1.0, "moderate support"),
+    ],
+)
+def test_words_of_strength_follow_the_ratio(low: float, word: str) -> None:
+    rates = {**MEASURED["test"], "ai_called_ai": [1.0, low, 1.0]}
+    basis = replace(BASIS, card={"measured": {"test": rates}})
+    assert f"Strength: {word}." in said(filed(made.FACE, basis=basis), "Conclusion")
+
+
+def test_an_undecided_answer_has_no_strength() -> None:
+    assert "trength" not in said(filed(UNDECIDED), "Conclusion")
+
+
+def test_p_ai_is_read_as_odds_only_where_it_was_calibrated() -> None:
+    whole = said(filed(made.FACE), "What the numbers assume")
+    assert 'No strength is read from that: its calibration error was 0.120 on "test"' in whole
+    good = {name: {**one, "ece": [0.02, 0.01, 0.03]} for name, one in MEASURED.items()}
+    told = said(filed(made.FACE, basis=replace(BASIS, card={"measured": good})), "What the num")
+    assert "was measured to be calibrated" in told
+    none = said(filed(made.FACE, basis=replace(BASIS, card={})), "What the num")
+    assert "its calibration was not measured" in none
+
+
+# --- error rates ---------------------------------------------------------------------------------
+
+
+def test_error_rates_come_from_the_card_with_set_number_and_interval() -> None:
+    told = said(filed(made.FACE), "Error rates")
+    assert 'Set "test": 200 real and 100 AI-generated in 250 groups, pictures of elsewhere.' in told
+    assert "0.010 (2 of 200; 0.000 to 0.020)" in told
+    assert "0.020 (2 of 100; 0.010 to 0.050)" in told
+    assert "0.020 (4 of 210; 0.010 to 0.040)" in told
+    assert "0.000 (0 of 50; 0.000 to 0.040)" in told
+    assert filed(made.FACE).record["error_rates"][0]["rates"]["real_called_ai"] == {
+        "value": 0.01,
+        "low": 0.0,
+        "high": 0.02,
+    }
+
+
+def test_a_card_without_numbers_of_pictures_says_so() -> None:
+    rates = {k: v for k, v in MEASURED["test"].items() if not k.startswith("n_")}
+    told = said(filed(basis=replace(BASIS, card={"measured": {"test": rates}})), "Error rates")
+    assert "does not say how many pictures" in told
+    assert "0.010 (0.000 to 0.020)" in told
+
+
+@pytest.mark.parametrize("card", [{}, {"measured": {}}, {"measured": {"test": {"ece": None}}}])
+def test_unmeasured_error_rates_are_said_to_be_unknown(card: dict[str, Any]) -> None:
+    made_ = filed(made.FACE, basis=replace(BASIS, card=card))
+    assert say.NO_RATES in said(made_, "Error rates")
+    assert "cannot be said" in said(made_, "Conclusion")
+
+
+def test_the_whole_frame_has_no_error_rates_of_its_own() -> None:
+    frame = replace(made.FACE, reasons=(Reason.WITHIN_COVERAGE, Reason.WHOLE_IMAGE))
+    made_ = filed(frame, filing=replace(FILING, whole_image=True))
+    assert say.WHOLE_IMAGE in said(made_, "Error rates")
+    assert "cannot be said" in said(made_, "Conclusion")
+
+
+def test_the_numbers_of_the_model_in_the_package_fit_its_rates() -> None:
+    from veridical.assembly import default_model
+    from veridical.io.model import CARD
+
+    sets = say.measured(json.loads((default_model() / CARD).read_text()))
+    assert [one.name for one in sets] == ["test", "val"]
+    for one in sets:
+        assert one.n_real
+        assert one.n_ai
+        assert one.n_groups
+        for name, rate in one.rates.items():
+            if name.startswith(("real_", "ai_")):
+                hits = rate.value * (one.n_real if name.startswith("real_") else one.n_ai)
+                assert hits == pytest.approx(round(hits), abs=1e-6), name
+        decided = one.rates["coverage"].value * (one.n_real + one.n_ai)
+        assert decided == pytest.approx(round(decided), abs=1e-6)
+
+
+def test_rates_of_any_shape_but_three_numbers_are_left_out() -> None:
+    card = {"measured": {"test": {**MEASURED["test"], "auroc": None, "note": "x", "n": 3}}}
+    (one,) = say.measured(card)
+    assert one.rates["real_called_ai"] == Estimate(0.01, 0.0, 0.02)
+    assert not {"auroc", "note", "n"} & one.rates.keys()
+
+
+# --- faces and maps ------------------------------------------------------------------------------
+
+
+def test_every_face_gets_its_section_and_a_crowd_a_table() -> None:
+    faces = [EXPLAINED, REAL, made.SMALL] * 4
+    made_ = filed(*faces)
+    titles = [section.title for section in made_.sections if section.title.startswith("Face ")]
+    assert len(titles) == MOST_FACES
+    assert titles[:3] == ["Face 1: AI-GENERATED", "Face 2: REAL", "Face 3: not judged"]
+    (rest,) = (section for section in blocks(made_) if section["title"] == "Further faces")
+    assert [row[0] for row in rest["blocks"][0]["rows"]] == ["9", "10", "11", "12"]
+
+
+def test_a_map_comes_with_its_faithfulness() -> None:
+    made_ = filed(EXPLAINED)
+    assert [one.name for one in figures(made_)] == ["photo.jpeg", "face-1-map.jpeg"]
+    assert "The map beats 9 of 9 random orders" in said(made_, "Face 1")
+
+
+def test_a_map_that_is_no_better_than_random_is_withheld_and_that_is_said() -> None:
+    face = replace(made.FACE, explanation=made.explanation(faithfulness=made.BAD))
+    assert [one.name for one in figures(filed(face))] == ["photo.jpeg"]
+    assert "No map is shown: it won only 2 of 9" in said(filed(face), "Face 1")
+
+
+def test_cues_are_told_with_their_worth() -> None:
+    face = replace(made.FACE, readings=(made.SPOKEN, made.INFORMS, made.ABSENT))
+    told = said(filed(face), "Face 1")
+    assert "+0.40 nats" in told
+    assert "none measured" in told
+    assert "Not measured. The face is nearly black." in told
+
+
+@pytest.mark.parametrize("size", [(4000, 200), (200, 4000), (40, 40)])
+def test_no_figure_is_larger_than_a_page(size: tuple[int, int]) -> None:
+    from veridical.present.dossier_faces import figure_of
+    from veridical.present.pictures import Picture
+
+    picture = Picture(image=Image.new("RGB", size), says="x", shown=600, photo=True)
+    figure = figure_of("x", picture, 400)
+    assert 1 <= figure.shown <= 600
+    assert figure.shown * figure.height / figure.width <= 401
+    assert (figure.width, figure.height) == size
+
+
+# --- hostile text --------------------------------------------------------------------------------
+
+
+def test_hostile_text_is_text_in_every_form() -> None:
+    report, one = hostile()
+    made_ = dossier(report, one, replace(FILING, case=TEXT, note=TEXT, examiner=TEXT), BASIS)
+    page, plain = Seen(to_html(made_)), Seen(to_html(filed(EXPLAINED)))
+    assert set(page.tags) == set(plain.tags)
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert "<script>alert(2)</script>" in page.text  # shown as it stands, and not run
+    for form in (to_html(made_).decode(), to_json(made_).decode()):
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u200b\u202e]", form)
+    for text in texts(blocks(made_)):
+        assert text.isprintable(), text
+    assert r"\u202egpj.exe\u200b" in page.text
+    assert r"\x1b[31m" in page.text
+
+
+def test_json_is_ascii() -> None:
+    assert to_json(filed(EXPLAINED, filing=replace(FILING, examiner="Zo\u00eb"))).isascii()
+
+
+# --- redaction -----------------------------------------------------------------------------------
+
+
+def test_a_redacted_report_holds_nothing_that_stands_in_the_file() -> None:
+    report, one = hostile()
+    open_, closed = (
+        dossier(report, one, replace(FILING, redact=redact), BASIS) for redact in (False, True)
+    )
+    shown = to_json(open_).decode() + to_html(open_).decode()
+    for secret in SECRETS:
+        assert secret in shown
+        assert secret not in to_json(closed).decode() + to_html(closed).decode()
+    assert "redacted" in said(closed, "Conclusion").splitlines()[1]
+    assert report.sha256 in to_json(closed).decode()
+    assert closed.record["redacted"] is True
+    assert closed.record["report"]["path"] == "[redacted].png"
+
+
+def test_hashes_and_numbers_of_a_redacted_report_stay() -> None:
+    report, one = hostile()
+    open_, closed = (
+        dossier(report, one, replace(FILING, redact=redact), BASIS).record
+        for redact in (False, True)
+    )
+    for key in ("photo", "judgement_sha256", "model", "error_rates", "conclusion"):
+        assert open_[key] == closed[key]
+    assert open_["report"]["faces"] == closed["report"]["faces"]
+
+
+def test_faces_are_covered_with_what_is_around_them() -> None:
+    photo = redaction.covered(made.PHOTO, made.report(made.FACE, made.SMALL))
+    assert photo is not None
+    for face in (made.FACE, made.SMALL):
+        box = face.box
+        rows = slice(int(box.top), int(box.top + box.height))
+        columns = slice(int(box.left), int(box.left + box.width))
+        assert (photo.pixels[rows, columns] == redaction._COVER).all()
+    changed = (photo.pixels != made.PHOTO.pixels).any(axis=-1)
+    assert 0.3 < changed.mean() < 0.95
+    assert (np.asarray(made.image()) == made.PHOTO.pixels).all()  # the photo itself is as it was
+
+
+def test_no_shown_picture_of_a_redacted_report_depends_on_a_face() -> None:
+    """Other pixels in the face, the same bytes shown."""
+    report = made.report(EXPLAINED)
+    box = report.faces[0].box
+    pixels = made.PHOTO.pixels.copy()
+    pixels[int(box.top) : int(box.top + box.height), int(box.left) : int(box.left + box.width)] = (
+        np.random.default_rng(0).integers(0, 256, (int(box.height), int(box.width), 3))
+    )
+    shown = []
+    for image in (made.image(), Image.fromarray(pixels)):
+        one = file()
+        one.__dict__["photo"] = Photo(image=image, steps=())
+        made_ = dossier(report, one, replace(FILING, redact=True), BASIS)
+        shown.append([figure.data for figure in figures(made_)])
+    assert len(shown[0]) == 2
+    assert shown[0] == shown[1]
+
+
+def test_a_picture_in_which_no_face_was_found_is_withheld_from_a_redacted_report() -> None:
+    made_ = filed(filing=replace(FILING, redact=True))
+    assert figures(made_) == ()
+    assert say.WITHHELD in said(made_, "Conclusion")
