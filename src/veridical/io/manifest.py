@@ -37,14 +37,17 @@ def read_manifest(
                 hint="Give --split one of these, or leave it out to take all rows.",
             )
         rows = tuple(row for row in rows if row["split"] == split)
-    wrong = _unfilled(table)
+    wrong = _unfilled(table, "path", table.rows)
+    if real is None or ai is None:  # else what is neither of the two is left out
+        wrong += _unfilled(table, "label", rows)
     labels: dict[str, Label] = {}
     if not wrong:
         labels = _labels(manifest, [row["label"] for row in rows], real, ai)
         wrong = _repeated(table, labels)
     chosen = [row for row in rows if row["label"] in labels] if labels else rows
     found = {row.line: _place(manifest.parent, row["path"]) for row in chosen if row["path"]}
-    wrong += _absent(table, [row for row in chosen if found.get(row.line, "") is None])
+    absent = [row for row in chosen if found.get(row.line, "") is None]
+    wrong += _absent(table, absent, len(chosen))
     if wrong:
         raise ManifestError(
             f"{manifest}: {'; '.join(message for message, _ in wrong)}.",
@@ -107,7 +110,7 @@ _Wrong = tuple[str, str]
 """What is wrong, and what to do."""
 
 
-def _absent(table: Table, absent: Sequence[Row]) -> list[_Wrong]:
+def _absent(table: Table, absent: Sequence[Row], of: int) -> list[_Wrong]:
     """Name the pictures that are not there, and what their paths suggest."""
     if not absent:
         return []
@@ -126,26 +129,20 @@ def _absent(table: Table, absent: Sequence[Row]) -> list[_Wrong]:
             f"The file is not UTF-8 and was read as {table.guessed}: if the names look wrong here, "
             "save it as CSV UTF-8."
         )
-    message = f"{len(absent)} of {len(table.rows)} pictures are not there: {named} (lines {lines})"
+    message = f"{len(absent)} of {of} pictures are not there: {named} (lines {lines})"
     return [(message, " ".join(hints))]
 
 
 # --- what the rows say ---------------------------------------------------------------------------
 
 
-def _unfilled(table: Table) -> list[_Wrong]:
-    """Name the rows without a path or a label."""
-    wrong: list[_Wrong] = []
-    for column in ("path", "label"):
-        lines = [str(row.line) for row in table.rows if not row[column]]
-        if lines:
-            wrong.append(
-                (
-                    f"{len(lines)} rows have no {column} (lines {listed(lines, 3)})",
-                    f"Fill in the column `{table.names[column]}`, or delete the rows.",
-                )
-            )
-    return wrong
+def _unfilled(table: Table, column: str, rows: Iterable[Row]) -> list[_Wrong]:
+    """Name the rows in which a column is empty."""
+    lines = [str(row.line) for row in rows if not row[column]]
+    if not lines:
+        return []
+    message = f"{len(lines)} rows have no {column} (lines {listed(lines, 3)})"
+    return [(message, f"Fill in the column `{table.names[column]}`, or delete the rows.")]
 
 
 def _repeated(table: Table, labels: Mapping[str, Label]) -> list[_Wrong]:
