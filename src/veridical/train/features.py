@@ -92,6 +92,14 @@ class FeatureExtractor:
         ]
         return sha256(dumps(facts).encode()).hexdigest()[:12]
 
+    def kept(self) -> tuple[int, int]:
+        """Return of how many pictures the cache holds crops and facts, and features."""
+        with (
+            self._store() as store,
+            prepare.opened(self.finder, self.configs, self.cache) as pictures,
+        ):
+            return len(pictures.store or ()), len(store)
+
     def extract(
         self, samples: Sequence[Sample], engine: Engine, track: Track[Sample] = untracked
     ) -> FeatureSet:
@@ -103,9 +111,8 @@ class FeatureExtractor:
         Raises:
             DataError: If the cache cannot be used.
         """
-        path = self.cache / f"features-{self.fingerprint}.sqlite"
         with (
-            closing(Store(path, ("hash", "face_px", "sizes_px", "features"))) as store,
+            self._store() as store,
             prepare.opened(self.finder, self.configs, self.cache) as pictures,
         ):
 
@@ -118,6 +125,10 @@ class FeatureExtractor:
             tracked = track(samples, "Extracting features", len(samples))
             rows = zip(tracked, engine.map(work, samples), strict=True)
             return self._gathered(list(rows))
+
+    def _store(self) -> "closing[Store]":
+        path = self.cache / f"features-{self.fingerprint}.sqlite"
+        return closing(Store(path, ("hash", "face_px", "sizes_px", "features")))
 
     def _row(self, sample: Sample, store: Store, pictures: Pictures) -> "_Row":
         file = open_source(sample.path, self.limits)
