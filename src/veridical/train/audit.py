@@ -111,8 +111,8 @@ def audit(
     drawn = _draw(samples, sample, seed)
     refuse(lacking(drawn, cache=cache))
     with prepare.opened(finder, configs, cache) as pictures:
-        if before := len(pictures.store or ()):
-            say(f"Going on from earlier runs: {cache} has {before:,} pictures prepared")
+        if pictures.known:
+            say(f"Going on from earlier runs: {cache} has {pictures.known:,} pictures prepared")
 
         def observe(one: Sample) -> Observed | str | None:
             """Return the facts; None without a face; why a picture cannot be read."""

@@ -22,7 +22,7 @@ from veridical.io.samples import Sample
 from veridical.io.source import open_source
 from veridical.tokens import Pooling, pool
 from veridical.train import prepare, views
-from veridical.train.prepare import Pictures, Track, untracked
+from veridical.train.prepare import Pictures, Say, Track, unsaid, untracked
 from veridical.train.store import Store
 from veridical.vision.backbone import Backbone, tokens_of
 from veridical.vision.crop import CropConfig
@@ -92,16 +92,12 @@ class FeatureExtractor:
         ]
         return sha256(dumps(facts).encode()).hexdigest()[:12]
 
-    def kept(self) -> tuple[int, int]:
-        """Return of how many pictures the cache holds crops and facts, and features."""
-        with (
-            self._store() as store,
-            prepare.opened(self.finder, self.configs, self.cache) as pictures,
-        ):
-            return len(pictures.store or ()), len(store)
-
     def extract(
-        self, samples: Sequence[Sample], engine: Engine, track: Track[Sample] = untracked
+        self,
+        samples: Sequence[Sample],
+        engine: Engine,
+        track: Track[Sample] = untracked,
+        say: Say = unsaid,
     ) -> FeatureSet:
         """Extract the features of every picture that is not in the cache yet, and return all.
 
@@ -115,6 +111,8 @@ class FeatureExtractor:
             self._store() as store,
             prepare.opened(self.finder, self.configs, self.cache) as pictures,
         ):
+            if done := store.count():
+                say(f"Going on from earlier runs: {self.cache} has the features of {done:,}")
 
             def work(sample: Sample) -> "_Row | str":
                 try:

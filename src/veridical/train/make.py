@@ -119,12 +119,6 @@ def train(
         min_face_px=float(_MIN_FACE_PX),
         cache=cache,
     )
-    prepared, done = extractor.kept()
-    if prepared or done:
-        say(
-            f"Going on from earlier runs: {cache} has {prepared:,} pictures prepared and the "
-            f"features of {done:,}"
-        )
     audited = audit(
         # Pseudo-fakes are real pictures, sent through a decoder and saved again by ourselves.
         [sample for sample in samples if sample.generator not in recipe.pseudo],
@@ -139,7 +133,7 @@ def train(
     )
     if not allow_confounds:
         refuse_confounded(audited)
-    features = extractor.extract(samples, engine, track)
+    features = extractor.extract(samples, engine, track, say)
     _refuse_few(features, len(samples))
     fitted = fit(features, recipe, seed=seed, say=say)
     parts = Parts(

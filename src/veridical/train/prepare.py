@@ -162,6 +162,11 @@ class Pictures:
     configs: tuple[CropConfig, ...]
     store: Store | None
 
+    @property
+    def known(self) -> int:
+        """How many pictures are in the cache."""
+        return self.store.count() if self.store else 0
+
     def of(
         self, file: File, n_views: int, *, to_make: int = 0, to_keep: int | None = None
     ) -> Prepared:
