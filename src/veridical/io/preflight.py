@@ -30,6 +30,7 @@ from veridical.io.formats import Limits, known_format, refuse_bytes
 T = TypeVar("T")
 
 _FIRST_BYTES = 4096  # in which every format says what it is
+_PAGE = 10**6  # bytes of a page, its report and its figures
 _MB = 10**6
 
 
@@ -155,6 +156,24 @@ def _unusable(folder: Path, error: OSError) -> FolderUnusable:
         f"{folder}: cannot be written to ({error.strerror or error}).",
         hint=hints.get(error.errno or 0, "Change its permissions, or name another folder."),
     )
+
+
+def refuse_pages(folder: Path, count: int, methods: Iterable[str]) -> None:
+    """Refuse to write pages of explanations where something is missing for them.
+
+    Args:
+        folder: Where the pages go.
+        count: How many are certain.
+        methods: Maps through the whole network that are asked for.
+
+    Raises:
+        NotReady: If several things are missing; one alone is raised as what it is.
+    """
+    asked = tuple(methods)
+    modules = ["torch", "transformers"] if asked else []
+    modules += ["captum"] if "integrated-gradients" in asked else []
+    to = "make maps through the whole network"
+    refuse([*packages(modules, extra="train", to=to), *folders({folder: count * _PAGE})])
 
 
 # --- pictures ------------------------------------------------------------------------------------
