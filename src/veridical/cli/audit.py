@@ -43,7 +43,7 @@ def audit(
         veridical audit faces/
         veridical audit manifest.csv --split train --json > audit.json
     """
-    from veridical.cli.progress import stages
+    from veridical.cli.stages import stages
 
     cache = cache or options.cache_folder()
     with stages() as shown:

@@ -64,7 +64,7 @@ def calibrate(
         veridical calibrate default --reals press-photos/ --out ours
         veridical inspect portrait.jpg --model ours
     """
-    from veridical.cli.progress import stages
+    from veridical.cli.stages import stages
 
     old = options.model_folder(model)
     if ai and _nested(reals, ai):
@@ -75,8 +75,8 @@ def calibrate(
         shown.kept = f"Nothing was written to {out}; the next run begins anew."
         from veridical.detector import Detector
         from veridical.engines import engine_of, outcomes
-        from veridical.io.model import read_model
         from veridical.errors import VeridicalError
+        from veridical.io.model import read_model
         from veridical.io.preflight import attempt, folders, refuse
         from veridical.io.walk import photos as walk
         from veridical.present.words import printable

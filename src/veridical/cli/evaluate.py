@@ -49,7 +49,7 @@ def evaluate(
     Example:
         veridical evaluate default faces/ --out results
     """
-    from veridical.cli.progress import stages
+    from veridical.cli.stages import stages
 
     folder = out or Path(f"{model.resolve().name}-evaluation")
     with stages() as shown:

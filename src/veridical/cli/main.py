@@ -45,7 +45,7 @@ class ErrorGroup(click.Group):
             message = f"{os.fsdecode(error.filename)}: {error.strerror or error}."
             told = [(message, "Check the path, its permissions and the space on its disk.")]
         except KeyboardInterrupt:
-            from veridical.cli.progress import stopped
+            from veridical.cli.stages import stopped
             from veridical.present.words import printable
 
             click.echo(f"\n{printable(stopped())}", err=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from veridical.cli.progress import track as track  # beside the other things that commands share
+from veridical.cli.stages import track as track  # beside the other things that commands share
 
 # --- options -------------------------------------------------------------------------------------
 

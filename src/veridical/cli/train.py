@@ -76,7 +76,7 @@ def train(
         veridical train faces/ --out my-model
         veridical train manifest.csv --split train --out my-model --backbone facebook/dinov2-small
     """
-    from veridical.cli.progress import stages
+    from veridical.cli.stages import stages
 
     cache = cache or options.cache_folder()
     with stages() as shown:
