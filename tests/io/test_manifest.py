@@ -1,6 +1,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_a_missing_picture_outside_the_split_is_no_error(manifest: Callable[...,
 # --- as spreadsheets and other systems save it ---------------------------------------------------
 
 
-def labels(path: Path, **options: str) -> list[tuple[str, str]]:
+def labels(path: Path, **options: Any) -> list[tuple[str, str]]:
     return [(sample.path.name, sample.label) for sample in read_samples(path, **options)]
 
 

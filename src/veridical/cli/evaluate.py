@@ -13,6 +13,7 @@ from veridical.cli import options
 @click.option(
     "--out",
     type=options.PATH,
+    metavar="DIRECTORY",
     help="Folder for the results.  [default: MODEL's name + -evaluation]",
 )
 @click.option(

@@ -52,8 +52,9 @@ recheck = click.option(
 cache = click.option(
     "--cache",
     type=PATH,
+    metavar="DIRECTORY",
     envvar="VERIDICAL_CACHE",
-    help="For exported backbones and what is known of pictures.  [default: ~/.cache/veridical]",
+    help="For exported backbones and features.  [default: ~/.cache/veridical]",
 )
 _DATA = (
     click.argument("data", type=PATH),

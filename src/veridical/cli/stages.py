@@ -22,7 +22,7 @@ T = TypeVar("T")
 EVERY_S = 3.0  # between two lines where there is no terminal
 _RECENT_S = 30.0  # that a rate is measured over: what a cache holds goes by much faster
 _KEY = "veridical.stages"
-_NEXT = "Going on"  # shown where a stage has ended, and long nothing is said of the next
+_FIRST, _NEXT = "Starting", "Going on"  # shown where long nothing is said of what is being done
 
 
 class Stages:
@@ -59,7 +59,7 @@ class Stages:
     def stopped(self) -> str:
         """Return what was done when the work was stopped, as sentences."""
         count = f", {self._done:,} of {self._total:,} done" if self._total else ""
-        where = "." if self._what == _NEXT else f" at: {self._what}{count}."
+        where = "." if self._what in (_FIRST, _NEXT) else f" at: {self._what}{count}."
         return f"Stopped{where} {self.kept}".rstrip()
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Stages:
         else:
             self._thread = Thread(target=self._speak, daemon=True)
             self._thread.start()
-        self._begin(_NEXT)
+        self._begin(_FIRST)
         return self
 
     def __exit__(
@@ -103,7 +103,7 @@ class Stages:
             self._seen = deque([(self._began, 0)])
         if self._bar:
             self._task = self._bar.add_task(_escaped(what), total=total or None, rate="")
-        elif what != _NEXT:
+        elif what not in (_FIRST, _NEXT):
             self._line()
 
     def _advance(self) -> None:
@@ -123,7 +123,7 @@ class Stages:
         took = monotonic() - self._began
         with self._lock:
             line, what = f"{self._counted()}: done in {_span(took)}", self._what
-        shown = what not in ("", _NEXT)
+        shown = what not in ("", _FIRST, _NEXT)
         if self._bar and self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None

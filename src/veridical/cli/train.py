@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     "--out",
     required=True,
     type=options.PATH,
+    metavar="DIRECTORY",
     help="Model folder to write.",
 )
 @click.option(

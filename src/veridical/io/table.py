@@ -111,15 +111,15 @@ def read_table(path: Path) -> Table:
 def _text(path: Path) -> tuple[str, str]:
     """Return the text, and the name of its encoding if that is a guess."""
     data = path.read_bytes()
-    said = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
-    try:
-        if encoding := said or _wide(data):
+    marked = next((name for bom, name in _BOMS.items() if data.startswith(bom)), None)
+    if encoding := marked or _wide(data):
+        try:
             return data.decode(encoding), ""
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{path}: begins like {encoding.upper()} text, and is none (byte {error.start}).",
-            hint="Save it as CSV UTF-8.",
-        ) from error
+        except UnicodeDecodeError as error:
+            raise ManifestError(
+                f"{path}: begins like {encoding.upper()} text, and is none (byte {error.start}).",
+                hint="Save it as CSV UTF-8.",
+            ) from error
     try:
         return data.decode("utf-8"), ""
     except UnicodeDecodeError as error:
