@@ -10,9 +10,11 @@ CODE := src tests scripts benchmarks research
 .PHONY: demo test check format lint types contract docs base clean
 
 demo: $(VENV)/.base ## judge the example pictures, and write a page about each
-	$(BIN)/veridical inspect examples --explain out/demo
+	@echo "Judging the example pictures. The verdicts come first, then a page about each."
+	@$(BIN)/veridical inspect examples --explain out/demo
 	@echo
-	@echo "Pages: out/demo/*.html   Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
+	@echo "Open in a browser: $$(ls out/demo/index.html out/demo/*.html 2>/dev/null | head -n 1)"
+	@echo "Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
 
 test: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest
@@ -47,6 +49,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.base: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV)"
 	$(PIP) install --editable ".[provenance,report]"
 	touch $@
 

@@ -39,6 +39,7 @@ from veridical.train import (
     make,
     ood_fit,
     probes,
+    ready,
     recipes,
 )
 from veridical.vision import faces
@@ -320,7 +321,7 @@ def numbers() -> dict[str, list[str]]:
         ],
         "training.md": [
             f"Up to {audit.MOST} pictures",
-            f"At least {make._FEWEST} pictures",
+            f"At least {ready.FEWEST} pictures",
             f"above {export.PARITY:.0e}".replace("e-0", "e-"),
         ],
     }

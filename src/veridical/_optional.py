@@ -1,6 +1,8 @@
 """Optional packages: imported where they are used, missed politely."""
 
+from collections.abc import Iterable
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 from veridical.errors import MissingExtra
@@ -26,3 +28,16 @@ def need(module: str, *, extra: str, to: str) -> ModuleType:
             f"The package {module.partition('.')[0]!r} is needed to {to}, and is not installed.",
             hint=f"Install it with: pip install 'veridical[{extra}]'",
         ) from missing
+
+
+def absent(modules: Iterable[str]) -> list[str]:
+    """Return the top-level packages of modules that are not installed; none is imported."""
+    names = dict.fromkeys(module.partition(".")[0] for module in modules)
+    return [name for name in names if not _found(name)]
+
+
+def _found(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # a finder that refuses; a module without a specification
+        return False

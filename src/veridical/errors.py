@@ -27,6 +27,8 @@
     │   └── LogBroken              a log of reports that does not hold together
     ├── TrustListError             a list of certificates to trust cannot be used
     ├── MissingExtra               an optional package is needed and absent
+    ├── FolderUnusable             a folder for results cannot be written to, or is too full
+    ├── NotReady                   several things that the work needs are missing
     └── DeviceMissing              ONNX Runtime cannot use the device that was asked for
 
 Every message says what came and what was wanted; every hint says what to do. Foreign errors are
@@ -158,6 +160,26 @@ class TrustListError(VeridicalError):
 
 class MissingExtra(VeridicalError):
     """An optional package is needed and absent."""
+
+
+class FolderUnusable(VeridicalError):
+    """A folder for results cannot be written to, or its disk is too full."""
+
+
+class NotReady(VeridicalError):
+    """Several things that the work needs are missing; `problems` has an error about each."""
+
+    problems: tuple[VeridicalError, ...]
+
+    def __init__(
+        self, message: str, *, hint: str, problems: tuple[VeridicalError, ...] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.problems = problems
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the trip between processes with all problems."""
+        return *super().__reduce__(), {"problems": self.problems}
 
 
 class DeviceMissing(VeridicalError):

@@ -65,10 +65,10 @@ def test_an_empty_folder_is_refused(train: Run, tmp_path: Path) -> None:
 
 
 def test_if_all_pictures_are_corrupt_it_is_said(train: Run, album: Album) -> None:
-    data = album(real=2, ai=2)
+    data = album(real=20, ai=20)
     for path in data.rglob("*.png"):
         path.write_bytes(path.read_bytes()[:200])
-    clean_error(train(data), "4 pictures came", "4 cannot be read")
+    clean_error(train(data), "40 pictures came", "40 cannot be read")
 
 
 def test_class_names_that_do_not_say_what_they_are_are_asked_about(
@@ -112,7 +112,7 @@ def no_vit(kind: str, folder: Path) -> Path:
 def test_a_backbone_that_is_no_vision_transformer_is_refused(
     train: Run, album: Album, tmp_path: Path, kind: str, says: str
 ) -> None:
-    data = album(real=1, ai=1)
+    data = album(real=20, ai=20)
     clean_error(train(data, backbone=no_vit(kind, tmp_path / kind)), says, kind)
 
 

@@ -387,13 +387,13 @@ def test_too_few_pictures_are_counted_with_what_became_of_the_others(
     assert not (tmp_path / "out").exists()
 
 
-def test_one_class_alone_is_refused_once_features_are_known(
+def test_one_class_alone_is_refused_before_the_work(
     make_model: Make, samples: list[Sample], tmp_path: Path
 ) -> None:
     broken = tmp_path / "broken.png"
     broken.touch()
     torn = [one if one.label == "real" else replace(one, path=broken) for one in samples]
-    with pytest.raises(OneClassOnly, match="30 real and 0 AI-generated pictures show a face"):
+    with pytest.raises(OneClassOnly, match="there are 30 real and 0 AI-generated ones"):
         make_model(tmp_path / "out", samples=torn)
 
 

@@ -20,6 +20,7 @@ from veridical.cli import options
 )
 @options.seed
 @options.jobs
+@options.cache
 def audit(
     data: Path,
     real: str | None,
@@ -30,6 +31,7 @@ def audit(
     sample: int,
     seed: int,
     jobs: int | None,
+    cache: Path | None,
 ) -> None:
     """Test whether the class can be guessed in DATA without looking at a face.
 
@@ -41,28 +43,43 @@ def audit(
         veridical audit faces/
         veridical audit manifest.csv --split train --json > audit.json
     """
-    import json
+    from veridical.cli.stages import stages
 
-    from veridical.engines import engine_of
-    from veridical.io.dataset import read_samples
-    from veridical.train import audit_files
-    from veridical.train.audit import audit as audited
-    from veridical.train.recipes import RECIPES
-    from veridical.vision.faces import FaceFinder
+    cache = cache or options.cache_folder()
+    with stages() as shown:
+        shown.kept = f"What is done is kept in {cache}; run the same command again to go on."
+        import json
 
-    samples = read_samples(data, real=real, ai=ai, split=split)
-    chosen = RECIPES[recipe]
-    jobs, threads = options.share_cores(jobs, many=True)
-    found = audited(
-        samples,
-        finder=FaceFinder(threads),
-        configs=chosen.configs(224),
-        views=chosen.views,
-        engine=engine_of(jobs),
-        seed=seed,
-        sample=sample,
-        track=options.track,
-    )
+        from veridical.engines import engine_of
+        from veridical.errors import VeridicalError
+        from veridical.io.dataset import read_samples
+        from veridical.io.preflight import refuse
+        from veridical.train import audit_files
+        from veridical.train.audit import audit as audited
+        from veridical.train.audit import lacking
+        from veridical.train.recipes import RECIPES
+        from veridical.vision.faces import FaceFinder
+
+        try:
+            samples = read_samples(data, real=real, ai=ai, split=split)
+        except VeridicalError as error:  # what else is missing is said with it
+            refuse([error, *lacking(None, cache=cache)])
+            raise
+        chosen = RECIPES[recipe]
+        jobs, threads = options.share_cores(jobs, many=True)
+        found = audited(
+            samples,
+            finder=FaceFinder(threads),
+            configs=chosen.configs(224),
+            views=chosen.views,
+            engine=engine_of(jobs),
+            seed=seed,
+            sample=sample,
+            track=shown.track,
+            say=shown.say,
+            cache=cache,
+            to_keep=0,
+        )
     if as_json:
         click.echo(json.dumps(audit_files.record(found), allow_nan=False))
     else:

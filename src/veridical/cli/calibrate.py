@@ -8,6 +8,7 @@ import click
 from veridical.cli import options
 
 if TYPE_CHECKING:
+    from veridical.report import Failure
     from veridical.train.recalibrate import Pictures
 
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     required=True,
-    type=options.FOLDER,
+    type=options.PATH,
     metavar="NEW",
     help="Model folder to write.",
 )
@@ -63,42 +64,76 @@ def calibrate(
         veridical calibrate default --reals press-photos/ --out ours
         veridical inspect portrait.jpg --model ours
     """
-    from veridical.detector import Detector
-    from veridical.engines import engine_of, outcomes
-    from veridical.io.model import read_model
-    from veridical.io.walk import photos as walk
-    from veridical.present.words import printable
-    from veridical.train import recalibrate
-    from veridical.vision.runtime import providers_of
+    from veridical.cli.stages import stages
 
     old = options.model_folder(model)
     if ai and _nested(reals, ai):
         raise click.UsageError("--reals and --ai: one of the folders lies in the other.")
     if out.resolve() == old.resolve():
         raise click.UsageError("--out is the model itself; name another folder.")
-    jobs, threads = options.share_cores(jobs, many=True)
-    detector = Detector.load(old, threads=threads, providers=providers_of(device), recheck=False)
-    options.ready(out)
+    with stages() as shown:
+        shown.kept = f"Nothing was written to {out}; the next run begins anew."
+        from veridical.detector import Detector
+        from veridical.engines import engine_of, outcomes
+        from veridical.errors import VeridicalError
+        from veridical.io.model import read_model
+        from veridical.io.preflight import attempt, folders, refuse
+        from veridical.io.walk import photos as walk
+        from veridical.present.words import printable
+        from veridical.train import recalibrate
+        from veridical.vision.runtime import providers_of
 
-    def gather(folder: Path) -> "Pictures":
-        paths = list(recalibrate.distinct(walk([folder])))
-        found = outcomes(detector.logits, paths, engine_of(jobs))
-        pictures = recalibrate.gather(
-            folder, paths, options.track(found, "Judging pictures", len(paths))
+        jobs, threads = options.share_cores(jobs, many=True)
+        missing: list[VeridicalError] = []
+        detector = attempt(
+            missing,
+            lambda: Detector.load(
+                old, threads=threads, providers=providers_of(device), recheck=False
+            ),
         )
-        for failure in pictures.failures:
-            options.warn(f"left out: {failure.error}")
-        for path in pictures.faceless:
-            options.warn(f"left out: {path}: no face to judge")
-        return pictures
+        if detector is None:  # what else is missing is said with it
+            return refuse([*missing, *folders({out: 0})])
 
-    made = recalibrate.recalibrate(
-        detector.parts.fusion.overall, gather(reals), gather(ai) if ai else None, fpr=fpr
-    )
-    recalibrate.write(out, read_model(old), made)
+        def distinct(folder: Path) -> "list[Path | Failure]":
+            found = list(walk([folder]))
+            shown_ones = shown.track(found, "Looking for copies", len(found))
+            return list(recalibrate.distinct(shown_ones))
+
+        def gather(folder: Path, paths: "list[Path | Failure]") -> "Pictures":
+            found = outcomes(detector.logits, paths, engine_of(jobs))
+            pictures = recalibrate.gather(
+                folder, paths, shown.track(found, "Judging pictures", len(paths))
+            )
+            for failure in pictures.failures:
+                options.warn(f"left out: {failure.error}")
+            for path in pictures.faceless:
+                options.warn(f"left out: {path}: no face to judge")
+            return pictures
+
+        of_reals, of_ai = distinct(reals), distinct(ai) if ai else None
+        overall = detector.parts.fusion.overall
+        refuse(
+            recalibrate.lacking(
+                of_reals,
+                of_ai,
+                out,
+                fpr=fpr,
+                coverage_of_ai=overall.coverage_of_ai,
+                model=old,
+            )
+        )
+        made = recalibrate.recalibrate(
+            overall,
+            gather(reals, of_reals),
+            gather(ai, of_ai) if ai and of_ai else None,
+            fpr=fpr,
+        )
+        shown.say("Writing the model")
+        recalibrate.write(out, read_model(old), made)
     for sentence in recalibrate.describe(made):
         click.echo(printable(sentence))
     click.echo(f"Use it: veridical inspect --model {printable(str(out))} PHOTOS")
+    return None
 
 
 def _nested(one: Path, other: Path) -> bool:

@@ -12,7 +12,8 @@ from veridical.cli import options
 @options.data
 @click.option(
     "--out",
-    type=options.FOLDER,
+    type=options.PATH,
+    metavar="DIRECTORY",
     help="Folder for the results.  [default: MODEL's name + -evaluation]",
 )
 @click.option(
@@ -49,31 +50,48 @@ def evaluate(
     Example:
         veridical evaluate default faces/ --out results
     """
-    from veridical.detector import Detector
-    from veridical.evaluate.files import write
-    from veridical.evaluate.measure import Outcome
-    from veridical.evaluate.measure import evaluate as measure
-    from veridical.io.dataset import read_samples
-    from veridical.vision.runtime import providers_of
+    from veridical.cli.stages import stages
 
-    samples = read_samples(data, real=real, ai=ai, split=split, one_class=True)
-    jobs, threads = options.share_cores(jobs, many=True)
-    detector = Detector.load(
-        options.model_folder(model),
-        threads=threads,
-        providers=providers_of(device),
-        recheck=recheck,
-        fast=fast,
-    )
     folder = out or Path(f"{model.resolve().name}-evaluation")
-    options.ready(folder)
-    answers = detector.inspect_many((sample.path for sample in samples), jobs=jobs)
-    shown = options.track(answers, "Judging pictures", len(samples))
-    outcomes = [
-        Outcome(sample=sample, answer=answer) for sample, answer in zip(samples, shown, strict=True)
-    ]
-    evaluation = measure(outcomes, seed=seed, resamples=resamples)
-    write(evaluation, outcomes, folder)
+    with stages() as shown:
+        shown.kept = (
+            f"The verdicts so far are kept in {folder}; run the same command again to go on."
+        )
+        from veridical.detector import Detector
+        from veridical.errors import VeridicalError
+        from veridical.evaluate.run import evaluate_model, lacking
+        from veridical.io.dataset import read_samples
+        from veridical.io.preflight import attempt, refuse
+        from veridical.vision.runtime import providers_of
+
+        jobs, threads = options.share_cores(jobs, many=True)
+        missing: list[VeridicalError] = []
+        samples = attempt(
+            missing, lambda: read_samples(data, real=real, ai=ai, split=split, one_class=True)
+        )
+        detector = attempt(
+            missing,
+            lambda: Detector.load(
+                options.model_folder(model),
+                threads=threads,
+                providers=providers_of(device),
+                recheck=recheck,
+                fast=fast,
+            ),
+        )
+        if samples is None or detector is None:  # what else is missing is said with it
+            return refuse([*missing, *lacking(samples, folder, track=shown.track)])
+        evaluate_model(
+            detector,
+            samples,
+            folder,
+            jobs=jobs,
+            seed=seed,
+            resamples=resamples,
+            track=shown.track,
+            say=shown.say,
+        )
     page = folder / "evaluation.md"
     click.echo(page.read_text(encoding="utf-8").split("\n## ")[0].strip())
     click.echo(f"\nThe whole page: {page}")
+    return None

@@ -118,6 +118,7 @@ def inspect(
     """
     from veridical.detector import Detector
     from veridical.explain.face import ExplainConfig
+    from veridical.io.preflight import refuse_pages
     from veridical.io.walk import photos as walk
     from veridical.report import Failure
     from veridical.vision.runtime import providers_of
@@ -127,6 +128,8 @@ def inspect(
             raise click.UsageError(f"{option} needs --explain DIR: its maps are drawn there.")
     if methods and not through:
         raise click.UsageError("--method needs --through BACKBONE: it names a map of that network.")
+    if explain:
+        refuse_pages(explain, len(photos), methods or METHODS[:1] if through else ())
     jobs, threads = options.share_cores(jobs, many=len(photos) > 1 or options.is_folder(photos[0]))
     detector = Detector.load(
         options.model_folder(model),

@@ -1,8 +1,8 @@
 """The command line: parse, call, print. No judgement lives here.
 
 Exit status: 0 if every picture was judged, `undecided` included; 3 if some could not be read, 4 if
-none could; 2 for a wrong command line; 1 for anything else that stopped the work, and for a filed
-report that `verify` finds changed.
+none could; 2 for a wrong command line; 130 after Ctrl-C; 1 for anything else that stopped the work,
+and for a filed report that `verify` finds changed.
 """
 
 import os
@@ -12,7 +12,9 @@ from typing import Any
 import click
 
 from veridical._version import VERSION
-from veridical.errors import VeridicalError
+from veridical.errors import NotReady, VeridicalError
+
+STOPPED = 130  # by Ctrl-C, as shells have it
 
 COMMANDS = (
     *("inspect", "report", "verify", "provenance", "train", "audit", "evaluate", "calibrate"),
@@ -39,16 +41,24 @@ class ErrorGroup(click.Group):
         try:
             return super().invoke(ctx)
         except VeridicalError as error:
-            message, hint = error.message, error.hint
+            problems = error.problems if isinstance(error, NotReady) else (error,)
+            told = [(one.message, one.hint) for one in problems]
         except OSError as error:
             if error.filename is None:  # such as a closed pipe, which click handles
                 raise
             message = f"{os.fsdecode(error.filename)}: {error.strerror or error}."
-            hint = "Check the path, its permissions and the space on its disk."
+            told = [(message, "Check the path, its permissions and the space on its disk.")]
+        except KeyboardInterrupt:
+            from veridical.cli.stages import stopped
+            from veridical.present.words import printable
+
+            click.echo(f"\n{printable(stopped())}", err=True)
+            return ctx.exit(STOPPED)
         from veridical.present.words import printable
 
-        click.secho(f"error: {printable(message)}", fg="red", err=True)
-        click.echo(f"  {printable(hint)}", err=True)
+        for message, hint in told:
+            click.secho(f"error: {printable(message)}", fg="red", err=True)
+            click.echo(f"  {printable(hint)}", err=True)
         return ctx.exit(1)
 
 

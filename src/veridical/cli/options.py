@@ -2,14 +2,12 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
-T = TypeVar("T")
-
+from veridical.cli.stages import track as track  # beside the other things that commands share
 
 # --- options -------------------------------------------------------------------------------------
 
@@ -56,6 +54,13 @@ trust_list = click.option(
     type=PATH,
     metavar="PEM",
     help="Certificates whose C2PA credentials you trust, beside the lists in the package.",
+)
+cache = click.option(
+    "--cache",
+    type=PATH,
+    metavar="DIRECTORY",
+    envvar="VERIDICAL_CACHE",
+    help="For exported backbones and features.  [default: ~/.cache/veridical]",
 )
 _DATA = (
     click.argument("data", type=PATH),
@@ -106,6 +111,11 @@ def model_folder(model: Path) -> Path:
     return default_model() if str(model) == "default" else model
 
 
+def cache_folder() -> Path:
+    """Return the folder of the cache, where none is named."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veridical"
+
+
 def is_folder(path: Path) -> bool:
     """Return whether it is a folder; no if the system cannot tell."""
     try:
@@ -129,19 +139,3 @@ def warn(text: str) -> None:
     from veridical.present.words import printable
 
     click.secho(printable(text), fg="yellow", err=True)
-
-
-def track(items: Iterable[T], task: str, total: int) -> Iterator[T]:
-    """Pass items on and show at standard error how many there were, how fast, and the time left."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TextColumn
-
-    rate = TextColumn("left, {task.fields[rate]},")
-    columns = (*Progress.get_default_columns(), rate, MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        shown = progress.add_task(task, total=total, rate="-/s")
-        for item in items:
-            yield item
-            progress.advance(shown)
-            if speed := progress.tasks[shown].speed:
-                progress.update(shown, rate=f"{speed:.2g}/s")

@@ -1,6 +1,5 @@
 """`veridical train`: labelled pictures in, a model folder out."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,8 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     required=True,
-    type=options.FOLDER,
+    type=options.PATH,
+    metavar="DIRECTORY",
     help="Model folder to write.",
 )
 @click.option(
@@ -43,12 +43,7 @@ if TYPE_CHECKING:
 )
 @options.seed
 @options.jobs
-@click.option(
-    "--cache",
-    type=options.FOLDER,
-    envvar="VERIDICAL_CACHE",
-    help="For exported backbones and features.  [default: ~/.cache/veridical]",
-)
+@options.cache
 @click.option(
     "--per-source",
     type=click.IntRange(min=1),
@@ -82,34 +77,47 @@ def train(
         veridical train faces/ --out my-model
         veridical train manifest.csv --split train --out my-model --backbone facebook/dinov2-small
     """
-    from dataclasses import replace
-    from functools import partial
+    from veridical.cli.stages import stages
 
-    from veridical.engines import engine_of
-    from veridical.io.dataset import read_samples
-    from veridical.train.make import train as make
-    from veridical.train.recipes import RECIPES
+    cache = cache or options.cache_folder()
+    with stages() as shown:
+        shown.kept = f"What is done is kept in {cache}; run the same command again to go on."
+        from dataclasses import replace
 
-    if epochs is not None and RECIPES[recipe].method != "descent":
-        raise click.UsageError(
-            f"--epochs: recipe {recipe!r} is fitted in closed form, without epochs."
+        from veridical.assembly import default_model
+        from veridical.engines import engine_of
+        from veridical.errors import VeridicalError
+        from veridical.io.dataset import read_samples
+        from veridical.io.preflight import refuse
+        from veridical.train.make import train as make
+        from veridical.train.ready import lacking, model_folder
+        from veridical.train.recipes import RECIPES
+
+        if epochs is not None and RECIPES[recipe].method != "descent":
+            raise click.UsageError(
+                f"--epochs: recipe {recipe!r} is fitted in closed form, without epochs."
+            )
+        changes: dict[str, Any] = {"views": views, "epochs": epochs}
+        changed = {name: value for name, value in changes.items() if value is not None}
+        chosen = replace(RECIPES[recipe], **changed)
+        try:
+            samples = read_samples(data, real=real, ai=ai, split=split)
+        except VeridicalError as error:  # what else is missing is said with it
+            model = model_folder(settings["backbone"], default_model())
+            refuse([error, *lacking(None, out, cache=cache, recipe=chosen, backbone=model)])
+            raise
+        jobs, threads = options.share_cores(jobs, many=True)
+        trained = make(
+            samples,
+            out,
+            recipe=chosen,
+            engine=engine_of(jobs),
+            cache=cache,
+            threads=threads,
+            track=shown.track,
+            say=shown.say,
+            **settings,
         )
-    samples = read_samples(data, real=real, ai=ai, split=split)
-    for folder in (out, cache := cache or _cache_folder()):
-        options.ready(folder)
-    changes: dict[str, Any] = {"views": views, "epochs": epochs}
-    jobs, threads = options.share_cores(jobs, many=True)
-    trained = make(
-        samples,
-        out,
-        recipe=replace(RECIPES[recipe], **{k: v for k, v in changes.items() if v is not None}),
-        engine=engine_of(jobs),
-        cache=cache,
-        threads=threads,
-        track=options.track,
-        say=partial(click.echo, err=True),
-        **settings,
-    )
     _warn(trained)
     fitted, known = trained.fitted, trained.fitted.fusion.overall
     run = f" in {len(fitted.history)} epochs" if fitted.history else ""
@@ -119,10 +127,6 @@ def train(
         f"ones ({fitted.calibrated_on})"
     )
     click.echo(f"Measure it: veridical evaluate {out} DATA")
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veridical"
 
 
 def _warn(trained: "Trained") -> None:

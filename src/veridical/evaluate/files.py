@@ -36,7 +36,7 @@ def write(evaluation: Evaluation, outcomes: Sequence[Outcome], folder: Path) -> 
     folder.mkdir(parents=True, exist_ok=True)
     _put(folder / "evaluation.json", _json(evaluation, outcomes))
     _put(folder / "evaluation.md", "\n\n".join(_markdown(evaluation, outcomes)) + "\n")
-    _predictions(outcomes, folder / "predictions.csv")
+    predictions(outcomes, folder / "predictions.csv")
     _plots(evaluation, outcomes, folder)
 
 
@@ -87,7 +87,8 @@ _COLUMNS = (
 )
 
 
-def _predictions(outcomes: Iterable[Outcome], path: Path) -> None:
+def predictions(outcomes: Iterable[Outcome], path: Path) -> None:
+    """Write a CSV with one row per picture; see `write`."""
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(_COLUMNS)

@@ -33,10 +33,11 @@ def read_samples(
     A manifest has the columns `path` and `label`, perhaps `source` (default: the name of the
     picture's folder), `generator`, `group` (empty: a group of its own) and `split`; others are
     ignored. Paths are relative to the manifest's folder, and may lead out of it or be absolute:
-    a manifest is the user's own. Without `split` all its rows count.
+    a manifest is the user's own. Without `split` all its rows count. Cells may be separated by
+    commas, semicolons or tabs; a column may also be called `file`, `filename` or `image`.
 
     Args:
-        data: The folder, or a file ending in `.csv`.
+        data: The folder, or a file ending in `.csv` or `.tsv`.
         real: The sub-folder or label that is real, where names do not say. With both `real` and
             `ai` given only these two are read and all others are left out; with one of them, the
             others are still read by meaning.
@@ -58,10 +59,12 @@ def read_samples(
             samples = _read_folder(data, real=real, ai=ai, split=split)
         elif not data.exists():
             raise DataError(f"{data}: nothing is there.", hint=f"Give {wanted}.")
-        elif data.suffix.lower() == ".csv":
+        elif data.suffix.lower() in (".csv", ".tsv"):
             samples = read_manifest(data, real=real, ai=ai, split=split)
         else:
             kind = "one picture" if data.suffix.lower() in SUFFIXES else "a file"
+            if data.suffix.lower() in (".xlsx", ".xls", ".ods"):
+                kind, wanted = "a workbook", "the sheet, saved as CSV UTF-8 (.csv)"
             raise DataError(f"{data} is {kind}; a data set was wanted.", hint=f"Give {wanted}.")
     except OSError as error:
         raise DataError(

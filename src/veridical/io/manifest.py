@@ -1,14 +1,19 @@
-"""A manifest: a CSV with one labelled picture per row."""
+"""A manifest: a table with one labelled picture per row, as people and their spreadsheets save it.
 
-import csv
+A comma, a semicolon or a tab between the cells, UTF-8 or what Excel writes instead, `\\` or `/` in
+the paths: a table of one meaning is read in one way. What cannot be read is named with its line.
+"""
+
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from unicodedata import normalize
 
 from veridical.errors import ManifestError
-from veridical.io.labels import labels_of, listed
+from veridical.io.labels import labels_of, listed, parse_label
 from veridical.io.samples import Label, Sample
+from veridical.io.table import Row, Table, read_table
 from veridical.io.walk import asks
 
 
@@ -19,9 +24,11 @@ def read_manifest(
 
     Raises:
         ClassNamesUnclear: If a label is neither plainly real nor plainly AI-generated.
-        ManifestError: If the CSV is not what is described there.
+        ManifestError: If the table is not what is described there. It names all that is wrong with
+            the rows at once.
     """
-    rows = _rows(manifest)
+    table = read_table(manifest)
+    rows = table.rows
     if split is not None:
         splits = _shown_rows(Counter(row["split"] for row in rows))
         if split not in splits:
@@ -29,25 +36,46 @@ def read_manifest(
                 f"{manifest}: --split names {split!r}; there are {listed(splits.values())}.",
                 hint="Give --split one of these, or leave it out to take all rows.",
             )
-        rows = [row for row in rows if row["split"] == split]
-    shown = _shown_rows(Counter(row["label"] for row in rows))
-    labels = labels_of(shown, real=real, ai=ai, where=manifest, things="labels")
-    samples = tuple(
-        _listed_sample(manifest.parent / row["path"], row, labels[row["label"]])
-        for row in rows
-        if row["label"] in labels
-    )
-    missing = [str(sample.path) for sample in samples if not asks(sample.path.is_file)]
-    if missing:
+        rows = tuple(row for row in rows if row["split"] == split)
+    wrong = _unfilled(table, "path", table.rows)
+    if real is None or ai is None:  # else what is neither of the two is left out
+        wrong += _unfilled(table, "label", rows)
+    labels: dict[str, Label] = {}
+    if not wrong:
+        labels = _labels(manifest, [row["label"] for row in rows], real, ai)
+        wrong = _repeated(table, labels)
+    chosen = [row for row in rows if row["label"] in labels] if labels else rows
+    found = {row.line: _place(manifest.parent, row["path"]) for row in chosen if row["path"]}
+    absent = [row for row in chosen if found.get(row.line, "") is None]
+    wrong += _absent(table, absent, len(chosen))
+    if wrong:
         raise ManifestError(
-            f"{manifest}: {len(missing)} of {len(samples)} pictures are not there: "
-            f"{listed(missing, 3)}.",
-            hint=f"Paths are relative to {manifest.parent}; correct them or leave the rows out.",
+            f"{manifest}: {'; '.join(message for message, _ in wrong)}.",
+            hint=" ".join(dict.fromkeys(hint for _, hint in wrong)),
         )
-    return samples
+    return tuple(
+        _listed_sample(path, row, labels[row["label"]])
+        for row in chosen
+        if (path := found[row.line]) is not None
+    )
 
 
-def _listed_sample(path: Path, row: Mapping[str, str], label: Label) -> Sample:
+def _labels(
+    manifest: Path, names: Sequence[str], real: str | None, ai: str | None
+) -> dict[str, Label]:
+    """Return what each label means; labels that differ in capitals or spaces only are one label."""
+    first = {_spelt(name): name for name in reversed(names)}
+    asked = [name and first.get(_spelt(name), name) for name in (real, ai)]
+    shown = _shown_rows(Counter(first[_spelt(name)] for name in names))
+    found = labels_of(shown, real=asked[0], ai=asked[1], where=manifest, things="labels")
+    return {name: found[one] for name in names if (one := first[_spelt(name)]) in found}
+
+
+def _spelt(name: str) -> str:
+    return " ".join(name.casefold().split())
+
+
+def _listed_sample(path: Path, row: Row, label: Label) -> Sample:
     return Sample(
         path=path,
         label=label,
@@ -57,65 +85,94 @@ def _listed_sample(path: Path, row: Mapping[str, str], label: Label) -> Sample:
     )
 
 
-_COLUMNS = ("path", "label", "source", "generator", "group", "split")
-
-
-def _rows(manifest: Path) -> list[dict[str, str]]:
-    """Read the columns that we know, "" where one is absent; refuse what cannot be trusted."""
-    try:
-        with manifest.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
-            table = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"{manifest}: not UTF-8 text (byte {error.start}).", hint="Save it as CSV UTF-8."
-        ) from error
-    except csv.Error as error:
-        raise ManifestError(f"{manifest}: not a CSV ({error}).", hint="Save it again.") from error
-    header = [name.lower() for name in table[0][1]] if table else []
-    if not {"path", "label"} <= set(header) or any(header.count(name) > 1 for name in _COLUMNS):
-        raise ManifestError(
-            f"{manifest}: the columns are {listed(map(repr, header))}; `path` and `label` are "
-            "needed, each once.",
-            hint="Write the names into the first line, with commas between them.",
-        )
-    uneven = [str(line) for line, cells in table if len(cells) != len(header)]
-    if uneven:
-        raise ManifestError(
-            f"{manifest}: lines {listed(uneven, 3)} do not have the header's {len(header)} cells.",
-            hint="Put paths with commas into double quotes.",
-        )
-    absent = dict.fromkeys(_COLUMNS, "")
-    rows = [absent | dict(zip(header, cells, strict=True)) for _, cells in table[1:]]
-    if not rows:
-        raise ManifestError(f"{manifest}: a header and no rows.", hint="Add a row per picture.")
-    _refuse_repeated(manifest, rows)
-    return rows
-
-
-def _refuse_repeated(manifest: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Refuse a picture that is listed twice: it would count twice, or be in two splits."""
-    if not all(row["path"] for row in rows):
-        raise ManifestError(
-            f"{manifest}: {sum(not row['path'] for row in rows)} rows have no path.",
-            hint="Fill in the column `path`, or delete the rows.",
-        )
-    labels: dict[str, list[str]] = {}
-    for row in rows:
-        labels.setdefault(os.path.normpath(row["path"]), []).append(row["label"])
-    torn = [path for path, given in labels.items() if len(set(given)) > 1]
-    if torn:
-        raise ManifestError(
-            f"{manifest}: {len(torn)} pictures have two labels: {listed(torn, 3)}.",
-            hint="Keep the true one.",
-        )
-    repeated = [path for path, given in labels.items() if len(given) > 1]
-    if repeated:
-        raise ManifestError(
-            f"{manifest}: {len(repeated)} pictures are listed twice: {listed(repeated, 3)}.",
-            hint="List each picture once, in one split.",
-        )
-
-
 def _shown_rows(counts: Mapping[str, int]) -> dict[str, str]:
     return {name: f"{name!r} ({counts[name]} rows)" for name in sorted(counts)}
+
+
+# --- where the pictures are ----------------------------------------------------------------------
+
+
+def _place(folder: Path, path: str) -> Path | None:
+    """Return where a picture is; None if nowhere.
+
+    A name with an accent may be stored as one character or as two, by the system that made it.
+    """
+    for slashed in dict.fromkeys((path, path.replace("\\", "/"))):
+        for written in dict.fromkeys(
+            (slashed, normalize("NFC", slashed), normalize("NFD", slashed))
+        ):
+            if asks((folder / written).is_file):
+                return folder / written
+    return None
+
+
+_Wrong = tuple[str, str]
+"""What is wrong, and what to do."""
+
+
+def _absent(table: Table, absent: Sequence[Row], of: int) -> list[_Wrong]:
+    """Name the pictures that are not there, and what their paths suggest."""
+    if not absent:
+        return []
+    folder = table.path.parent
+    named = listed((str(folder / row["path"]) for row in absent), 3)
+    lines = listed((str(row.line) for row in absent), 3)
+    hints = [f"Paths are relative to {folder}; correct them or leave the rows out."]
+    first = PureWindowsPath(absent[0]["path"])
+    if first.drive and not PurePosixPath(absent[0]["path"]).is_absolute():
+        tails = (PurePosixPath(*first.parts[at:]) for at in range(1, len(first.parts)))
+        there = next((tail for tail in tails if asks((folder / tail).is_file)), None)
+        such = f", such as {there}, which is there" if there else ""
+        hints = [f"They are paths of a Windows disk; write them relative to {folder}{such}."]
+    if table.guessed:
+        hints.append(
+            f"The file is not UTF-8 and was read as {table.guessed}: if the names look wrong here, "
+            "save it as CSV UTF-8."
+        )
+    message = f"{len(absent)} of {of} pictures are not there: {named} (lines {lines})"
+    return [(message, " ".join(hints))]
+
+
+# --- what the rows say ---------------------------------------------------------------------------
+
+
+def _unfilled(table: Table, column: str, rows: Iterable[Row]) -> list[_Wrong]:
+    """Name the rows in which a column is empty."""
+    lines = [str(row.line) for row in rows if not row[column]]
+    if not lines:
+        return []
+    message = f"{len(lines)} rows have no {column} (lines {listed(lines, 3)})"
+    return [(message, f"Fill in the column `{table.names[column]}`, or delete the rows.")]
+
+
+def _repeated(table: Table, labels: Mapping[str, Label]) -> list[_Wrong]:
+    """Name each picture that is listed twice: it would count twice, or be in two splits."""
+    seen: dict[str, list[Row]] = {}
+    for row in table.rows:
+        seen.setdefault(os.path.normpath(row["path"].replace("\\", "/")), []).append(row)
+    twice = {path: rows for path, rows in seen.items() if len(rows) > 1}
+
+    def meaning(row: Row) -> str:
+        return labels.get(row["label"]) or parse_label(row["label"]) or _spelt(row["label"])
+
+    torn = {path: rows for path, rows in twice.items() if len({*map(meaning, rows)}) > 1}
+    same = {path: rows for path, rows in twice.items() if path not in torn}
+    wrong: list[_Wrong] = []
+    if torn:
+        wrong.append(
+            (f"{len(torn)} pictures have two labels: {_shown(torn)}", "Keep the true one.")
+        )
+    if same:
+        wrong.append(
+            (
+                f"{len(same)} pictures are listed twice: {_shown(same)}",
+                "List each picture once, in one split.",
+            )
+        )
+    return wrong
+
+
+def _shown(rows: Mapping[str, Iterable[Row]]) -> str:
+    return listed(
+        (f"{path} (lines {listed(str(row.line) for row in own)})" for path, own in rows.items()), 3
+    )

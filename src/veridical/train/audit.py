@@ -11,25 +11,29 @@ sentences from the second alone; A. Torralba, A. Efros, "Unbiased look at datase
 guess the data set from the picture.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from veridical._optional import need
 from veridical.engines import Engine
-from veridical.errors import Confounded, PhotoError
+from veridical.errors import Confounded, OneClassOnly, PhotoError, VeridicalError
+from veridical.io import preflight
 from veridical.io.formats import Limits
+from veridical.io.preflight import refuse
 from veridical.io.samples import Label, Sample
 from veridical.io.source import open_source
 from veridical.train import prepare
 from veridical.train.facts import KNOWN, PROBES, STAGES, Observed, Probe
-from veridical.train.prepare import Track, untracked
+from veridical.train.prepare import Say, Track, unsaid, untracked
 from veridical.train.probes import REFUSE, WARN, Case, Fact, Finding, NotMeasured, Typical, ask
 from veridical.vision.crop import CropConfig
 from veridical.vision.prepare import Finder
 
+PACKAGES = ("sklearn", "imagehash")
+_KEPT = 5000  # bytes of the facts of one picture
 MOST = 1000  # pictures drawn: the standard error of an AUROC is then below 0.02
 
 
@@ -75,7 +79,9 @@ def audit(
     sample: int = MOST,
     limits: Limits = Limits(),
     track: Track[Sample] = untracked,
+    say: Say = unsaid,
     cache: Path | None = None,
+    to_keep: int | None = None,
 ) -> Audit:
     """Measure every probe at every stage.
 
@@ -93,22 +99,27 @@ def audit(
         sample: Pictures to draw, half of them of each class, if there are as many.
         limits: On what is decoded.
         track: Shows progress.
+        say: Told what is being done.
         cache: Folder that keeps what was decoded, for the steps that follow and for another run;
             None for none.
+        to_keep: Views of each picture whose crops are kept, too; None for all.
 
     Raises:
         MissingExtra: If the extra `train` is not installed.
         DataError: If the cache cannot be used.
     """
-    for module in ("sklearn", "imagehash"):  # before the work, not after it
-        need(module, extra="train", to="audit pictures")
     drawn = _draw(samples, sample, seed)
+    refuse(lacking(drawn, cache=cache))
     with prepare.opened(finder, configs, cache) as pictures:
+        if pictures.known:
+            say(f"Going on from earlier runs: {cache} has {pictures.known:,} pictures prepared")
 
         def observe(one: Sample) -> Observed | str | None:
             """Return the facts; None without a face; why a picture cannot be read."""
             try:
-                found = pictures.of(open_source(one.path, limits), 0, to_make=views)
+                found = pictures.of(
+                    open_source(one.path, limits), 0, to_make=views, to_keep=to_keep
+                )
             except PhotoError as error:
                 return error.message
             if found.face_px is None:
@@ -118,6 +129,7 @@ def audit(
         tracked = track(drawn, "Auditing pictures", len(drawn))
         observed = list(zip(tracked, engine.map(observe, drawn), strict=True))
     seen = [(one, found) for one, found in observed if isinstance(found, Observed)]
+    say("Asking what gives the class away")
     case = Case.of(seen, seed)
     asked = [ask(probe, stage, case) for stage in STAGES[: 1 + min(views, 2)] for probe in PROBES]
     return Audit(
@@ -130,6 +142,30 @@ def audit(
         unreadable=sum(isinstance(found, str) for _, found in observed),
         seed=seed,
     )
+
+
+def lacking(samples: Sequence[Sample] | None, *, cache: Path | None) -> list[VeridicalError]:
+    """Return an error about everything that is known to be missing for an audit.
+
+    Args:
+        samples: The pictures that are drawn; None where they are not known, and not checked.
+        cache: Folder of the cache; None for none.
+    """
+    found = preflight.packages(PACKAGES, extra="train", to="audit pictures")
+    if samples:
+        why = preflight.unusable(sample.path for sample in samples)
+        counts = Counter(sample.label for sample in samples if sample.path not in why)
+        if not (counts["real"] and counts["ai"]):
+            found.append(
+                OneClassOnly(
+                    f"An audit compares two classes; {counts['real']} real and {counts['ai']} "
+                    f"AI-generated pictures can be read.{preflight.said(why)}",
+                    hint="Add the other class, or check --real, --ai and --split.",
+                )
+            )
+    if cache is not None:
+        found += preflight.folders({cache: len(samples or ()) * _KEPT})
+    return found
 
 
 def refuse_confounded(found: Audit) -> None:

@@ -22,7 +22,7 @@ from veridical.io.samples import Sample
 from veridical.io.source import open_source
 from veridical.tokens import Pooling, pool
 from veridical.train import prepare, views
-from veridical.train.prepare import Pictures, Track, untracked
+from veridical.train.prepare import Pictures, Say, Track, unsaid, untracked
 from veridical.train.store import Store
 from veridical.vision.backbone import Backbone, tokens_of
 from veridical.vision.crop import CropConfig
@@ -93,7 +93,11 @@ class FeatureExtractor:
         return sha256(dumps(facts).encode()).hexdigest()[:12]
 
     def extract(
-        self, samples: Sequence[Sample], engine: Engine, track: Track[Sample] = untracked
+        self,
+        samples: Sequence[Sample],
+        engine: Engine,
+        track: Track[Sample] = untracked,
+        say: Say = unsaid,
     ) -> FeatureSet:
         """Extract the features of every picture that is not in the cache yet, and return all.
 
@@ -103,11 +107,12 @@ class FeatureExtractor:
         Raises:
             DataError: If the cache cannot be used.
         """
-        path = self.cache / f"features-{self.fingerprint}.sqlite"
         with (
-            closing(Store(path, ("hash", "face_px", "sizes_px", "features"))) as store,
+            self._store() as store,
             prepare.opened(self.finder, self.configs, self.cache) as pictures,
         ):
+            if done := store.count():
+                say(f"Going on from earlier runs: {self.cache} has the features of {done:,}")
 
             def work(sample: Sample) -> "_Row | str":
                 try:
@@ -118,6 +123,10 @@ class FeatureExtractor:
             tracked = track(samples, "Extracting features", len(samples))
             rows = zip(tracked, engine.map(work, samples), strict=True)
             return self._gathered(list(rows))
+
+    def _store(self) -> "closing[Store]":
+        path = self.cache / f"features-{self.fingerprint}.sqlite"
+        return closing(Store(path, ("hash", "face_px", "sizes_px", "features")))
 
     def _row(self, sample: Sample, store: Store, pictures: Pictures) -> "_Row":
         file = open_source(sample.path, self.limits)

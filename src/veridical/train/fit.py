@@ -92,6 +92,7 @@ def fit(
         say(f"Fitting head {crop + 1} of {data.features.shape[2]}")
         head, history = _head(own, used, recipe, seed)
         heads.append(head)
+        say(f"Measuring distances of crop {crop + 1}")
         oods.append(fit_ood(own.features[:, :, 0], head, parts["fit"], rest, seed))
         if folds:
             logits.append(_left_out_logits(own, parts, folds, recipe, seed, say))
@@ -109,6 +110,7 @@ def fit(
         weights=balance(data.samples, recipe)[chosen],
         sizes_px=data.sizes_px[chosen],
     )
+    say("Fitting the weights of the crops and the thresholds")
     fusion = fit_fusion(left_out, recipe)
     return Fitted(
         heads=tuple(heads),

@@ -1,7 +1,7 @@
 """Labelled pictures in, a model folder out."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
@@ -14,6 +14,7 @@ from veridical.detector import Detector
 from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.io.model import BACKBONE, CARD, ModelFolder, read_model, write_model
+from veridical.io.preflight import refuse
 from veridical.io.samples import Sample
 from veridical.io.splits import subsample
 from veridical.train.audit import Audit, audit, refuse_confounded
@@ -23,14 +24,14 @@ from veridical.train.explainer import FittedSurrogate, fit_surrogate
 from veridical.train.export import Export, export
 from veridical.train.features import FeatureExtractor, FeatureSet
 from veridical.train.fit import Fitted, fit
-from veridical.train.prepare import Track, untracked
+from veridical.train.prepare import Say, Track, unsaid, untracked
+from veridical.train.ready import FEWEST, lacking, model_folder, remarks
 from veridical.train.recipes import Recipe
 from veridical.train.weights import cell_of
 from veridical.vision.backbone import OnnxBackbone
 from veridical.vision.faces import FaceFinder
 
 _MIN_FACE_PX = 40  # smaller faces are neither learnt from nor judged
-_FEWEST = 20  # pictures with a face per class: with fewer even the splits make no sense
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,14 +64,15 @@ def train(
     precision: str | None = None,
     threads: int = 1,
     track: Track[Sample] = untracked,
-    say: Callable[[str], None] = lambda _: None,
+    say: Say = unsaid,
     notes: Mapping[str, Any] | None = None,
     allow_confounds: bool = False,
     per_source: int | None = None,
 ) -> Trained:
     """Train a model on labelled pictures and write its folder.
 
-    The pictures are audited first. What the audit finds goes into the card; where it refuses, no
+    What is known to be missing is said before anything is done (`ready.py`). The pictures are
+    audited first. What the audit finds goes into the card; where it refuses, no
     features are extracted. Every picture is decoded once (`prepare.py`).
 
     Args:
@@ -95,29 +97,20 @@ def train(
             for all of them.
 
     Raises:
+        NotReady: If several things are missing; one alone is raised as what it is.
         Confounded: If the class can be guessed without looking at a face.
         VeridicalError: If the backbone or the data cannot be used; see the errors' tree.
     """
     samples = samples if per_source is None else subsample(samples, per_source, seed)
+    model = model_folder(backbone, default_model())
+    refuse(lacking(samples, out, cache=cache, recipe=recipe, backbone=model, track=track))
+    for note in remarks(samples, recipe):
+        say(note)
     say("Preparing the backbone")
     made = _backbone(backbone, cache, recipe, image_px, precision)
     configs = recipe.configs(made.spec.image_px)
-    finder = FaceFinder(threads)
-    audited = audit(
-        # Pseudo-fakes are real pictures, sent through a decoder and saved again by ourselves.
-        [sample for sample in samples if sample.generator not in recipe.pseudo],
-        finder=finder,
-        configs=configs,
-        views=recipe.views,
-        engine=engine,
-        seed=seed,
-        track=track,
-        cache=cache,
-    )
-    if not allow_confounds:
-        refuse_confounded(audited)
     extractor = FeatureExtractor(
-        finder=finder,
+        finder=FaceFinder(threads),
         backbone=OnnxBackbone(made.path, made.spec, threads),
         backbone_hash=made.sha256,
         configs=configs,
@@ -126,7 +119,21 @@ def train(
         min_face_px=float(_MIN_FACE_PX),
         cache=cache,
     )
-    features = extractor.extract(samples, engine, track)
+    audited = audit(
+        # Pseudo-fakes are real pictures, sent through a decoder and saved again by ourselves.
+        [sample for sample in samples if sample.generator not in recipe.pseudo],
+        finder=extractor.finder,
+        configs=configs,
+        views=recipe.views,
+        engine=engine,
+        seed=seed,
+        track=track,
+        say=say,
+        cache=cache,
+    )
+    if not allow_confounds:
+        refuse_confounded(audited)
+    features = extractor.extract(samples, engine, track, say)
     _refuse_few(features, len(samples))
     fitted = fit(features, recipe, seed=seed, say=say)
     parts = Parts(
@@ -142,7 +149,7 @@ def train(
         fast=fitted.fast,
         min_face_px=_MIN_FACE_PX,
     )
-    explained = _explained(extractor, parts, features, recipe, engine, track)
+    explained = _explained(extractor, parts, features, recipe, engine, track, say)
     if explained:
         branches = (
             replace(branch, surrogate=one.surrogate)
@@ -217,6 +224,7 @@ def _explained(
     recipe: Recipe,
     engine: Engine,
     track: Track[Sample],
+    say: Say,
 ) -> tuple[FittedSurrogate, ...]:
     """Fit the surrogates that make maps, one per crop; none if the recipe asks for none."""
     if not recipe.explained:
@@ -236,6 +244,7 @@ def _explained(
         drops = measure(
             detector, few, at, sets=SETS, engine=engine, cache=extractor.cache, track=track
         )
+        say(f"Fitting the maps of crop {at + 1} of {len(parts.branches)}")
         fitted.append(fit_surrogate(drops, layers))
     return tuple(fitted)
 
@@ -253,9 +262,9 @@ def _refuse_few(features: FeatureSet, given: int) -> None:
             "both classes are needed.",
             hint="Check a few of the pictures with `veridical inspect`.",
         )
-    if min(counts["ai"], counts["real"]) < _FEWEST:
+    if min(counts["ai"], counts["real"]) < FEWEST:
         raise TooFewPhotos(
-            f"Training needs at least {_FEWEST} pictures with a face in each class; there are "
+            f"Training needs at least {FEWEST} pictures with a face in each class; there are "
             f"{counts['real']} real and {counts['ai']} AI-generated ones ({lost}).",
             hint="Add pictures. A useful model takes hundreds per class, from many sources.",
         )

@@ -40,6 +40,8 @@ from veridical.vision.prepare import Finder
 
 T = TypeVar("T")
 
+Say = Callable[[str], None]
+"""Told what is being done."""
 
 Track = Callable[[Iterable[T], str, int], Iterable[T]]
 """Passes items through while showing progress: items, what is being done, how many there are."""
@@ -48,6 +50,10 @@ Track = Callable[[Iterable[T], str, int], Iterable[T]]
 def untracked(items: Iterable[T], what: str, total: int) -> Iterable[T]:
     """Show nothing."""
     return items
+
+
+def unsaid(what: str) -> None:
+    """Say nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -156,13 +162,21 @@ class Pictures:
     configs: tuple[CropConfig, ...]
     store: Store | None
 
-    def of(self, file: File, n_views: int, *, to_make: int = 0) -> Prepared:
+    @property
+    def known(self) -> int:
+        """How many pictures are in the cache."""
+        return self.store.count() if self.store else 0
+
+    def of(
+        self, file: File, n_views: int, *, to_make: int = 0, to_keep: int | None = None
+    ) -> Prepared:
         """Return what is kept of a picture.
 
         Args:
             file: The picture.
             n_views: Views that are needed at least, if it shows a face.
             to_make: Views to make if it has to be decoded, for the steps that follow.
+            to_keep: Views whose crops go into the cache then; None for all that were made.
 
         Raises:
             PhotoError: If it has to be decoded and cannot be.
@@ -174,14 +188,14 @@ class Pictures:
                 return found
         to_make = max(n_views, to_make)
         made = prepare(file, self.finder, self.configs, to_make)
-        self.keep(made, to_make)
+        self.keep(made, to_make if to_keep is None else to_keep)
         return made
 
     def keep(self, made: Prepared, n_views: int) -> None:
         """Write a picture to the cache with so many of its views."""
         if self.store:
             packed = json.dumps({f"{stage}/{probe}": f for (stage, probe), f in made.facts.items()})
-            crops = _png(made.crops[:n_views]) if len(made.crops) else None
+            crops = _png(made.crops[:n_views]) if len(made.crops[:n_views]) else None
             sizes = json.dumps(made.sizes_px[:n_views])
             self.store.put(made.sha256, f"{made.hash:016x}", made.face_px, sizes, packed, crops)
 

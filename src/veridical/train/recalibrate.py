@@ -19,7 +19,7 @@ import numpy as np
 
 from veridical._version import VERSION
 from veridical.arrays import Float, ndarray
-from veridical.errors import DataError, TooFewPhotos
+from veridical.errors import DataError, TooFewPhotos, VeridicalError
 from veridical.infer.calibration import (
     HALVINGS,
     Calibration,
@@ -28,6 +28,7 @@ from veridical.infer.calibration import (
 )
 from veridical.infer.head import sigmoid
 from veridical.infer.platt import platt
+from veridical.io import preflight
 from veridical.io.model import ModelFolder, write_model
 from veridical.report import Estimate, Failure
 from veridical.stats.intervals import share_beyond
@@ -135,6 +136,46 @@ def gather(
     )
 
 
+# --- before the work ---------------------------------------------------------------------------
+
+
+def lacking(
+    real: Sequence[Path | Failure],
+    ai: Sequence[Path | Failure] | None,
+    out: Path,
+    *,
+    fpr: float,
+    coverage_of_ai: float,
+    model: Path,
+) -> list[VeridicalError]:
+    """Return an error about everything that is known to be missing for a calibration.
+
+    Whether a picture shows a face is found out later.
+
+    Args:
+        real: Distinct real pictures.
+        ai: Distinct AI-generated ones; None without.
+        out: Folder to write.
+        fpr: Share of real pictures that may be called `ai`, in (0, 1).
+        coverage_of_ai: The model's own.
+        model: Its folder, which is copied.
+    """
+    found: list[VeridicalError] = []
+    asked = [(real, "real", checked_rate(fpr), "--reals")]
+    if ai is not None:
+        asked.append((ai, "AI-generated", 1 - coverage_of_ai, "--ai"))
+    for paths, kind, rate, option in asked:
+        own = [path for path in paths if isinstance(path, Path)]
+        why = preflight.unusable(own)
+        if conformal_rank(len(own) - len(why), 1 - rate) > len(own) - len(why):
+            copies = len(paths) - len(own)
+            left_out = f" {copies} are copies or hold no pictures." if copies else ""
+            found.append(
+                _few(len(own) - len(why), kind, rate, option, left_out + preflight.said(why))
+            )
+    return found + preflight.folders({out: preflight.size_of(model)})
+
+
 # --- the calibration ---------------------------------------------------------------------------
 
 
@@ -167,10 +208,10 @@ def recalibrate(
     count = len(real.logits)
     rank = conformal_rank(count, 1 - checked_rate(fpr))
     if rank > count:
-        _refuse_few(count, "real", fpr, "--reals")
+        raise _few(count, "real", fpr, "--reals")
     of_ai = old.coverage_of_ai
     if ai is not None and conformal_rank(len(ai.logits), of_ai) > len(ai.logits):
-        _refuse_few(len(ai.logits), "AI-generated", 1 - of_ai, "--ai")
+        raise _few(len(ai.logits), "AI-generated", 1 - of_ai, "--ai")
     shift, threshold_ai = None, old.threshold_ai
     if ai is None:
         shift = old.typical_real - _typical(real, old.slope, old.intercept)
@@ -218,12 +259,12 @@ def checked_rate(fpr: float) -> float:
     return fpr
 
 
-def _refuse_few(count: int, kind: str, rate: float, option: str) -> None:
+def _few(count: int, kind: str, rate: float, option: str, why: str = "") -> TooFewPhotos:
     needed = ceil(1 / rate - 1e-9) - 1  # the smallest n with (n + 1) * rate >= 1
     other = f", or ask for --fpr {ceil(1000 / (count + 1)) / 1000:g}" if kind == "real" else ""
-    raise TooFewPhotos(
+    return TooFewPhotos(
         f"{count} {kind} pictures can be judged; to be wrong about at most {_percent(rate)} of "
-        f"them takes at least {needed}.",
+        f"them takes at least {needed}.{why}",
         hint=f"Put more pictures into the folder of {option}{other if count else ''}.",
     )
 

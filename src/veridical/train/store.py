@@ -39,6 +39,11 @@ class Store:
             row = self._file.execute("SELECT * FROM rows WHERE sha256 = ?", [key]).fetchone()
         return None if row is None else tuple(row[1:])
 
+    def count(self) -> int:
+        """Return how many rows there are."""
+        with self._lock, self._translated():
+            return int(self._file.execute("SELECT count(*) FROM rows").fetchone()[0])
+
     def put(self, key: str, *values: Any) -> None:
         """Write a row; one with the same key is replaced."""
         with self._lock, self._translated():

@@ -1,0 +1,166 @@
+"""Verdicts on disk, from which an evaluation that was stopped goes on.
+
+One JSON object per line: the first says which model and settings, each other holds one report. A
+report is kept only if it can be read back as the same value.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, fields, is_dataclass, replace
+from enum import Enum
+from pathlib import Path
+from types import NoneType, TracebackType, UnionType
+from typing import Any, TextIO, Union, get_args, get_origin, get_type_hints
+
+from veridical._version import VERSION
+from veridical.detector import Detector
+from veridical.io.samples import Sample
+from veridical.report import Failure, Report
+
+SCHEMA = "veridical.judged/1"
+NAME = "judged.part.jsonl"
+
+
+class Kept:
+    """The verdicts in one folder; use it in a `with` statement.
+
+    Args:
+        folder: Where they are kept.
+        detector: Whose they are. What another detector said is dropped.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, folder: Path, detector: Detector) -> None:
+        self.path = folder / NAME
+        self._head = {"schema": SCHEMA, "settings": _settings(detector)}
+        self._known: dict[str, Mapping[str, Any]] = {}
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> "Kept":
+        with suppress(OSError, ValueError):  # none there, or not ours
+            head, *lines = self.path.read_text(encoding="ascii").splitlines()
+            if json.loads(head) == self._head:
+                for line in lines:
+                    with suppress(ValueError, KeyError):  # torn by a kill
+                        entry = json.loads(line)
+                        self._known[entry["path"]] = entry
+        self._file = self.path.open("a" if self._known else "w", encoding="ascii", buffering=1)
+        if not self._known:
+            self._write(self._head)
+        else:
+            self._file.write("\n")  # after a torn line
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file:
+            with suppress(OSError):
+                self._file.close()
+
+    def get(self, sample: Sample) -> Report | None:
+        """Return what was said of a picture; None if nothing, or if its file has changed."""
+        entry = self._known.get(str(sample.path))
+        if entry is None:
+            return None
+        try:
+            if entry["stamp"] != _stamp(sample.path):
+                return None
+            return _report(entry["report"], sample)
+        except (OSError, KeyError, TypeError, ValueError):
+            return None
+
+    def put(self, sample: Sample, answer: Report | Failure) -> None:
+        """Keep a report. A failure is not kept: the picture is tried again."""
+        if isinstance(answer, Failure) or self._file is None:
+            return
+        try:
+            plain = json.loads(answer.to_json())
+            if _report(plain, sample) != answer:
+                return
+            stamp = _stamp(sample.path)
+        except (OSError, KeyError, TypeError, ValueError):
+            return
+        self._write({"path": str(sample.path), "stamp": stamp, "report": plain})
+
+    def remove(self) -> None:
+        """Remove the file: the evaluation is whole."""
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, entry: Mapping[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(entry) + "\n")
+
+
+def _settings(detector: Detector) -> dict[str, Any]:
+    """Return what a verdict depends on, as JSON has it."""
+    parts = detector.parts
+    settings = {
+        "model": detector.model,
+        "version": VERSION,
+        "crops": [branch.name for branch in parts.branches],
+        "samples": parts.samples,
+        "recheck": [one.name for one in detector.perturbations],
+        "limits": asdict(detector.limits),
+    }
+    return dict(json.loads(json.dumps(settings)))
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _report(plain: Mapping[str, Any], sample: Sample) -> Report:
+    found = _built(Report, {k: v for k, v in plain.items() if k not in ("schema", "path_bytes")})
+    assert isinstance(found, Report)
+    return found if found.path is None else replace(found, path=str(sample.path))
+
+
+def _built(kind: Any, value: Any) -> Any:
+    """Return the value of a type that `encode.plain` made into plain values.
+
+    Raises:
+        TypeError: If it is no such value, or the type is one that this does not know.
+    """
+    origin, inside = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return _one_of(inside, value)
+    if origin is tuple:
+        return _tuple(inside, value)
+    if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
+        hints = get_type_hints(kind)
+        names = {field.name for field in fields(kind)}
+        if not value.keys() <= names:
+            raise TypeError(f"A {kind.__name__} has no {sorted(value.keys() - names)}.")
+        return kind(**{name: _built(hints[name], own) for name, own in value.items()})
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind(value)
+    if kind is float and isinstance(value, int | float):
+        return float(value)
+    if kind in (int, str, bool) and type(value) is kind:
+        return value
+    if kind in (None, NoneType) and value is None:
+        return None
+    raise TypeError(f"{value!r} is no {kind}.")
+
+
+def _one_of(kinds: Sequence[Any], value: Any) -> Any:
+    for kind in kinds:
+        with suppress(TypeError, ValueError):
+            return _built(kind, value)
+    raise TypeError(f"{value!r} is none of {kinds}.")
+
+
+def _tuple(kinds: Sequence[Any], value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r} is no list.")
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        return tuple(_built(kinds[0], one) for one in value)
+    return tuple(_built(kind, one) for kind, one in zip(kinds, value, strict=True))
