@@ -33,11 +33,12 @@ def test_the_tree_is_as_drawn() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_both_sentences_survive_a_trip_between_processes(kind: type[VeridicalError]) -> None:
-    error = kind("a.jpg: zero bytes came.", hint="Get the file again.")
+def test_all_sentences_survive_a_trip_between_processes(kind: type[VeridicalError]) -> None:
+    error = kind("a.jpg: zero bytes came.", hint="Get the file again.", cli_hint="Copy it again.")
     for back in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(back) is kind
         assert (back.message, back.hint) == ("a.jpg: zero bytes came.", "Get the file again.")
+        assert back.cli_hint == "Copy it again."
         assert str(back) == "a.jpg: zero bytes came. Get the file again."
         assert back.args == error.args
 

@@ -25,29 +25,36 @@
     └── DeviceMissing              ONNX Runtime cannot use the device that was asked for
 
 Every message says what came and what was wanted; every hint says what to do. Foreign errors are
-translated where they cross into the package.
+translated where they cross into the package. A hint that names arguments has a second wording,
+which names options: `cli_hint`.
 """
 
 
 class VeridicalError(Exception):
-    """The root: `message` says what happened, `hint` what to do about it."""
+    """The root: `message` says what happened, `hint` what to do about it.
 
-    def __init__(self, message: str, *, hint: str) -> None:
+    `cli_hint` says what to do at the command line; None where `hint` is right there, too.
+    """
+
+    def __init__(self, message: str, *, hint: str, cli_hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.cli_hint = cli_hint
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the trip between processes with both sentences."""
-        return _rebuild, (type(self), self.message, self.hint)
+        """Survive the trip between processes with all sentences."""
+        return _rebuild, (type(self), self.message, self.hint, self.cli_hint)
 
 
-def _rebuild(kind: type[VeridicalError], message: str, hint: str) -> VeridicalError:
+def _rebuild(
+    kind: type[VeridicalError], message: str, hint: str, cli_hint: str | None
+) -> VeridicalError:
     error = kind.__new__(kind)
-    VeridicalError.__init__(error, message, hint=hint)
+    VeridicalError.__init__(error, message, hint=hint, cli_hint=cli_hint)
     return error
 
 

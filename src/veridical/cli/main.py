@@ -35,7 +35,7 @@ class ErrorGroup(click.Group):
         try:
             return super().invoke(ctx)
         except VeridicalError as error:
-            message, hint = error.message, error.hint
+            message, hint = error.message, error.cli_hint or error.hint
         except OSError as error:
             if error.filename is None:  # such as a closed pipe, which click handles
                 raise
