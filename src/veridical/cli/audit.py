@@ -50,7 +50,7 @@ def audit(
     from veridical.train.recipes import RECIPES
     from veridical.vision.faces import FaceFinder
 
-    samples = read_samples(data, real=real, ai=ai, split=split)
+    samples = read_samples(data, real=real, ai=ai, split=split, skip=options.passed_over())
     chosen = RECIPES[recipe]
     jobs, threads = options.share_cores(jobs, many=True)
     found = audited(

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     metavar="NEW",
     help="Model folder to write.",
 )
+@options.list_skipped
 @options.device
 @options.jobs
 def calibrate(
@@ -79,9 +80,10 @@ def calibrate(
     jobs, threads = options.share_cores(jobs, many=True)
     detector = Detector.load(old, threads=threads, providers=providers_of(device), recheck=False)
     options.ready(out)
+    skip = options.passed_over()
 
     def gather(folder: Path) -> "Pictures":
-        paths = list(recalibrate.distinct(walk([folder])))
+        paths = list(recalibrate.distinct(walk([folder], skip)))
         found = outcomes(detector.logits, paths, engine_of(jobs))
         pictures = recalibrate.gather(
             folder, paths, options.track(found, "Judging pictures", len(paths))

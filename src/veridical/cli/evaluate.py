@@ -56,7 +56,9 @@ def evaluate(
     from veridical.io.dataset import read_samples
     from veridical.vision.runtime import providers_of
 
-    samples = read_samples(data, real=real, ai=ai, split=split, one_class=True)
+    samples = read_samples(
+        data, real=real, ai=ai, split=split, one_class=True, skip=options.passed_over()
+    )
     jobs, threads = options.share_cores(jobs, many=True)
     detector = Detector.load(
         options.model_folder(model),
@@ -70,7 +72,8 @@ def evaluate(
     answers = detector.inspect_many((sample.path for sample in samples), jobs=jobs)
     shown = options.track(answers, "Judging pictures", len(samples))
     outcomes = [
-        Outcome(sample=sample, answer=answer) for sample, answer in zip(samples, shown, strict=True)
+        Outcome(sample=sample, answer=answer)
+        for sample, answer in zip(samples, map(options.at_hand, shown), strict=True)
     ]
     evaluation = measure(outcomes, seed=seed, resamples=resamples)
     write(evaluation, outcomes, folder)

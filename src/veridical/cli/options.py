@@ -2,19 +2,44 @@
 
 import errno
 import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from veridical.io.walk import Skip, Skipped
 
 T = TypeVar("T")
 
 
 # --- options -------------------------------------------------------------------------------------
 
-PATH = click.Path(path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+
+class Named(click.Path):
+    """A path that is not empty: pathlib takes an empty one for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what an unset variable of the shell leaves."""
+        if not os.fspath(value):
+            self.fail("an empty path came; is a variable of the shell empty?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+GIVEN = Named()
+"""A path as it was given: a string, which pathlib would change (`./a.jpg`)."""
+PATH = Named(path_type=Path)
+FOLDER = Named(file_okay=False, path_type=Path)
+
+STDOUT = "standard output"
+OUT = f"{__name__}.out"
+"""The key in a context of the folder that the results go to."""
+_LIST = f"{__name__}.list_skipped"
 
 DEVICES = ("cpu", "cuda", "tensorrt", "rocm", "openvino", "directml", "coreml")
 """The keys of `vision.runtime.DEVICES`, which is not imported to print a help text."""
@@ -51,11 +76,19 @@ recheck = click.option(
     help="Before a face is called ai, judge three perturbed copies of it; withdraw the verdict if "
     "it changes.",
 )
+list_skipped = click.option(
+    "--list-skipped",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, _parameter, value: context.meta.update({_LIST: value}),
+    help="Name each file in a folder that is passed over, and say why.",
+)
 _DATA = (
     click.argument("data", type=PATH),
     click.option("--real", metavar="NAME", help="Name of the class that is real."),
     click.option("--ai", metavar="NAME", help="Name of the class that is AI-generated."),
     click.option("--split", metavar="NAME", help="Part of the data to use, if it has parts."),
+    list_skipped,
 )
 
 
@@ -100,19 +133,24 @@ def model_folder(model: Path) -> Path:
     return default_model() if str(model) == "default" else model
 
 
-def is_folder(path: Path) -> bool:
-    """Return whether it is a folder; no if the system cannot tell."""
-    try:
-        return path.is_dir()
-    except OSError:  # such as a name that is too long: reading it will give the error
-        return False
-
-
 def ready(folder: Path) -> None:
     """Make a folder for results, and fail before the work if nothing can be written there."""
+    if context := click.get_current_context(silent=True):
+        context.meta[OUT] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Name what is written meanwhile in errors that do not: a full disk names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno != errno.EPIPE:
+            error.filename = place
+        raise
 
 
 # --- messages at standard error ------------------------------------------------------------------
@@ -122,7 +160,40 @@ def warn(text: str) -> None:
     """Print a warning; control characters in it are escaped."""
     from veridical.present.words import printable
 
-    click.secho(printable(text), fg="yellow", err=True)
+    with suppress(OSError):  # nobody reads it: no reason to stop the work
+        click.secho(printable(text), fg="yellow", err=True)
+
+
+def at_hand(outcome: T) -> T:
+    """Return an outcome whose hint, if it is a failure, names options and no arguments."""
+    from veridical.report import Failure
+
+    if isinstance(outcome, Failure) and outcome.cli_hint:
+        return replace(outcome, hint=outcome.cli_hint)
+    return outcome
+
+
+def passed_over() -> "Skip":
+    """Return what a walk tells of everything it passes over: counted, and told when all is done.
+
+    With --list-skipped each is named.
+    """
+    context, counts = click.get_current_context(), Counter[str]()
+    listed: bool = context.meta[_LIST]
+
+    def skip(one: "Skipped") -> None:
+        counts[one.why] += 1
+        if listed:
+            warn(f"passed over: {one.path}: {one.detail}")
+
+    def tell() -> None:
+        from veridical.present.words import passed_over
+
+        if counts and not isinstance(sys.exc_info()[1], OSError):  # the reader is gone
+            warn(passed_over(counts, listed=listed))
+
+    context.call_on_close(tell)
+    return skip
 
 
 def track(items: Iterable[T], task: str, total: int) -> Iterator[T]:

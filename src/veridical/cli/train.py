@@ -94,7 +94,7 @@ def train(
         raise click.UsageError(
             f"--epochs: recipe {recipe!r} is fitted in closed form, without epochs."
         )
-    samples = read_samples(data, real=real, ai=ai, split=split)
+    samples = read_samples(data, real=real, ai=ai, split=split, skip=options.passed_over())
     for folder in (out, cache := cache or _cache_folder()):
         options.ready(folder)
     changes: dict[str, Any] = {"views": views, "epochs": epochs}

@@ -222,7 +222,7 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
-def _describe(data: bytes) -> str:
+def describe(data: bytes) -> str:
     """Say what bytes that are no photo look like."""
     for magic, what in _STRANGERS.items():
         if data.startswith(magic):
@@ -251,7 +251,7 @@ def known_format(data: bytes, name: str) -> str:
     kind = sniff(data)
     if kind is None:
         raise NotAPhoto(
-            f"{name}: is {_describe(data)}; a picture was wanted.",
+            f"{name}: is {describe(data)}; a picture was wanted.",
             hint="Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file.",
         )
     return kind
