@@ -59,8 +59,8 @@ def test_a_folder_that_cannot_be_opened_is_yielded_so_that_the_failure_has_a_nam
     data = plant("a.jpg", "locked/b.jpg", "real/locked/c.jpg", "ai/d.jpg")
     scandir = os.scandir
 
-    def guarded(path: str) -> object:
-        if path.endswith("locked"):
+    def guarded(path: str | Path) -> object:
+        if os.fspath(path).endswith("locked"):
             raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 

@@ -94,7 +94,7 @@ def _read_folder(
     if split is not None:
         if split not in folders:
             raise DataError(
-                f"{data}: --split names {split!r}, but the sub-folders are "
+                f"{data}: split {split!r} was asked for, but the sub-folders are "
                 f"{listed(map(repr, folders))}.",
                 hint="Give --split one of these names, or leave it out if they are the classes.",
             )

@@ -98,6 +98,7 @@ class Clock(io.BytesIO):
             raise PhotoTooSlow(
                 f"{self._name}: decoding took longer than {self._seconds:g} s.",
                 hint="Save the picture again as a plain JPEG or PNG, or raise Limits.max_seconds.",
+                cli_hint="Save the picture again as a plain JPEG or PNG.",
             )
         return super().read(size)
 
@@ -114,6 +115,7 @@ def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
             f"{name}: is {width} x {height} px; at most {limits.max_pixels} px in all and "
             f"{limits.max_side} px a side were wanted.",
             hint="Use a smaller copy, or raise Limits.max_pixels and Limits.max_side.",
+            cli_hint="Use a smaller copy.",
         )
 
 
@@ -122,6 +124,7 @@ def refuse_bytes(name: str, size: int, limits: Limits) -> NoReturn:
     raise PhotoTooLarge(
         f"{name}: {size} bytes or more came; the limit is {limits.max_bytes}.",
         hint="Use a smaller copy, or raise Limits.max_bytes.",
+        cli_hint="Use a smaller copy.",
     )
 
 
