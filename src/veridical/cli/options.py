@@ -81,7 +81,7 @@ list_skipped = click.option(
     is_flag=True,
     expose_value=False,
     callback=lambda context, _parameter, value: context.meta.update({_LIST: value}),
-    help="Name each file in a folder that is passed over, and say why.",
+    help="Name what is passed over in folders.",
 )
 _DATA = (
     click.argument("data", type=PATH),
