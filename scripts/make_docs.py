@@ -2,16 +2,19 @@
 
     python scripts/make_docs.py
 
-docs/cli.md comes from the help of every command, docs/json.md from the types of the output, and
-the table of recipes in docs/training.md from `veridical.train.recipes`. The tests fail if one of
-them is stale.
+docs/cli.md comes from the help of every command, docs/json.md from the types of the output, the
+table of recipes in docs/training.md from `veridical.train.recipes`, and the signatures in
+docs/api.md from the code, for those who read it as a file. The tests fail if one of them is stale.
 """
 
+import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,6 +22,7 @@ from veridical.box import Box
 from veridical.cli.main import main as cli
 from veridical.infer.calibration import Calibration
 from veridical.infer.decision import together
+from veridical.io.formats import Limits
 from veridical.present.records import Table, tables
 from veridical.report import (
     CropEvidence,
@@ -61,6 +65,7 @@ def pages() -> dict[str, str]:
         "cli.md": "\n\n".join(_cli()) + "\n",
         "json.md": "\n\n".join(_json()) + "\n",
         "training.md": filled(training, "recipes", _recipes()),
+        "api.md": signed((DOCS / "api.md").read_text(encoding="utf-8")),
     }
 
 
@@ -240,6 +245,68 @@ def _sample_failure() -> Failure:
         error="portraits/two.jpg: zero bytes came.",
         hint="Get the file again.",
     )
+
+
+# --- the API -----------------------------------------------------------------------------------
+
+_DIRECTIVE = re.compile(r"^::: (veridical\.[\w.]+)$(?:\n    .*$)*", re.MULTILINE)
+
+
+def signed(page: str) -> str:
+    """Return the page of the API with the signatures of each section below its title."""
+    head, *sections = re.split(r"^(?=## )", page, flags=re.MULTILINE)
+    return head + "".join(map(_signed, sections))
+
+
+def _signed(section: str) -> str:
+    title, rest = re.sub(r"^```py\n.*?^```\n\n", "", section, flags=re.M | re.S).split("\n\n", 1)
+    lines = [line for name in _DIRECTIVE.findall(rest) for line in _signatures(name)]
+    block = "```py\n" + "\n".join(lines) + "\n```\n\n" if lines else ""
+    return f"{title}\n\n{block}{rest}"
+
+
+def _signatures(name: str) -> Iterator[str]:
+    """Yield how to call what a directive names: a function, or a class that people make."""
+    module, _, own = name.rpartition(".")
+    thing = getattr(import_module(module), own, None)  # None: a module
+    if inspect.isfunction(thing):
+        yield _signature(own, thing)
+    elif name in _MADE:
+        if not _MADE[name]:
+            yield _signature(own, thing)
+        for method in _MADE[name]:
+            yield _signature(f"{own}.{method}", getattr(thing, method))
+
+
+_MADE: dict[str, tuple[str, ...]] = {  # of classes: these methods, or what makes one
+    "veridical.detector.Detector": ("load", "inspect", "inspect_many", "logits"),
+    "veridical.io.formats.Limits": (),
+    "veridical.explain.face.ExplainConfig": (),
+    "veridical.train.gradients.Network": ("of",),
+}
+
+
+def _signature(name: str, call: Any) -> str:
+    """Return a call with the names of its arguments and their defaults, on one line."""
+    parts, keyword = [], False
+    for one in inspect.signature(call).parameters.values():
+        if one.name == "self":
+            continue
+        if one.kind is one.KEYWORD_ONLY and not keyword:
+            parts.append("*")
+            keyword = True
+        value = "" if one.default is one.empty else f"={_default(one.default)}"
+        parts.append(f"{one.name}{value}")
+    gives = inspect.signature(call).return_annotation
+    ours = getattr(gives, "__module__", "").startswith("veridical.")
+    return f"{name}({', '.join(parts)})" + (f" -> {gives.__name__}" if ours else "")
+
+
+def _default(value: Any) -> str:
+    """Return a default in one word."""
+    if value == Limits():
+        return "Limits()"
+    return repr(value) if isinstance(value, bool | int | float | str | None) else "..."
 
 
 # --- recipes -----------------------------------------------------------------------------------

@@ -166,7 +166,8 @@ def test_a_model_of_one_crop_has_no_other_way(tiny_detector: Detector) -> None:
 def test_a_fast_way_that_was_not_calibrated_is_refused(wide_detector: Detector) -> None:
     with pytest.raises(ModelError, match="its fast way was not") as caught:
         replace(wide_detector.parts, fast=None).first()
-    assert "Leave --fast (`fast=True`) out" in caught.value.hint
+    assert "Leave `fast` out" in caught.value.hint
+    assert "Leave --fast out" in (caught.value.cli_hint or "")
 
 
 # --- samples -----------------------------------------------------------------------------------

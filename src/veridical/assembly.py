@@ -89,7 +89,7 @@ class Parts:
             raise ModelError(
                 "This model was calibrated on your pictures with all crops of a face; its fast way "
                 "was not.",
-                hint="Leave --fast (`fast=True`) out, or use the model that it was made from.",
+                hint="Leave --fast out, or use the model that it was made from.",
             )
         return replace(self, branches=self.branches[:1], fusion=self.fast, fast=None)
 

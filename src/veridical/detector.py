@@ -20,6 +20,7 @@ from veridical.assembly import Parts, assemble, default_model, with_samples
 from veridical.cues import DEFAULT_CUES, examine_all
 from veridical.cues.protocol import Cue
 from veridical.engines import cores, engine_of, outcome, outcomes
+from veridical.errors import ModelMissing
 from veridical.explain.face import ExplainConfig, FaceTokens, Model, explain_face
 from veridical.explanation import Explanation
 from veridical.infer.calibration import Calibration
@@ -117,7 +118,8 @@ class Detector:
         Args:
             model: Folder that `veridical train` wrote.
             samples: Posterior samples, if other than the card's.
-            threads: Threads for one picture; 0 takes every core. For many pictures at a time, 1.
+            threads: Threads for one picture. 0 is every core for `inspect`, and one for each of the
+                pictures that `inspect_many` judges at the same time, which costs the least.
             providers: Execution providers of ONNX Runtime, the preferred one first.
             limits: On what is decoded.
             recheck: Before a face is called `ai`, judge three perturbed copies of it; if the
@@ -131,12 +133,18 @@ class Detector:
 
         Raises:
             TrustListError: If that list cannot be used.
-            ModelMissing: If the folder or a file of it is absent.
+            ModelMissing: If the folder or a file of it is absent, or the path is empty.
             ModelDamaged: If a file is not what the card describes.
             ModelError: If the model holds fewer samples.
             DeviceMissing: If a provider is not there.
             ValueError: If `prior` is not between 0 and 1.
         """
+        if model == "":  # the current folder, to pathlib
+            raise ModelMissing(
+                "An empty path came; a model folder was wanted.",
+                hint="Check where the path comes from; None is the model in the package.",
+                cli_hint="Leave --model out for the model in the package.",
+            )
         path = Path(model).resolve() if model is not None else default_model()
         return _load(
             Options(
@@ -192,16 +200,18 @@ class Detector:
     ) -> Iterator[Report | Failure]:
         """Judge many pictures: one outcome per picture, lazily, in order, in flat memory.
 
-        On a CPU every job judges one picture at a time; load the detector with `threads=1` for
-        several jobs. On other devices the faces of several pictures make one batch; a batch of
-        decoded pictures and up to three per job are then held. A `Failure`
-        among the sources is passed on; `jobs` of None means one per core, and the other arguments
+        On a CPU every job judges one picture at a time, on one thread if there are several jobs and
+        no `threads` were asked for. On other devices the faces of several pictures make one batch;
+        a batch of decoded pictures and up to three per job are then held. A `Failure` among the
+        sources is passed on; `jobs` of None means one per core, and the other arguments
         are those of `inspect`.
         """
         config = self._config(explain)
-        engine = engine_of(jobs or cores())
+        jobs = jobs or cores()
+        engine = engine_of(jobs)
         if self.backbone.batch == 1:
-            work = partial(self.inspect, whole_image=whole_image, cues=cues, explain=explain)
+            own = self._on_one_thread if jobs > 1 else self
+            work = partial(own.inspect, whole_image=whole_image, cues=cues, explain=explain)
             yield from outcomes(work, sources, engine)
             return
         prepare = partial(self._prepare, whole_image=whole_image)
@@ -438,6 +448,18 @@ class Detector:
             found = iter(self.backbone.tokens(crops.reshape(-1, *crops.shape[2:])))
             return [tuple(islice(found, crops.shape[1])) for _ in crops]
         return [tokens_of(self.backbone, face) for face in crops]
+
+    @cached_property
+    def _on_one_thread(self) -> "Detector":
+        """The same detector for several pictures at a time, unless it was asked for threads."""
+        if (
+            self._options is None
+            or self._options.threads
+            or not isinstance(self.backbone, OnnxBackbone)
+        ):
+            return self
+        finder = FaceFinder(1, self._options.providers)
+        return replace(self, finder=finder, backbone=self.backbone.on_one_thread())
 
     @cached_property
     def _assumed(self) -> float:

@@ -32,29 +32,47 @@
     └── DeviceMissing              ONNX Runtime cannot use the device that was asked for
 
 Every message says what came and what was wanted; every hint says what to do. Foreign errors are
-translated where they cross into the package.
+translated where they cross into the package. A hint has two wordings, for Python and for the
+command line; of one that names options the other is made here.
 """
+
+import re
+
+_OPTION = re.compile(r"(`[^`]*`|install --[\w-]+)|(?<![\w-])--([a-z][a-z-]*)")
 
 
 class VeridicalError(Exception):
-    """The root: `message` says what happened, `hint` what to do about it."""
+    """The root: `message` says what happened, `hint` what to do about it.
 
-    def __init__(self, message: str, *, hint: str) -> None:
+    Args:
+        message: What came, and what was wanted.
+        hint: What to do. If it names options, Python is told the arguments of these names: `cache`
+            for --cache.
+        cli_hint: What to do at the command line, where that is something else; None where `hint`
+            is right there, too.
+    """
+
+    def __init__(self, message: str, *, hint: str, cli_hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint if cli_hint else _OPTION.sub(_argument, hint)
+        self.cli_hint = cli_hint or (hint if hint != self.hint else None)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Survive the trip between processes with both sentences."""
-        return _rebuild, (type(self), self.message, self.hint)
+        """Survive the trip between processes with all sentences."""
+        return _rebuild, (type(self), self.message, self.hint, self.cli_hint)
 
 
-def _rebuild(kind: type[VeridicalError], message: str, hint: str) -> VeridicalError:
+def _argument(option: re.Match[str]) -> str:
+    return option[1] or f"`{option[2].replace('-', '_')}`"  # a command stays as it is
+
+
+def _rebuild(kind: type[VeridicalError], message: str, hint: str, cli_hint: str) -> VeridicalError:
     error = kind.__new__(kind)
-    VeridicalError.__init__(error, message, hint=hint)
+    VeridicalError.__init__(error, message, hint=hint, cli_hint=cli_hint)
     return error
 
 

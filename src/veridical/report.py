@@ -399,12 +399,14 @@ class Failure:
         error: What came and what was wanted.
         hint: What to do.
         bug: A traceback if the fault is ours, else null.
+        cli_hint: What to do at the command line, where `hint` speaks of Python.
     """
 
     path: str | None
     error: str
     hint: str
     bug: str | None = None
+    cli_hint: str | None = field(default=None, metadata={"json": False})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the failure as plain values, of the published shape (`veridical schema`)."""

@@ -76,7 +76,7 @@ def test_class_names_that_do_not_say_what_they_are_are_asked_about(
 ) -> None:
     data = album(a=1, b=1)
     clean_error(train(data), "not plainly real or AI-generated", "'a'", "'b'")
-    clean_error(train(data, "--real", "c"), "--real names 'c'")
+    clean_error(train(data, "--real", "c"), "'c' was named as the real class")
     clean_error(train(data, "--real", "a", "--ai", "b"), "at least 20")
 
 

@@ -30,4 +30,4 @@ def refused(kind: type[VeridicalError], data: Path, **options: Any) -> str:
     with pytest.raises(kind) as caught:
         read_samples(data, **options)
     assert type(caught.value) is kind
-    return str(caught.value)
+    return f"{caught.value.message} {caught.value.cli_hint or caught.value.hint}"

@@ -60,9 +60,11 @@ def test_what_the_user_says_wins_over_what_the_names_say(plant: Plant) -> None:
 def test_a_named_folder_that_does_not_exist_is_an_error(plant: Plant) -> None:
     data = plant("real/1.jpg", "fake/2.jpg")
     message = refused(ClassNamesUnclear, data, real="Real", ai="fake")
-    assert "--real names 'Real'" in message
+    assert "'Real' was named as the real class" in message
     assert "'fake', 'real'" in message
-    assert "both name 'real'" in refused(ClassNamesUnclear, data, real="real", ai="real")
+    assert "'real' was named as both classes" in refused(
+        ClassNamesUnclear, data, real="real", ai="real"
+    )
 
 
 def test_splits_above_the_classes_must_be_chosen(plant: Plant) -> None:

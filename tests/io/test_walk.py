@@ -59,15 +59,21 @@ def test_a_folder_that_cannot_be_opened_is_yielded_so_that_the_failure_has_a_nam
     data = plant("a.jpg", "locked/b.jpg", "real/locked/c.jpg", "ai/d.jpg")
     scandir = os.scandir
 
-    def guarded(path: Path) -> object:
-        if path.name == "locked":
-            raise PermissionError(13, "Permission denied", str(path))
+    def guarded(path: str | Path) -> object:
+        if os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", path)
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", guarded)
-    found = below(data, walk(data))
-    assert found == ["a.jpg", "ai/d.jpg", "locked", "real/locked"]
-    assert "locked cannot be opened" in refused(DataError, data, real="real", ai="ai")
+    found = list(photos([data]))
+    named = [one.path if isinstance(one, Failure) else str(one) for one in found]
+    assert below(data, [Path(one or "") for one in named]) == [
+        *("a.jpg", "ai/d.jpg", "locked", "real/locked")
+    ]
+    assert [isinstance(one, Failure) for one in found] == [False, False, True, True]
+    assert "locked: is a folder that the system will not open (Permission denied)" in refused(
+        DataError, data, real="real", ai="ai"
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not allow such long paths")
@@ -93,5 +99,6 @@ def test_a_folder_without_pictures_is_a_failure_in_its_place(plant: Plant) -> No
         assert isinstance(failure, Failure)
         assert failure.path == str(data / name)
         assert failure.error == f"{data / name}: is a folder that holds no pictures."
-        assert ".jpg" in failure.hint
+        assert "JPEG" in failure.hint
+        assert "--list-skipped" in (failure.cli_hint or "")
     assert below(data, walk(data)) == ["a/1.jpg", "z/2.jpg"]  # who named them asked for them

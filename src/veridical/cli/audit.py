@@ -61,7 +61,7 @@ def audit(
         from veridical.vision.faces import FaceFinder
 
         try:
-            samples = read_samples(data, real=real, ai=ai, split=split)
+            samples = read_samples(data, real=real, ai=ai, split=split, skip=options.passed_over())
         except VeridicalError as error:  # what else is missing is said with it
             refuse([error, *lacking(None, cache=cache)])
             raise

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     metavar="NEW",
     help="Model folder to write.",
 )
+@options.list_skipped
 @options.device
 @options.jobs
 def calibrate(
@@ -94,8 +95,10 @@ def calibrate(
         if detector is None:  # what else is missing is said with it
             return refuse([*missing, *folders({out: 0})])
 
+        skip = options.passed_over()
+
         def distinct(folder: Path) -> "list[Path | Failure]":
-            found = list(walk([folder]))
+            found = list(walk([folder], skip))
             shown_ones = shown.track(found, "Looking for copies", len(found))
             return list(recalibrate.distinct(shown_ones))
 

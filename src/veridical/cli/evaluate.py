@@ -67,7 +67,10 @@ def evaluate(
         jobs, threads = options.share_cores(jobs, many=True)
         missing: list[VeridicalError] = []
         samples = attempt(
-            missing, lambda: read_samples(data, real=real, ai=ai, split=split, one_class=True)
+            missing,
+            lambda: read_samples(
+                data, real=real, ai=ai, split=split, one_class=True, skip=options.passed_over()
+            ),
         )
         detector = attempt(
             missing,

@@ -1,17 +1,20 @@
 """`veridical inspect`: judge pictures."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from os.path import isdir
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from veridical.cli import options
+from veridical.cli.pipes import Pipes, descriptor
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
     from veridical.explain.face import ExplainConfig, Explainer
+    from veridical.io.source import File
     from veridical.report import Failure, Report
 
 SOME_FAILED, ALL_FAILED = 3, 4
@@ -27,7 +30,7 @@ METHODS = (
 
 
 @click.command()
-@click.argument("photos", nargs=-1, required=True, type=options.PATH)
+@click.argument("photos", nargs=-1, required=True, type=options.GIVEN)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture and line.")
 @click.option(
     "--explain",
@@ -84,11 +87,12 @@ METHODS = (
     help="Also print forensic cues for each judged face. They change no verdict.",
 )
 @options.trust_list
+@options.list_skipped
 @options.device
 @options.jobs
 @click.option("--verbose", "-v", is_flag=True, help="Print more about each picture.")
 def inspect(
-    photos: tuple[Path, ...],
+    photos: tuple[str, ...],
     as_json: bool,
     explain: Path | None,
     occlude: tuple[int, int] | None,
@@ -106,7 +110,7 @@ def inspect(
     jobs: int | None,
     verbose: bool,
 ) -> None:
-    """Judge every face in PHOTOS: files, or folders of them.
+    """Judge every face in PHOTOS: files, folders of them, or - for standard input.
 
     Exits with 0 if every picture was judged (undecided included), 3 if some could not be read,
     4 if none could.
@@ -119,7 +123,6 @@ def inspect(
     from veridical.detector import Detector
     from veridical.explain.face import ExplainConfig
     from veridical.io.preflight import refuse_pages
-    from veridical.io.walk import photos as walk
     from veridical.report import Failure
     from veridical.vision.runtime import providers_of
 
@@ -130,7 +133,8 @@ def inspect(
         raise click.UsageError("--method needs --through BACKBONE: it names a map of that network.")
     if explain:
         refuse_pages(explain, len(photos), methods or METHODS[:1] if through else ())
-    jobs, threads = options.share_cores(jobs, many=len(photos) > 1 or options.is_folder(photos[0]))
+    many = len(photos) > 1 or isdir(photos[0])  # noqa: PTH112 (which never raises)
+    jobs, threads = options.share_cores(jobs, many=many)
     detector = Detector.load(
         options.model_folder(model),
         samples=samples,
@@ -149,22 +153,36 @@ def inspect(
     if explain:
         explainers = _explainers(detector, through, methods or METHODS[:1]) if through else ()
         options.ready(explain)
-    counts, judged = Counter[str](), list[Path | Failure]()
-    show = _printer(verbose, as_json)
-    found = detector.inspect_many(walk(photos), jobs=jobs, whole_image=whole_image, cues=cues)
-    for outcome in found:
-        show(outcome)
+    counts, judged = Counter[str](), list[str | Failure]()
+    show, pipes = _printer(verbose, as_json), Pipes(detector.limits)
+    sources = _sources(photos, pipes)
+    found = detector.inspect_many(sources, jobs=jobs, whole_image=whole_image, cues=cues)
+    for outcome in map(options.at_hand, found):
+        with options.naming(options.STDOUT):
+            show(outcome)
         counts["failed" if isinstance(outcome, Failure) else outcome.decision.value] += 1
         if explain:
-            judged.append(outcome if isinstance(outcome, Failure) else Path(outcome.path or ""))
+            judged.append(outcome if isinstance(outcome, Failure) else outcome.path or "")
     if not as_json:
-        _summarise(counts, detector, prior)
+        with options.naming(options.STDOUT):
+            _summarise(counts, detector, prior)
     lost = 0
     if explain:  # it takes long, so the answers come first
         config = ExplainConfig(occlude=occlude, explainers=explainers)
-        lost = _write_pages(detector, judged, explain, config, whole_image=whole_image, jobs=jobs)
+        lost = _write_pages(
+            detector, judged, explain, config, pipes, whole_image=whole_image, jobs=jobs
+        )
     if counts["failed"] or lost:
         raise SystemExit(ALL_FAILED if counts["failed"] == counts.total() else SOME_FAILED)
+
+
+def _sources(photos: Iterable[str], pipes: Pipes) -> "Iterator[str | File | Failure]":
+    """Yield what is to be judged; standard input is read when its turn comes."""
+    from veridical.io.walk import photos as walk
+
+    skip = options.passed_over()
+    for path in photos:
+        yield from (walk([path], skip) if descriptor(path) is None else (pipes.take(path),))
 
 
 def _explainers(
@@ -178,33 +196,45 @@ def _explainers(
 
 def _write_pages(
     detector: "Detector",
-    judged: "Sequence[Path | Failure]",
+    judged: "Sequence[str | Failure]",
     folder: Path,
     config: "ExplainConfig",
+    pipes: Pipes,
     *,
     whole_image: bool,
     jobs: int,
 ) -> int:
     """Write a page about each picture; return how many pictures have an answer and no page."""
     from veridical.engines import engine_of, outcomes
-    from veridical.io.source import open_source
     from veridical.present import files
     from veridical.report import Failure
 
-    def write(path: Path) -> Path:
-        file = open_source(path, detector.limits)
+    def write(path: str) -> Path | OSError:
+        file = pipes.open(path)
         report = detector.inspect(file, whole_image=whole_image, cues=True, explain=config)
-        return files.write(report, file, folder)
+        try:
+            return files.write(report, file, folder)
+        except OSError as error:  # such as a full disk: no fault of the picture, nor of ours
+            return error
 
-    lost = 0
+    lost, unwritten = 0, Counter[str]()
     pages = outcomes(write, judged, engine_of(jobs))
     shown = options.track(pages, "Writing pages", len(judged))
-    for before, outcome in zip(judged, shown, strict=True):
+    for before, outcome in zip(judged, map(options.at_hand, shown), strict=True):
+        failed = outcome if isinstance(outcome, OSError) else None
         if isinstance(outcome, Failure):
-            files.write_failure(outcome, folder, model=detector.model, limits=detector.limits)
+            try:
+                files.write_failure(outcome, folder, model=detector.model, limits=detector.limits)
+            except OSError as error:
+                failed = error
             if outcome is not before:
                 lost += 1
                 options.warn(f"no explanation: {outcome.path}: {outcome.error}")
+        if failed:
+            lost += not isinstance(outcome, Failure)
+            unwritten[failed.strerror or str(failed)] += 1
+    for why, count in unwritten.items():
+        options.warn(f"{folder}: {why}: {count} of {len(judged)} pages were not written.")
     return lost
 
 

@@ -2,17 +2,46 @@
 
 import errno
 import os
-from collections.abc import Callable
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from veridical.cli.stages import track as track  # beside the other things that commands share
 
+if TYPE_CHECKING:
+    from veridical.io.walk import Skip, Skipped
+
+T = TypeVar("T")
+
+
 # --- options -------------------------------------------------------------------------------------
 
-PATH = click.Path(path_type=Path)
-FOLDER = click.Path(file_okay=False, path_type=Path)
+
+class Named(click.Path):
+    """A path that is not empty: pathlib takes an empty one for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what an unset variable of the shell leaves."""
+        if not os.fspath(value):
+            self.fail("an empty path came; is a variable of the shell empty?", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+GIVEN = Named()
+"""A path as it was given: a string, which pathlib would change (`./a.jpg`)."""
+PATH = Named(path_type=Path)
+FOLDER = Named(file_okay=False, path_type=Path)
+
+STDOUT = "standard output"
+OUT = f"{__name__}.out"
+"""The key in a context of the folder that the results go to."""
+_LIST = f"{__name__}.list_skipped"
 
 DEVICES = ("cpu", "cuda", "tensorrt", "rocm", "openvino", "directml", "coreml")
 """The keys of `vision.runtime.DEVICES`, which is not imported to print a help text."""
@@ -62,11 +91,19 @@ cache = click.option(
     envvar="VERIDICAL_CACHE",
     help="For exported backbones and features.  [default: ~/.cache/veridical]",
 )
+list_skipped = click.option(
+    "--list-skipped",
+    is_flag=True,
+    expose_value=False,
+    callback=lambda context, _parameter, value: context.meta.update({_LIST: value}),
+    help="Name what is passed over in folders.",
+)
 _DATA = (
     click.argument("data", type=PATH),
     click.option("--real", metavar="NAME", help="Name of the class that is real."),
     click.option("--ai", metavar="NAME", help="Name of the class that is AI-generated."),
     click.option("--split", metavar="NAME", help="Part of the data to use, if it has parts."),
+    list_skipped,
 )
 
 
@@ -116,19 +153,24 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "veridical"
 
 
-def is_folder(path: Path) -> bool:
-    """Return whether it is a folder; no if the system cannot tell."""
-    try:
-        return path.is_dir()
-    except OSError:  # such as a name that is too long: reading it will give the error
-        return False
-
-
 def ready(folder: Path) -> None:
     """Make a folder for results, and fail before the work if nothing can be written there."""
+    if context := click.get_current_context(silent=True):
+        context.meta[OUT] = str(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Name what is written meanwhile in errors that do not: a full disk names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno != errno.EPIPE:
+            error.filename = place
+        raise
 
 
 # --- messages at standard error ------------------------------------------------------------------
@@ -138,4 +180,37 @@ def warn(text: str) -> None:
     """Print a warning; control characters in it are escaped."""
     from veridical.present.words import printable
 
-    click.secho(printable(text), fg="yellow", err=True)
+    with suppress(OSError):  # nobody reads it: no reason to stop the work
+        click.secho(printable(text), fg="yellow", err=True)
+
+
+def at_hand(outcome: T) -> T:
+    """Return an outcome whose hint, if it is a failure, names options and no arguments."""
+    from veridical.report import Failure
+
+    if isinstance(outcome, Failure) and outcome.cli_hint:
+        return replace(outcome, hint=outcome.cli_hint)
+    return outcome
+
+
+def passed_over() -> "Skip":
+    """Return what a walk tells of everything it passes over: counted, and told when all is done.
+
+    With --list-skipped each is named.
+    """
+    context, counts = click.get_current_context(), Counter[str]()
+    listed: bool = context.meta[_LIST]
+
+    def skip(one: "Skipped") -> None:
+        counts[one.why] += 1
+        if listed:
+            warn(f"passed over: {one.path}: {one.detail}")
+
+    def tell() -> None:
+        from veridical.present.words import passed_over
+
+        if counts and not isinstance(sys.exc_info()[1], OSError):  # the reader is gone
+            warn(passed_over(counts, listed=listed))
+
+    context.call_on_close(tell)
+    return skip

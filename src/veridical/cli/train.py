@@ -101,7 +101,7 @@ def train(
         changed = {name: value for name, value in changes.items() if value is not None}
         chosen = replace(RECIPES[recipe], **changed)
         try:
-            samples = read_samples(data, real=real, ai=ai, split=split)
+            samples = read_samples(data, real=real, ai=ai, split=split, skip=options.passed_over())
         except VeridicalError as error:  # what else is missing is said with it
             model = model_folder(settings["backbone"], default_model())
             refuse([error, *lacking(None, out, cache=cache, recipe=chosen, backbone=model)])

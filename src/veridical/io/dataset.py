@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 from veridical.errors import DataError, OneClassOnly, TooFewPhotos
@@ -10,7 +11,8 @@ from veridical.io.formats import SUFFIXES
 from veridical.io.labels import SPLITS, labels_of, listed, parse_label
 from veridical.io.manifest import read_manifest
 from veridical.io.samples import Label, Sample
-from veridical.io.walk import ENDINGS, asks, visible, walk
+from veridical.io.walk import KNOWN, Skip, Skipped, asks, unheard, visible, walk
+from veridical.report import Failure
 
 
 def read_samples(
@@ -20,11 +22,13 @@ def read_samples(
     ai: str | None = None,
     split: str | None = None,
     one_class: bool = False,
+    skip: Skip = unheard,
 ) -> tuple[Sample, ...]:
     """Read a folder with a sub-folder per class, or a manifest CSV.
 
     In a folder several sub-folders may mean one class (`0_real`, `1_fake`, `sdxl_fake`); those
-    without pictures, and pictures beside them, are passed over. Below a class folder the first
+    without pictures, and files beside them, are passed over, and `skip` is told of each. What is a
+    picture is told as in `walk.photos`. Below a class folder the first
     level of sub-folders, if any, is the `source`, and for AI pictures also the `generator`; else
     the class folder is the source. Each picture is a group of its own, named by its path without
     the suffix (so `x.jpg` and `x.png` stay together): who has several pictures of one person
@@ -45,6 +49,7 @@ def read_samples(
         split: Only this value of the manifest's `split`, or the class folders in `data/split`.
         one_class: Whether pictures of one class alone will do: to measure a rate of false alarms,
             say.
+        skip: Is told of everything that is passed over.
 
     Raises:
         DataError: If `data` is not there, cannot be read, or is neither of the two.
@@ -56,7 +61,7 @@ def read_samples(
     wanted = "a folder with one sub-folder per class, or a manifest (.csv)"
     try:
         if data.is_dir():
-            samples = _read_folder(data, real=real, ai=ai, split=split)
+            samples = _read_folder(data, skip, real=real, ai=ai, split=split)
         elif not data.exists():
             raise DataError(f"{data}: nothing is there.", hint=f"Give {wanted}.")
         elif data.suffix.lower() in (".csv", ".tsv"):
@@ -74,7 +79,7 @@ def read_samples(
     if not samples:
         raise TooFewPhotos(
             f"{data}: no pictures; both classes need some.",
-            hint=ENDINGS,
+            hint=KNOWN,
         )
     if len(counts) == 1 and not one_class:
         raise OneClassOnly(
@@ -86,17 +91,17 @@ def read_samples(
 
 
 def _read_folder(
-    data: Path, *, real: str | None, ai: str | None, split: str | None
+    data: Path, skip: Skip, *, real: str | None, ai: str | None, split: str | None
 ) -> tuple[Sample, ...]:
     folders = _subfolders(data)
     if split is not None:
         if split not in folders:
             raise DataError(
-                f"{data}: --split names {split!r}, but the sub-folders are "
+                f"{data}: split {split!r} was asked for, but the sub-folders are "
                 f"{listed(map(repr, folders))}.",
                 hint="Give --split one of these names, or leave it out if they are the classes.",
             )
-        return _read_folder(data / split, real=real, ai=ai, split=None)
+        return _read_folder(data / split, skip, real=real, ai=ai, split=None)
     if not folders:
         raise DataError(
             f"{data} has no sub-folders that hold pictures; it needs one for each class.",
@@ -112,10 +117,11 @@ def _read_folder(
             )
     shown = {name: repr(name) for name in folders}
     labels = labels_of(shown, real=real, ai=ai, where=data, things="sub-folders")
+    _tell(data, folders, skip)
     return tuple(
-        _place(path, data, name, label)
+        _place(found, data, name, label)
         for name, label in labels.items()
-        for path in walk(data / name)
+        for found in walk(data / name, skip)
     )
 
 
@@ -125,6 +131,13 @@ def _subfolders(folder: Path) -> list[str]:
     return [name for name in names if next(walk(folder / name), None)]
 
 
+def _tell(data: Path, folders: Collection[str], skip: Skip) -> None:
+    """Tell of what lies beside the folders that hold pictures."""
+    for beside in walk(data, skip, but=folders):
+        path = beside.path if isinstance(beside, Failure) else str(beside)
+        skip(Skipped(path or "", "no class", "beside the class folders"))
+
+
 def _holds_classes(folder: Path, real: str | None, ai: str | None) -> bool:
     """True for `train`, and for whatever else has a folder of each class in it."""
     inside = set(_subfolders(folder))
@@ -132,15 +145,17 @@ def _holds_classes(folder: Path, real: str | None, ai: str | None) -> bool:
     return folder.name.lower() in SPLITS or said >= {"real", "ai"} or {real, ai} <= inside
 
 
-def _place(path: Path, data: Path, name: str, label: Label) -> Sample:
-    if path.suffix.lower() not in SUFFIXES:  # only a folder that cannot be opened comes like this
-        raise DataError(f"{path} cannot be opened.", hint="Check its permissions.")
+def _place(path: Path | Failure, data: Path, name: str, label: Label) -> Sample:
+    if isinstance(path, Failure):
+        raise DataError(path.error, hint=path.hint)
     inside = path.relative_to(data / name).parts
+    named = path.relative_to(data)
     nested = len(inside) > 1
     return Sample(
         path=path,
         label=label,
         source=inside[0] if nested else name,
         generator=inside[0] if nested and label == "ai" else "",
-        group=path.relative_to(data).with_suffix("").as_posix(),
+        # What no picture's name ends in is a part of the name: x.001 and x.002 are two.
+        group=(named.with_suffix("") if path.suffix.lower() in SUFFIXES else named).as_posix(),
     )

@@ -102,6 +102,7 @@ class Clock(io.BytesIO):
             raise PhotoTooSlow(
                 f"{self._name}: decoding took longer than {self._seconds:g} s.",
                 hint="Save the picture again as a plain JPEG or PNG, or raise Limits.max_seconds.",
+                cli_hint="Save the picture again as a plain JPEG or PNG.",
             )
         return super().read(size)
 
@@ -118,6 +119,7 @@ def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
             f"{name}: is {width} x {height} px; at most {limits.max_pixels} px in all and "
             f"{limits.max_side} px a side were wanted.",
             hint="Use a smaller copy, or raise Limits.max_pixels and Limits.max_side.",
+            cli_hint="Use a smaller copy.",
         )
 
 
@@ -126,6 +128,7 @@ def refuse_bytes(name: str, size: int, limits: Limits) -> NoReturn:
     raise PhotoTooLarge(
         f"{name}: {size} bytes or more came; the limit is {limits.max_bytes}.",
         hint="Use a smaller copy, or raise Limits.max_bytes.",
+        cli_hint="Use a smaller copy.",
     )
 
 
@@ -226,7 +229,7 @@ def sniff(data: bytes) -> str | None:
     return None
 
 
-def _describe(data: bytes) -> str:
+def describe(data: bytes) -> str:
     """Say what bytes that are no photo look like."""
     for magic, what in _STRANGERS.items():
         if data.startswith(magic):
@@ -255,7 +258,7 @@ def known_format(data: bytes, name: str) -> str:
     kind = sniff(data)
     if kind is None:
         raise NotAPhoto(
-            f"{name}: is {_describe(data)}; a picture was wanted.",
+            f"{name}: is {describe(data)}; a picture was wanted.",
             hint="Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file.",
         )
     return kind

@@ -117,14 +117,14 @@ def labels_of(
     for label, name in asked:
         if name is not None and name not in names:
             raise ClassNamesUnclear(
-                f"{where}: --{label} names {name!r}, but {found}.",
+                f"{where}: {name!r} was named as the {label} class, but {found}.",
                 hint=f"Give --{label} one of these names exactly.",
             )
         if name is not None:
             labels[name] = label
     if real is not None and real == ai:
         raise ClassNamesUnclear(
-            f"{where}: --real and --ai both name {real!r}, and {found}.", hint="Name one for each."
+            f"{where}: {real!r} was named as both classes, and {found}.", hint="Name one for each."
         )
     if real is not None and ai is not None:
         return {real: "real", ai: "ai"}

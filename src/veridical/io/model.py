@@ -194,7 +194,7 @@ def read_model(path: Path) -> ModelFolder:
     except (AttributeError, ValueError, KeyError, TypeError, RecursionError) as foreign:
         raise ModelDamaged(
             f"{path / CARD} is not a model card ({foreign!r}).",
-            hint="Perturbation the folder again.",
+            hint="Copy the folder again.",
         ) from foreign
     if schema != SCHEMA:
         raise ModelDamaged(
@@ -219,7 +219,7 @@ def _refuse_absent(path: Path, names: Iterable[str]) -> None:
             raise ModelMissing(
                 f"The model folder {path} has no {name}; it needs {CARD}, {TENSORS}, {BACKBONE} "
                 f"and, if its card says so, {EXPLAINER}.",
-                hint="Perturbation the whole folder again, or train the model again.",
+                hint="Copy the whole folder again, or train the model again.",
             )
 
 
@@ -228,7 +228,7 @@ def _check(path: Path, name: str, found: str, files: Mapping[str, Any]) -> None:
         raise ModelDamaged(
             f"{path / name} has SHA-256 {found[:12]}..., its card says "
             f"{str(files.get(name))[:12]}...: it is not the file the card describes.",
-            hint="Perturbation the whole folder again; never mix files of two models.",
+            hint="Copy the whole folder again; never mix files of two models.",
         )
 
 
@@ -240,7 +240,7 @@ def _load(path: Path, name: str, files: Mapping[str, Any]) -> Mapping[str, ndarr
         return load_tensors(packed)
     except (SafetensorError, KeyError, TypeError, ValueError) as foreign:
         raise ModelDamaged(
-            f"{path / name} cannot be read ({foreign}).", hint="Perturbation the folder again."
+            f"{path / name} cannot be read ({foreign}).", hint="Copy the folder again."
         ) from foreign
 
 

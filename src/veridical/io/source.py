@@ -1,13 +1,17 @@
 """Whatever a picture comes as becomes a `File`: opened, hashed, decoded and parsed once."""
 
+import errno
 import hashlib
 import io
 import os
+import re
+import shlex
 import stat
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NoReturn, Protocol, runtime_checkable
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
 from PIL import Image
@@ -125,7 +129,7 @@ def open_source(source: Source | File, limits: Limits = Limits()) -> File:
         limits: On what one picture may ask of us.
 
     Raises:
-        PhotoMissing: No such file, or it is a folder.
+        PhotoMissing: No such file, it is a folder, or the path is empty or an address.
         PhotoUnreadable: The system, or the stream, does not give the bytes out.
         PhotoTooLarge: Over the limit on bytes.
         NotAPhoto: Something else came.
@@ -143,11 +147,21 @@ def open_source(source: Source | File, limits: Limits = Limits()) -> File:
         path = os.fsdecode(source)
         return File(path=path, data=read_bytes(path, limits), limits=limits)
     if isinstance(source, Stream):
-        return File(path=None, data=_read_stream(source, limits), limits=limits)
+        return open_stream(source, None, limits)
     raise NotAPhoto(
         f"A {type(source).__name__} came.",
         hint="Pass a path, bytes, a binary stream, a Pillow image or an array.",
     )
+
+
+def open_stream(stream: Stream, path: str | None, limits: Limits = Limits()) -> File:
+    """Take in a picture from a stream that is known by the name `path`: `-`, say.
+
+    Raises:
+        PhotoUnreadable: The stream does not give the bytes out.
+        PhotoTooLarge: Over the limit on bytes.
+    """
+    return File(path=path, data=_read_stream(stream, path or "The stream", limits), limits=limits)
 
 
 def read_photo(source: Source | File, limits: Limits = Limits()) -> Photo:
@@ -176,6 +190,8 @@ def fingerprint(pixels: UInt8[ndarray, "height width 3"]) -> str:
 
 # --- getting the bytes -------------------------------------------------------------------------
 
+_ADDRESS = re.compile(r"data:|file:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
 
 def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes:
     """Read a picture's file within limits, without decoding it.
@@ -186,6 +202,10 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
         PhotoTooLarge: Over the limit on bytes.
     """
     path = os.fsdecode(path)
+    if not path:
+        raise PhotoMissing(
+            "An empty path came; a picture was wanted.", hint="Check where the path comes from."
+        )
     try:
         with io.FileIO(path, opener=_open_without_waiting) as file:
             found = os.fstat(file.fileno())
@@ -193,22 +213,45 @@ def read_bytes(path: str | os.PathLike[str], limits: Limits = Limits()) -> bytes
                 raise PhotoUnreadable(
                     f"{path}: is a pipe, a socket or a device; a regular file was wanted.",
                     hint="Pass its bytes, or the opened stream.",
+                    cli_hint="Send the picture to standard input: veridical inspect - < "
+                    f"{shlex.quote(path)}",
                 )
             if found.st_size > limits.max_bytes:
                 refuse_bytes(path, found.st_size, limits)
             return _read_at_most(file, path, limits, chunk=found.st_size + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
-        if os.path.isdir(path):  # noqa: PTH112 (which never raises)
-            raise PhotoMissing(
-                f"{path}: is a folder; a picture was wanted.",
-                hint="Name the pictures in it; `veridical inspect` also walks folders.",
-            ) from error
-        if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
-            raise PhotoMissing(f"{path}: no such file.", hint="Check the path.") from error
-        raise PhotoUnreadable(
-            f"{path}: the system will not let us read it ({error.strerror or error}).",
-            hint="Check that you may read the file, and that its disk is in order.",
+        _refuse_path(path, error)
+
+
+def _refuse_path(path: str, error: OSError | ValueError) -> NoReturn:
+    """Say why there are no bytes at a path."""
+    if os.path.isdir(path):  # noqa: PTH112 (which never raises)
+        raise PhotoMissing(
+            f"{path}: is a folder; a picture was wanted.",
+            hint="Name the pictures in it; `veridical.io.walk.photos` finds them.",
+            cli_hint="Name the pictures in it.",
         ) from error
+    if _ADDRESS.match(path):
+        if path.lower().startswith("file:"):
+            local = shlex.quote(unquote(urlsplit(path).path))
+            raise PhotoMissing(
+                f"{path}: is an address; a path was wanted.", hint=f"Give the path: {local}"
+            ) from error
+        raise PhotoMissing(
+            f"{path}: is an address, and nothing is fetched from a network.",
+            hint="Save the picture, and give the path of the file.",
+        ) from error
+    if isinstance(error, OSError) and error.errno == errno.ENXIO:
+        raise PhotoUnreadable(
+            f"{path}: is a socket, or a device that is not there; a regular file was wanted.",
+            hint="Save the picture to a file, and give its path.",
+        ) from error
+    if isinstance(error, FileNotFoundError | NotADirectoryError | ValueError):
+        raise PhotoMissing(f"{path}: no such file.", hint="Check the path.") from error
+    raise PhotoUnreadable(
+        f"{path}: the system will not let us read it ({error.strerror or error}).",
+        hint="Check that you may read the file, and that its disk is in order.",
+    ) from error
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -216,15 +259,18 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read_stream(stream: Stream, limits: Limits) -> bytes:
+def _read_stream(stream: Stream, name: str, limits: Limits) -> bytes:
     try:
-        return _read_at_most(stream, "The stream", limits, chunk=2**20)
+        return _read_at_most(stream, name, limits, chunk=2**20)
     except PhotoError:
         raise
     except Exception as error:  # whatever a stranger's stream may raise
         raise PhotoUnreadable(
-            f"The stream could not be read ({said(error)}).",
+            f"{name}: could not be read ({said(error)})."
+            if name != "The stream"
+            else f"The stream could not be read ({said(error)}).",
             hint="Pass an open stream of bytes, such as open(path, 'rb').",
+            cli_hint="Save the picture to a file, and give its path.",
         ) from error
 
 

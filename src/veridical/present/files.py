@@ -1,7 +1,7 @@
 """Leave what is known about a picture in a folder: a page, the report as JSON, figures."""
 
 import json
-import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from hashlib import sha256
@@ -17,6 +17,8 @@ from veridical.io.source import File, read_photo
 from veridical.present.figure import figure
 from veridical.present.html import failure_page, page
 from veridical.report import Failure, Report
+
+_NAME_BYTES = 150  # of a name in UTF-8; file systems take 255, with what we add
 
 
 def write(report: Report, file: File, folder: Path) -> Path:
@@ -88,5 +90,11 @@ def _whole(path: Path) -> Iterator[Path]:
 
 
 def _plain(stem: str) -> str:
-    """Keep of a file name what every file system takes, and no command takes for an option."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", stem)[:80].lstrip(".-") or "photo"
+    """Keep of a file name the letters, marks and digits of every script.
+
+    What is left every file system takes, and no command takes it for an option.
+    """
+    text = unicodedata.normalize("NFC", stem)
+    kept = "".join(c if c in "._-" or unicodedata.category(c)[0] in "LMN" else " " for c in text)
+    name = "_".join(kept.split()).encode()[:_NAME_BYTES].decode(errors="ignore")
+    return name.lstrip(".-") or "photo"

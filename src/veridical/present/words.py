@@ -4,6 +4,7 @@ The terminal, the page, the figure and the notebook card take their words from h
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from veridical.infer.priors import EVEN, posterior
@@ -347,6 +348,32 @@ def _of_cue(answer: Reading | NotApplicable, technical: bool) -> str:
     if isinstance(answer, Reading):
         return f"{answer.cue}: {answer.technical}" if technical else answer.plain
     return f"{answer.cue}: not measured. {answer.why}" if technical else ""
+
+
+# --- what was not judged -----------------------------------------------------------------------
+
+_PASSED_OVER = {  # one, several
+    "hidden": ("hidden", "hidden"),
+    "link": ("broken or repeated link", "broken or repeated links"),
+    "special": ("pipe, socket or device", "pipes, sockets or devices"),
+    "raw": ("camera raw", "camera raw"),
+    "other format": ("in a format that is not read", "in formats that are not read"),
+    "empty": ("empty", "empty"),
+    "unreadable": ("unreadable", "unreadable"),
+    "no picture": ("not a picture", "not pictures"),
+    "no class": ("beside the class folders", "beside the class folders"),
+}
+
+
+def passed_over(counts: Counter[str], *, listed: bool) -> str:
+    """Say how many files and folders below the given folders were passed over, and why."""
+    parts = "; ".join(
+        f"{counts[why]} {one if counts[why] == 1 else several}"
+        for why, (one, several) in _PASSED_OVER.items()
+        if counts[why]
+    )
+    more = "" if listed else " (--list-skipped names them)"
+    return f"{counts.total()} passed over in folders{more}: {parts}."
 
 
 # --- text --------------------------------------------------------------------------------------

@@ -263,7 +263,7 @@ def _ask(vit: Any, name: str, layers: Layers, image_px: int | None) -> BackboneS
     if side % patch:
         raise NotAViT(
             f"{side} px is no multiple of the patch of {name}, {patch} px.",
-            hint=f"Use {side // patch * patch} px.",
+            hint=f"Use {side // patch * patch} px (--image-px).",
         )
     try:
         with torch.no_grad():

@@ -162,6 +162,10 @@ class OnnxBackbone:
         """How many crops one run should take."""
         return batches(self.providers)
 
+    def on_one_thread(self) -> "OnnxBackbone":
+        """Return the same network on one thread."""
+        return type(self)(self._graph, self.spec, 1, self.providers)
+
     def _open(self, threads: int) -> Any:
         # The exact products are slower: twice as slow where the fast ones are exact, too.
         config = {"session.x64quantprecision": "1"} if saturates() else {}
