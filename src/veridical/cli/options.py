@@ -14,6 +14,7 @@ T = TypeVar("T")
 # --- options -------------------------------------------------------------------------------------
 
 PATH = click.Path(path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 DEVICES = ("cpu", "cuda", "tensorrt", "rocm", "openvino", "directml", "coreml")
