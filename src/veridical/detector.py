@@ -179,7 +179,8 @@ class Detector:
                 `File`; see `io.source.open_source`.
             whole_image: Judge the frame as if it were a face, instead of the faces in it.
             cues: Also ask the forensic cues, or these, about every face that was judged.
-            explain: Also explain every face that was judged, perhaps in this way.
+            explain: Also explain every face that was judged, or in the way of this
+                `ExplainConfig`.
 
         Raises:
             PhotoError: If the picture cannot be read.
@@ -269,14 +270,25 @@ class Detector:
             for at, crops, ones in zip(prepared.rows, prepared.crops, tokens, strict=True)
         }
         with one_blas_thread():
+            scores = {
+                at: score(self.parts, ones, prepared.faces[at].box.size_px)
+                for at, (_, ones) in own.items()
+            }
             faces = tuple(
-                self._face(prepared, at, *own[at], cues, explain)
+                self._face(prepared, at, scores[at], cues)
                 if at in own
                 else _result(seen, Reason.FACE_TOO_SMALL)
                 for at, seen in enumerate(prepared.faces)
             )
-        calibrations = [self._calibration(seen.box.size_px) for seen in prepared.faces]
-        decision, lead, reasons = together(faces, calibrations)
+            calibrations = [self._calibration(seen.box.size_px) for seen in prepared.faces]
+            decision, lead, reasons = together(faces, calibrations)
+            if explain:
+                faces = tuple(
+                    replace(face, explanation=self._explained(seen, scores[at], *own[at], explain))
+                    if at in own and (at == lead or not explain.lead_only)
+                    else face
+                    for at, (face, seen) in enumerate(zip(faces, prepared.faces, strict=True))
+                )
         verdict = None if lead is None else faces[lead].verdict
         of_reals, of_ai = self.parts.coverage
         file = prepared.file
@@ -312,14 +324,11 @@ class Detector:
         self,
         prepared: Prepared,
         at: int,
-        crops: UInt8[ndarray, "crops size size 3"],
-        tokens: Sequence[Tokens],
+        scored: FaceScore,
         cues: Sequence[Cue],
-        explain: ExplainConfig | None,
     ) -> FaceResult:
         """Judge one face, or the whole frame."""
         seen = prepared.faces[at]
-        scored = score(self.parts, tokens, seen.box.size_px)
         judged = judge(
             summarise(scored.logits, self.level),
             scored.distance,
@@ -346,9 +355,6 @@ class Detector:
                 prepared.file, seen.box, result.landmarks, cues=cues, turn=seen.turn
             )
             result = replace(result, readings=readings)
-        if explain:
-            explanation = self._explained(seen, scored, crops, tokens, explain)
-            result = replace(result, explanation=explanation)
         return result
 
     def _rechecked(self, judged: Judged, image: Image.Image, seen: Seen) -> Judged:
@@ -405,6 +411,7 @@ class Detector:
             turn=seen.turn,
             crop=crops[at],
             tokens=tokens[at],
+            logit=float(scored.logits.mean()),
             gradient=gradient,
             rest=rest,
         )

@@ -1,7 +1,8 @@
 """`veridical inspect`: judge pictures."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
 from os.path import isdir
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,15 +10,21 @@ from typing import TYPE_CHECKING
 import click
 
 from veridical.cli import options
+from veridical.cli.outputs import Desk, opened_folder, opened_table
 from veridical.cli.pipes import Pipes, descriptor
+from veridical.cli.progress import Progress
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
-    from veridical.explain.face import ExplainConfig, Explainer
+    from veridical.explain.face import Explainer
     from veridical.io.source import File
+    from veridical.present.files import Extra
+    from veridical.present.tally import Tally
     from veridical.report import Failure, Report
 
 SOME_FAILED, ALL_FAILED = 3, 4
+FEW = 5  # pictures that are answered in a block of lines each; more get one line each
+_LISTED = 10_000  # pictures that are listed before the work, to know how many there are
 
 METHODS = (
     "integrated-gradients",
@@ -28,16 +35,44 @@ METHODS = (
 )
 """Those of `train/gradients.py`, which is not imported to print a help text."""
 
+EXTRAS = ("json", "figure")
+"""Those of `present/files.py`, likewise."""
+
 
 @click.command()
 @click.argument("photos", nargs=-1, required=True, type=options.GIVEN)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture and line.")
 @click.option(
+    "--csv",
+    "table",
+    type=options.FILE,
+    metavar="FILE",
+    help="Also write a table with one row per picture; `-` prints it instead of the answers.",
+)
+@click.option(
+    "--details",
+    is_flag=True,
+    help=f"Print a block of lines for each picture, also for more than {FEW}.",
+)
+@click.option(
     "--explain",
     type=options.FOLDER,
     metavar="DIR",
-    help="Write into DIR, for each picture, a page (HTML), the report (JSON) and a figure of each "
-    "face.",
+    help="Write into DIR a page for each picture that shows why, and an index of the pages.",
+)
+@click.option(
+    "--write",
+    "extras",
+    multiple=True,
+    type=click.Choice(EXTRAS),
+    help="With --explain: also write the whole report of each picture, or a figure of each face. "
+    "Repeat it for both.",
+)
+@click.option(
+    "--thorough",
+    is_flag=True,
+    help="With --explain: make a map of every face, from ten times as many forward passes, and "
+    "test it more strictly.",
 )
 @click.option(
     "--occlude",
@@ -94,7 +129,11 @@ METHODS = (
 def inspect(
     photos: tuple[str, ...],
     as_json: bool,
+    table: Path | None,
+    details: bool,
     explain: Path | None,
+    extras: "tuple[Extra, ...]",
+    thorough: bool,
     occlude: tuple[int, int] | None,
     through: str | None,
     methods: tuple[str, ...],
@@ -120,69 +159,89 @@ def inspect(
         veridical inspect portrait.jpg --explain why/
         veridical inspect portraits/ --json > verdicts.jsonl
     """
-    from veridical.detector import Detector
-    from veridical.explain.face import ExplainConfig
-    from veridical.io.preflight import refuse_pages
-    from veridical.report import Failure
-    from veridical.vision.runtime import providers_of
-
-    for option, value in (("--occlude", occlude), ("--through", through)):
+    for option, value in (
+        ("--occlude", occlude),
+        ("--through", through),
+        ("--write", extras),
+        ("--thorough", thorough),
+    ):
         if value and not explain:
-            raise click.UsageError(f"{option} needs --explain DIR: its maps are drawn there.")
+            raise click.UsageError(f"{option} needs --explain DIR: that is where it shows.")
     if methods and not through:
         raise click.UsageError("--method needs --through BACKBONE: it names a map of that network.")
-    if explain:
-        refuse_pages(explain, len(photos), methods or METHODS[:1] if through else ())
-    many = len(photos) > 1 or isdir(photos[0])  # noqa: PTH112 (which never raises)
-    jobs, threads = options.share_cores(jobs, many=many)
-    detector = Detector.load(
-        options.model_folder(model),
-        samples=samples,
-        threads=threads,
-        providers=providers_of(device),
-        recheck=recheck,
-        prior=prior,
-        fast=fast,
-        trust_list=trust_list,
-    )
-    side = detector.parts.configs[0].size_px
-    if occlude and occlude[0] > side:
-        raise click.UsageError(
-            f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, {side} px."
-        )
-    if explain:
-        explainers = _explainers(detector, through, methods or METHODS[:1]) if through else ()
-        options.ready(explain)
-    counts, judged = Counter[str](), list[str | Failure]()
-    show, pipes = _printer(verbose, as_json), Pipes(detector.limits)
-    sources = _sources(photos, pipes)
-    found = detector.inspect_many(sources, jobs=jobs, whole_image=whole_image, cues=cues)
-    for outcome in map(options.at_hand, found):
-        with options.naming(options.STDOUT):
-            show(outcome)
-        counts["failed" if isinstance(outcome, Failure) else outcome.decision.value] += 1
+    printed = str(table) == "-"
+    if printed and as_json:
+        raise click.UsageError("--csv - and --json both print; name a file for the table.")
+    with ExitStack() as stack:
+        progress = stack.enter_context(Progress())
+        progress.begin("Loading the model")
+        from veridical.detector import Detector
+        from veridical.explain.face import ExplainConfig
+        from veridical.io.preflight import refuse_pages
+        from veridical.present.tally import Tally
+        from veridical.vision.runtime import providers_of
+
         if explain:
-            judged.append(outcome if isinstance(outcome, Failure) else outcome.path or "")
-    if not as_json:
-        with options.naming(options.STDOUT):
-            _summarise(counts, detector, prior)
-    lost = 0
-    if explain:  # it takes long, so the answers come first
-        config = ExplainConfig(occlude=occlude, explainers=explainers)
-        lost = _write_pages(
-            detector, judged, explain, config, pipes, whole_image=whole_image, jobs=jobs
+            refuse_pages(explain, len(photos), methods or METHODS[:1] if through else ())
+        many = len(photos) > 1 or isdir(photos[0])  # noqa: PTH112 (which never raises)
+        jobs, threads = options.share_cores(jobs, many=many)
+        detector = Detector.load(
+            options.model_folder(model),
+            samples=samples,
+            threads=threads,
+            providers=providers_of(device),
+            recheck=recheck,
+            prior=prior,
+            fast=fast,
+            trust_list=trust_list,
         )
-    if counts["failed"] or lost:
-        raise SystemExit(ALL_FAILED if counts["failed"] == counts.total() else SOME_FAILED)
-
-
-def _sources(photos: Iterable[str], pipes: Pipes) -> "Iterator[str | File | Failure]":
-    """Yield what is to be judged; standard input is read when its turn comes."""
-    from veridical.io.walk import photos as walk
-
-    skip = options.passed_over()
-    for path in photos:
-        yield from (walk([path], skip) if descriptor(path) is None else (pipes.take(path),))
+        side = detector.parts.configs[0].size_px
+        if occlude and occlude[0] > side:
+            raise click.UsageError(
+                f"--occlude {occlude[0]} {occlude[1]}: the window is wider than the crop, "
+                f"{side} px."
+            )
+        explainers = _explainers(detector, through, methods or METHODS[:1]) if through else ()
+        # What cannot be written is said before the work.
+        rows = stack.enter_context(opened_table(table)) if table else None
+        folder = opened_folder(explain, detector) if explain else None
+        progress.begin("Looking for pictures")
+        pipes = Pipes(detector.limits)
+        sources, total = _counted(_sources(photos, pipes))
+        progress.begin("Judging pictures", total, counted=True)
+        wide = details or verbose or (total is not None and total <= FEW)
+        with progress.aside():
+            show = _printer(
+                detector,
+                as_json=as_json,
+                silent=printed,
+                wide=wide,
+                verbose=verbose,
+                alone=total == 1,
+            )
+        if folder:
+            config = ExplainConfig(
+                thorough=thorough, lead_only=not thorough, occlude=occlude, explainers=explainers
+            )
+            desk = Desk(detector, folder, config, extras, whole_image=whole_image, cues=cues)
+            stack.callback(desk.close)
+            found = desk.answers(sources, jobs)
+        else:
+            found = detector.inspect_many(sources, jobs=jobs, whole_image=whole_image, cues=cues)
+        tally, lost = Tally(), 0
+        for outcome in map(options.at_hand, found):
+            tally.add(outcome)
+            if rows:
+                rows.add(outcome)
+            with progress.aside(), options.naming(options.STDOUT):
+                show(outcome)
+            progress.advance()
+        lost = desk.lost if folder else 0
+    if not as_json and not printed:
+        with options.naming(options.STDOUT):
+            _summarise(tally, detector, wide=wide)
+    if tally.failed or lost:
+        raise SystemExit(ALL_FAILED if tally.failed == tally.total else SOME_FAILED)
 
 
 def _explainers(
@@ -194,70 +253,56 @@ def _explainers(
     return tuple(Through(name=name, network=network) for name in methods)
 
 
-def _write_pages(
-    detector: "Detector",
-    judged: "Sequence[str | Failure]",
-    folder: Path,
-    config: "ExplainConfig",
-    pipes: Pipes,
-    *,
-    whole_image: bool,
-    jobs: int,
-) -> int:
-    """Write a page about each picture; return how many pictures have an answer and no page."""
-    from veridical.engines import engine_of, outcomes
-    from veridical.present import files
-    from veridical.report import Failure
+def _sources(photos: Iterable[str], pipes: Pipes) -> "Iterator[str | File | Failure]":
+    """Yield what is to be judged; standard input is read when its turn comes."""
+    from veridical.io.walk import photos as walk
 
-    def write(path: str) -> Path | OSError:
-        file = pipes.open(path)
-        report = detector.inspect(file, whole_image=whole_image, cues=True, explain=config)
-        try:
-            return files.write(report, file, folder)
-        except OSError as error:  # such as a full disk: no fault of the picture, nor of ours
-            return error
-
-    lost, unwritten = 0, Counter[str]()
-    pages = outcomes(write, judged, engine_of(jobs))
-    shown = options.track(pages, "Writing pages", len(judged))
-    for before, outcome in zip(judged, map(options.at_hand, shown), strict=True):
-        failed = outcome if isinstance(outcome, OSError) else None
-        if isinstance(outcome, Failure):
-            try:
-                files.write_failure(outcome, folder, model=detector.model, limits=detector.limits)
-            except OSError as error:
-                failed = error
-            if outcome is not before:
-                lost += 1
-                options.warn(f"no explanation: {outcome.path}: {outcome.error}")
-        if failed:
-            lost += not isinstance(outcome, Failure)
-            unwritten[failed.strerror or str(failed)] += 1
-    for why, count in unwritten.items():
-        options.warn(f"{folder}: {why}: {count} of {len(judged)} pages were not written.")
-    return lost
+    skip = options.passed_over()
+    for path in photos:
+        yield from (walk([path], skip) if descriptor(path) is None else (pipes.take(path),))
 
 
-def _printer(verbose: bool, as_json: bool) -> "Callable[[Report | Failure], None]":
+def _counted(
+    sources: "Iterable[str | File | Failure]",
+) -> "tuple[Iterator[str | File | Failure], int | None]":
+    """Return the same pictures, and how many they are unless they are very many."""
+    waiting = iter(sources)
+    listed = list(islice(waiting, _LISTED))
+    return chain(listed, waiting), len(listed) if len(listed) < _LISTED else None
+
+
+def _printer(
+    detector: "Detector", *, as_json: bool, silent: bool, wide: bool, verbose: bool, alone: bool
+) -> "Callable[[Report | Failure], None]":
+    if silent:
+        return lambda outcome: None
     if as_json:
         return lambda outcome: click.echo(outcome.to_json())
     from rich.console import Console
 
-    from veridical.present import terminal
+    from veridical.present import lines, terminal
 
     console = Console()
-    return lambda outcome: terminal.show(outcome, console, details=verbose)
+    if wide:
+        return lambda one: terminal.show(one, console, details=verbose, alone=alone)
+    lines.header(console, detector.level)
+    return lambda outcome: lines.line(outcome, console)
 
 
-def _summarise(counts: Counter[str], detector: "Detector", prior: float | None) -> None:
+def _summarise(tally: "Tally", detector: "Detector", *, wide: bool) -> None:
+    """Print what is said once for all pictures."""
     from rich.console import Console
 
-    from veridical.infer.priors import predictive_values
+    from veridical.infer.priors import assumed, predictive_values
     from veridical.present import terminal, words
 
     console = Console()
-    if counts.total() > 1:
-        terminal.summary(console, counts)
-    if prior is not None:
-        values = predictive_values(detector.card, prior)
-        console.print(words.in_numbers(prior, values), highlight=False, markup=False)
+    if tally.total > 1:
+        if not wide:
+            console.print()
+        terminal.summary(console, tally)
+    if detector.prior is not None:
+        values = predictive_values(detector.card, detector.prior)
+        console.print(words.in_numbers(detector.prior, values), highlight=False, markup=False)
+    if tally.total > 1:
+        terminal.assumption(console, assumed(detector.card))

@@ -36,6 +36,7 @@ class Named(click.Path):
 GIVEN = Named()
 """A path as it was given: a string, which pathlib would change (`./a.jpg`)."""
 PATH = Named(path_type=Path)
+FILE = Named(dir_okay=False, path_type=Path)
 FOLDER = Named(file_okay=False, path_type=Path)
 
 STDOUT = "standard output"

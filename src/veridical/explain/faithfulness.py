@@ -8,8 +8,46 @@ from veridical.arrays import Bool, Float, Int, UInt8, ndarray
 from veridical.explain.occlusion import Score, cover, swapped
 from veridical.explanation import Faithfulness
 
-N_STEPS = 3  # points on a deletion curve; docs/explanations.md
-N_RANDOM = 9  # random orders that a map has to beat
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """How a map is tested; docs/explanations.md.
+
+    Attributes:
+        orders: Random orders that the crop is covered in.
+        steps: Points on a deletion curve, at equal distances.
+        reversed: Whether the reverse of every order is a random order of its own. It costs no
+            look: covered from its end, an order's deletion is its insertion.
+        updates: Whether what the orders did updates the map. A few looks do not improve it.
+    """
+
+    orders: int
+    steps: int
+    reversed: bool
+    updates: bool
+
+    @property
+    def n_random(self) -> int:
+        """Random orders that a map has to beat."""
+        return self.orders * (2 if self.reversed else 1)
+
+    @property
+    def passes(self) -> int:
+        """Forward passes that the orders take; each map takes 2 per step."""
+        return 2 * self.steps * self.orders
+
+    @property
+    def by_chance(self) -> float:
+        """Probability that a map that knows nothing passes.
+
+        Its order is then one more random order, which has to be the best of all. With reverses, it
+        has to be better than its own reverse (one half), and that pair the most uneven one.
+        """
+        return 1 / (self.orders + 1) / (2 if self.reversed else 1)
+
+
+SHORT = Rule(orders=2, steps=1, reversed=True, updates=False)
+THOROUGH = Rule(orders=9, steps=3, reversed=False, updates=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -20,6 +58,7 @@ class RandomOrders:
         crop: What was covered.
         covering: By what.
         sign: 1 if the crop's own logit is on the side of `ai`, else -1.
+        rule: How maps are tested.
         deletion: Mean logit along each order's deletion curve, signed.
         insertion: The same of its insertion curve.
         sets: The patches that were covered, one row per forward pass.
@@ -29,6 +68,7 @@ class RandomOrders:
     crop: UInt8[ndarray, "size size 3"]
     covering: UInt8[ndarray, "size size 3"]
     sign: float
+    rule: Rule
     deletion: Float[ndarray, " orders"]
     insertion: Float[ndarray, " orders"]
     sets: Bool[ndarray, "passes patches"]
@@ -36,7 +76,13 @@ class RandomOrders:
 
 
 def random_orders(
-    crop: UInt8[ndarray, "size size 3"], grid: int, logit: Score, *, seed: int = 0
+    crop: UInt8[ndarray, "size size 3"],
+    grid: int,
+    logit: Score,
+    *,
+    rule: Rule = SHORT,
+    own: float | None = None,
+    seed: int = 0,
 ) -> RandomOrders:
     """Cover a crop in random orders; see `explanation.Faithfulness`.
 
@@ -44,23 +90,35 @@ def random_orders(
         crop: What maps are about.
         grid: Patches along one side.
         logit: Mean logit of P(ai) of a batch of crops.
+        rule: How maps are tested.
+        own: Logit of the crop; None to ask for it, which is one more forward pass.
         seed: Of the orders.
     """
     covering = cover(crop, "blur")
-    own = float(logit(crop[None])[0])
+    own = float(logit(crop[None])[0]) if own is None else own
     sign = 1.0 if own >= 0 else -1.0
     generator = np.random.default_rng(seed)
     curves = [
-        _curves(crop, covering, generator.permutation(grid**2), logit) for _ in range(N_RANDOM)
+        _curves(crop, covering, generator.permutation(grid**2), rule.steps, logit)
+        for _ in range(rule.orders)
     ]
+    deletion = sign * np.array([one.deleted.mean() for one in curves])
+    insertion = sign * np.array([one.inserted.mean() for one in curves])
+    if rule.reversed:
+        deletion, insertion = (
+            np.concatenate([deletion, insertion]),
+            np.concatenate([insertion, deletion]),
+        )
     return RandomOrders(
         crop=crop,
         covering=covering,
         sign=sign,
-        deletion=np.array([sign * deleted.mean() for _, deleted, _ in curves]),
-        insertion=np.array([sign * inserted.mean() for _, _, inserted in curves]),
-        sets=np.concatenate([part for first, _, _ in curves for part in (first, ~first)]),
-        logit_drops=own - np.concatenate([part for _, *both in curves for part in both]),
+        rule=rule,
+        deletion=deletion,
+        insertion=insertion,
+        sets=np.concatenate([part for one in curves for part in (one.first, one.last)]),
+        logit_drops=own
+        - np.concatenate([part for one in curves for part in (one.deleted, one.inserted)]),
     )
 
 
@@ -75,9 +133,9 @@ def faithfulness(
         against: Of the same crop, by the same logit.
     """
     order = np.argsort(-against.sign * patches.ravel(), kind="stable")
-    _, deleted, inserted = _curves(against.crop, against.covering, order, logit)
-    deletion = against.deletion - against.sign * deleted.mean()
-    insertion = against.sign * inserted.mean() - against.insertion
+    own = _curves(against.crop, against.covering, order, against.rule.steps, logit)
+    deletion = against.deletion - against.sign * own.deleted.mean()
+    insertion = against.sign * own.inserted.mean() - against.insertion
     return Faithfulness(
         deletion=float(deletion.mean()),
         insertion=float(insertion.mean()),
@@ -86,16 +144,38 @@ def faithfulness(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Curves:
+    """What covering did along one order.
+
+    Attributes:
+        first: The patches that were covered for deletion, the first of the order.
+        last: Those that were covered for insertion, the last of the order: the first are restored.
+        deleted: Logits where the first are covered.
+        inserted: Logits where the last are covered.
+    """
+
+    first: Bool[ndarray, "steps n"]
+    last: Bool[ndarray, "steps n"]
+    deleted: Float[ndarray, " steps"]
+    inserted: Float[ndarray, " steps"]
+
+
 def _curves(
     crop: UInt8[ndarray, "size size 3"],
     covering: UInt8[ndarray, "size size 3"],
     order: Int[ndarray, " n"],
+    steps: int,
     logit: Score,
-) -> tuple[Bool[ndarray, "steps n"], Float[ndarray, " steps"], Float[ndarray, " steps"]]:
-    """Return the first patches of an order, and the logits where they alone are covered, or not."""
-    first = np.zeros((N_STEPS, len(order)), dtype=bool)
-    for marked, share in zip(first, np.linspace(0, 1, N_STEPS + 2)[1:-1], strict=True):
-        marked[order[: round(len(order) * share)]] = True
-    deleted = logit(np.stack([swapped(crop, covering, marked) for marked in first]))
-    inserted = logit(np.stack([swapped(covering, crop, marked) for marked in first]))
-    return first, deleted, inserted
+) -> _Curves:
+    count = len(order)
+    first, last = (np.zeros((steps, count), dtype=bool) for _ in range(2))
+    for at, share in enumerate(np.linspace(0, 1, steps + 2)[1:-1]):
+        # Rounded from both ends, so that a reversed order covers the same patches.
+        first[at, order[: round(count * share)]] = True
+        last[at, order[count - round(count * (1 - share)) :]] = True
+    deleted, inserted = (
+        logit(np.stack([swapped(crop, covering, marked) for marked in sets]))
+        for sets in (first, last)
+    )
+    return _Curves(first=first, last=last, deleted=deleted, inserted=inserted)

@@ -45,7 +45,7 @@ def page(report: Report, photo: Photo, *, title: str) -> str:
     """
     views = [_view(at, report, photo) for at in range(len(report.faces))]
     lead = report.lead
-    return _render(
+    return render(
         "page",
         title=title,
         report=report,
@@ -76,7 +76,7 @@ def failure_page(failure: Failure, *, version: str, model: str, photo: Photo | N
     # The name alone: a page may be passed on, and folders are private.
     path = failure.path or ""
     error = failure.error.removeprefix(f"{path}: ")
-    return _render(
+    return render(
         "failure",
         title=PurePath(path).name or path or "a picture without a file name",
         answer="NOT JUDGED",
@@ -88,11 +88,24 @@ def failure_page(failure: Failure, *, version: str, model: str, photo: Photo | N
     )
 
 
+def linked(text: str, *, index: str, before: str | None, after: str | None) -> str:
+    """Return a page with links to the index of its folder and to its neighbours.
+
+    Args:
+        text: A page; by itself it has no address in it.
+        index: Name of the index.
+        before: Name of the page before it, if there is one.
+        after: Name of the page after it, if there is one.
+    """
+    nav = render("nav", index=index, before=before, after=after)
+    return text.replace("<main>\n", f"<main>\n{nav}\n", 1)
+
+
 def card(report: Report) -> str:
     """Return a small piece of HTML for notebooks, complete in itself."""
     told = words.why(report.decision, report.reasons, report.promise(report.decision))
     path = report.path or ""
-    return _render(
+    return render(
         "card",
         name=PurePath(path).name or path,
         report=report,
@@ -165,7 +178,7 @@ def _view(at: int, report: Report, photo: Photo) -> _View:
         why=words.why(face.decision, face.reasons, report.promise(face.decision)),
         map=pictures.of_map(face, photo, f"face {at + 1}") if drawn and not first else None,
         maps=tuple(pictures.of_other_maps(face, photo)) if drawn else (),
-        about_maps=tuple(_about_maps(face)),
+        about_maps=tuple(_about_maps(face, any(one.explanation for one in report.faces))),
         numbers=tuple(_numbers(face, report)),
         waterfall=pictures.of_waterfall(face, report) if drawn else None,
         cues=tuple(panels),
@@ -173,9 +186,12 @@ def _view(at: int, report: Report, photo: Photo) -> _View:
     )
 
 
-def _about_maps(face: FaceResult) -> Iterator[str]:
+def _about_maps(face: FaceResult, others: bool) -> Iterator[str]:
+    """Say what maps are worth, or that other faces have some and this one has none."""
     explanation = face.explanation
     if explanation is None:
+        if others and face.verdict:
+            yield "No map was made of this face. --thorough makes one of every face."
         return
     yield comparison_in_words(explanation.faithfulness)
     if shown(explanation.faithfulness) and explanation.method == "surrogate":
@@ -235,7 +251,8 @@ def _processing(report: Report, title: str) -> Iterator[tuple[str, str]]:
 # --- templates ---------------------------------------------------------------------------------
 
 
-def _render(template: str, /, **values: object) -> str:
+def render(template: str, /, **values: object) -> str:
+    """Return a template of this package, filled; every string is escaped and printable."""
     return _environment().get_template(f"{template}.html.j2").render(values)
 
 

@@ -1,10 +1,10 @@
-"""Answers for people, at the terminal: one picture in seven lines.
+"""Answers for people, at the terminal: one picture in seven lines, and the summary of many.
 
 Colour helps and is never needed: every meaning is also a word or a sign. Nothing that came from
 outside (file names, messages) is read as markup or reaches the terminal with control characters.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,63 +13,78 @@ from rich.text import Text
 
 from veridical.present import claims, words
 from veridical.present.numbers import bar, percent, ratio, share, span
+from veridical.present.tally import Tally
 from veridical.present.words import WORD, sentence
 from veridical.report import Decision, FaceResult, Failure, Report
 
-_STYLE = {
+STYLE = {
     Decision.REAL: "bold green",
     Decision.AI: "bold red",
     Decision.UNDECIDED: "bold yellow",
 }
+FAILED = "bold reverse"
 _LABEL = 12  # columns: as wide as the longest decision
 _BAR = 41  # columns: odd, so that there is a middle
 
 
-def show(outcome: Report | Failure, console: Console, *, details: bool = False) -> None:
+def show(
+    outcome: Report | Failure, console: Console, *, details: bool = False, alone: bool = True
+) -> None:
     """Print what is known about one picture.
 
     Args:
         outcome: The answer, or why there is none.
         console: Where to.
+        alone: Also what P(ai) assumes; of many pictures this is said once, by `assumption`.
         details: Also the numbers for experts, what was done to the picture, which model judged it,
             and the traceback of a bug.
     """
     name = "a picture without a file name" if outcome.path is None else outcome.path
     # A path in one piece can be copied; the terminal wraps it where it must.
-    console.print(Text(_safe(name, console), style="bold"), soft_wrap=True)
+    console.print(Text(safe(name, console), style="bold"), soft_wrap=True)
     block = Table.grid(padding=(0, 2))
     block.add_column(min_width=_LABEL, no_wrap=True)
     block.add_column(overflow="fold")
     if isinstance(outcome, Failure):
         _failure(outcome, block, console, details)
     else:
-        _report(outcome, block, console, details)
+        _report(outcome, block, console, details=details, alone=alone)
     console.print(Padding(block, (0, 0, 0, 2)))
     console.print()
 
 
-def summary(console: Console, counts: Mapping[str, int]) -> None:
-    """Print how many pictures got which answer.
+def assumption(console: Console, prior: float) -> None:
+    """Print once what the P(ai) of many pictures assume."""
+    console.print(Text(f"{words.assumed(prior)} Change it with --prior."))
 
-    Args:
-        console: Where to.
-        counts: Of each decision, and of "failed"; what is missing is 0.
-    """
-    total = sum(counts.values())
+
+def summary(console: Console, tally: Tally) -> None:
+    """Print how many pictures got which answer, and why the others got none."""
+    total, counts = tally.total, tally.kinds
     table = Table(box=None, padding=(0, 2), show_footer=True, header_style="bold")
     table.add_column("Answer", footer="pictures in all")
     table.add_column("Pictures", footer=f"{total:,}", justify="right")
     table.add_column("Share", justify="right")
-    rows = [(WORD[decision], _STYLE[decision], counts.get(decision, 0)) for decision in Decision]
-    rows.append(("FAILED", "bold reverse", counts.get("failed", 0)))
+    rows = [(WORD[decision], STYLE[decision], counts[decision.value]) for decision in Decision]
+    rows.append(("FAILED", FAILED, tally.failed))
     for word, style, count in rows:
         part = f"{100 * count / total:.1f} %" if total else "-"
         table.add_row(Text(word, style=style if count else "dim"), f"{count:,}", part)
     console.print(table)
+    if tally.reasons:
+        console.print(Text("\nWhy undecided, and what to do next", style="bold"))
+        why = Table.grid(padding=(0, 2))
+        why.add_column(justify="right", min_width=5)
+        why.add_column(overflow="fold")
+        for count, reason, step in tally.undecided():
+            why.add_row(f"{count:,}", Text.assemble(f"{reason} ", (step, "italic")))
+        console.print(why)
+    if tally.failed:
+        console.print(Text(f"\nWhat to do about {tally.failed:,} FAILED: see --details."))
 
 
-def _report(report: Report, block: Table, console: Console, details: bool) -> None:
-    style = _STYLE[report.decision]
+def _report(report: Report, block: Table, console: Console, *, details: bool, alone: bool) -> None:
+    style = STYLE[report.decision]
     decision = Text(WORD[report.decision], style=style)
     if report.p_ai is None or report.interval is None:
         block.add_row(decision, "P(ai) could not be estimated")
@@ -79,11 +94,11 @@ def _report(report: Report, block: Table, console: Console, details: bool) -> No
         line = bar(report.p_ai, report.interval, _BAR, ascii_only=console.options.ascii_only)
         block.add_row("", Text.assemble("real ", (line, style), " ai"))
     if told := claims.lead(report):
-        block.add_row("Origin", Text(_safe(told, console)))
+        block.add_row("Origin", Text(safe(told, console)))
     promise = report.promise(report.decision)
     block.add_row("Why", words.why(report.decision, report.reasons, promise))
     block.add_row("What to do", words.next_step(report.decision, report.reasons))
-    if report.p_ai is not None:
+    if report.p_ai is not None and alone:
         change = "" if report.at_prior else " (change with --prior)"
         block.add_row("Assumption", f"{words.assumption(report.prior)}{change}")
     if report.at_prior:
@@ -93,22 +108,22 @@ def _report(report: Report, block: Table, console: Console, details: bool) -> No
     if len(report.faces) > 1:
         block.add_row("Faces", _faces(report.faces))
     for label, text in words.of_cues(report, technical=details):
-        block.add_row(label, Text(_safe(text, console)))
+        block.add_row(label, Text(safe(text, console)))
     for label, text in claims.lines(report.claims, technical=details):
-        block.add_row(label, Text(_safe(text, console)))
+        block.add_row(label, Text(safe(text, console)))
     if details:
         for label, text in _details(report):
-            block.add_row(label, Text(_safe(text, console), style="dim"))
+            block.add_row(label, Text(safe(text, console), style="dim"))
 
 
 def _failure(failure: Failure, block: Table, console: Console, details: bool) -> None:
     error = failure.error.removeprefix(f"{failure.path}: ")  # it stands right above
     error = f"{error[:1].upper()}{error[1:]}"
-    block.add_row(Text("FAILED", style="bold reverse"), Text(_safe(error, console)))
-    block.add_row("What to do", Text(_safe(failure.hint, console)))
+    block.add_row(Text("FAILED", style=FAILED), Text(safe(error, console)))
+    block.add_row("What to do", Text(safe(failure.hint, console)))
     if failure.bug is not None:
         lines = failure.bug.splitlines() if details else ["This is a fault of veridical."]
-        text = "\n".join(_safe(line, console) for line in lines)
+        text = "\n".join(safe(line, console) for line in lines)
         block.add_row("Bug", Text(text, style="dim"))
 
 
@@ -118,7 +133,7 @@ def _faces(faces: tuple[FaceResult, ...]) -> Table:
         verdict, box = face.verdict, face.box
         table.add_row(
             str(number),
-            Text(WORD[face.decision], style=_STYLE[face.decision]),
+            Text(WORD[face.decision], style=STYLE[face.decision]),
             share(verdict.p_ai) if verdict else "-",
             span(verdict.interval) if verdict else "not judged",
             Text(f"{box.size_px:.0f} px at {box.left:.0f}, {box.top:.0f}", style="dim"),
@@ -152,7 +167,7 @@ def _details(report: Report) -> Iterator[tuple[str, str]]:
     yield "Model", f"{report.model}, veridical {report.version}"
 
 
-def _safe(text: str, console: Console) -> str:
+def safe(text: str, console: Console) -> str:
     """Return text that the console can print, and that cannot drive it."""
     return (
         words.printable(text).encode(console.encoding, "backslashreplace").decode(console.encoding)

@@ -77,20 +77,40 @@ _PLAINLY = {
         "one face looks AI-generated, but among so many real faces one like it can be expected"
     ),
 }
-_LARGER = "Look for the original or a larger copy, and check the source."
-_DISTRUST = "Do not rely on the model here. Check the source."
+_SHORT = {
+    Reason.WITHIN_COVERAGE: "only one plausible",
+    Reason.BOTH_PLAUSIBLE: "both plausible",
+    Reason.NEITHER_PLAUSIBLE: "neither plausible",
+    Reason.INTERVAL_TOO_WIDE: "interval too wide",
+    Reason.UNLIKE_TRAINING: "unlike training",
+    Reason.CHANGES_UNDER_RECOMPRESSION: "changes in copies",
+    Reason.FACE_TOO_SMALL: "face too small",
+    Reason.NO_FACE: "no face found",
+    Reason.WHOLE_IMAGE: "whole frame",
+    Reason.FACES_DISAGREE: "faces disagree",
+    Reason.ONE_OF_MANY: "one of many faces",
+}
 _NEXT = {
     Reason.WITHIN_COVERAGE: "Check the source and the context too.",
-    Reason.BOTH_PLAUSIBLE: _LARGER,
-    Reason.NEITHER_PLAUSIBLE: _DISTRUST,
-    Reason.INTERVAL_TOO_WIDE: _LARGER,
-    Reason.UNLIKE_TRAINING: _DISTRUST,
-    Reason.CHANGES_UNDER_RECOMPRESSION: "Look for the original file, and check the source.",
+    Reason.BOTH_PLAUSIBLE: "Look for a larger or an earlier copy, and judge that.",
+    Reason.NEITHER_PLAUSIBLE: (
+        "If many of your photos get this answer, fit the thresholds to them: `veridical calibrate`."
+    ),
+    Reason.INTERVAL_TOO_WIDE: (
+        "Let a person look at the face, first at the places in the map (`--explain`)."
+    ),
+    Reason.UNLIKE_TRAINING: (
+        "Check what the file says about its own origin, and the source: the model does not know "
+        "such pictures."
+    ),
+    Reason.CHANGES_UNDER_RECOMPRESSION: (
+        "Look for the original file, or the copy that was saved again the fewest times."
+    ),
     Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
     Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
     Reason.WHOLE_IMAGE: "Judge the faces instead, if there are any.",
     Reason.FACES_DISAGREE: "Read the answer about each face before you act.",
-    Reason.ONE_OF_MANY: "Look at that face, and check the source.",
+    Reason.ONE_OF_MANY: "Let a person look at that face, and check the source.",
 }
 _NEXT_WITHIN = {
     Decision.AI: "Check the source. Never accuse a person because of this.",
@@ -107,6 +127,11 @@ def says(reason: Reason) -> str:
 def plainly(reason: Reason) -> str:
     """Return a reason for somebody who has never read about statistics."""
     return _PLAINLY[reason]
+
+
+def shortly(reason: Reason) -> str:
+    """Return a reason in a few words, for one line per picture."""
+    return _SHORT[reason]
 
 
 def because(reasons: Iterable[Reason], report: Report) -> Iterator[str]:
@@ -149,7 +174,7 @@ def why(decision: Decision, reasons: Sequence[Reason], coverage: float) -> str:
 
 
 def next_step(decision: Decision, reasons: Sequence[Reason]) -> str:
-    """Say what to do about an answer."""
+    """Say what to do about an answer, in one sentence for each reason that is told."""
     first = reasons[:1]
     told = [_NEXT[reason] for reason in (*first, *(one for one in _BESIDE if one in reasons[1:]))]
     if Reason.WITHIN_COVERAGE in first and decision in _NEXT_WITHIN:
@@ -256,6 +281,11 @@ def of_turn(face: FaceResult) -> str:
 def assumption(prior: float) -> str:
     """Return what a P(ai) assumes about the share of AI-generated pictures."""
     return f"{_part(prior)} of the pictures are AI-generated"
+
+
+def assumed(prior: float) -> str:
+    """Say once for many pictures what their P(ai) assume."""
+    return f"P(ai) assumes that {assumption(prior)}."
 
 
 def _part(prior: float) -> str:
@@ -374,6 +404,24 @@ def passed_over(counts: Counter[str], *, listed: bool) -> str:
     )
     more = "" if listed else " (--list-skipped names them)"
     return f"{counts.total()} passed over in folders{more}: {parts}."
+
+
+# --- many pictures -----------------------------------------------------------------------------
+
+
+def progress(what: str, done: int, total: int | None, seconds: float) -> str:
+    """Say how far some work is, and how long the rest will take.
+
+    Args:
+        what: Such as "Judging pictures".
+        done: Items.
+        total: Items in all, if that is known.
+        seconds: Since it began.
+    """
+    told = f"{what}: {done:,} of {total:,}" if total else f"{what}{f': {done:,}' if done else ''}"
+    if total and done and seconds > 0:
+        told += f", about {math.ceil((total - done) * seconds / done):,} s left"
+    return f"{told} ..."
 
 
 # --- text --------------------------------------------------------------------------------------

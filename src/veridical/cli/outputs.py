@@ -1,0 +1,142 @@
+"""Where answers go beside the terminal: a table, and a folder of pages."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from veridical.cli import options
+
+if TYPE_CHECKING:
+    from veridical.detector import Detector
+    from veridical.explain.face import ExplainConfig
+    from veridical.io.source import File
+    from veridical.present.files import Extra, Folder, Made
+    from veridical.present.table import Writer
+    from veridical.report import Failure, Report
+
+
+@contextmanager
+def opened_table(path: Path) -> "Iterator[Writer]":
+    """Open the table; refuse to write it over something else."""
+    from veridical.present.table import TableTaken, Writer, open_table
+
+    if str(path) == "-":
+        # RFC 4180 wants line ends that no system changes.
+        stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
+        try:
+            yield Writer(stream, bom=False)
+        finally:
+            stream.detach()  # standard output is not ours to close
+        return
+    try:
+        file = open_table(path)
+    except TableTaken:
+        raise click.UsageError(
+            f"--csv {path}: this file is there, and is no table of veridical. Name another one."
+        ) from None
+    with file:
+        yield Writer(file, bom=True)
+
+
+def opened_folder(path: Path, detector: "Detector") -> "Folder":
+    """Open the folder of pages; refuse to write over an index of somebody else."""
+    from veridical.infer.priors import assumed
+    from veridical.present.files import Folder, FolderTaken
+
+    try:
+        folder = Folder(path=path, prior=assumed(detector.card))
+    except FolderTaken as taken:
+        raise click.UsageError(
+            f"--explain {path}: {taken} is there, and was not written by veridical. Name another "
+            "folder."
+        ) from None
+    options.ready(path)
+    return folder
+
+
+class Desk:
+    """Judges pictures and writes the page of each, so that each is decoded and judged once."""
+
+    def __init__(
+        self,
+        detector: "Detector",
+        folder: "Folder",
+        config: "ExplainConfig",
+        extras: "tuple[Extra, ...]",
+        *,
+        whole_image: bool,
+        cues: bool,
+    ) -> None:
+        self._detector, self._folder = detector, folder
+        self._config, self._extras = config, extras
+        self._whole_image, self._cues = whole_image, cues
+        self.lost = 0  # pictures with an answer and no explanation
+        self._unwritten = Counter[str]()
+
+    def answers(
+        self, sources: "Iterable[str | File | Failure]", jobs: int
+    ) -> "Iterator[Report | Failure]":
+        """Yield the answer about each picture, in order, when its page is made."""
+        from veridical.engines import engine_of
+        from veridical.report import Failure
+
+        for answer, made, why in engine_of(jobs).map(self._work, sources):
+            if why and not isinstance(answer, Failure):
+                self.lost += 1
+                options.warn(f"no explanation: {why.path}: {why.error}")
+            try:
+                self._folder.add(made, answer)
+            except OSError as error:  # such as a full disk: no fault of the picture, nor of ours
+                self.lost += not isinstance(answer, Failure)
+                self._unwritten[error.strerror or str(error)] += 1
+            yield answer
+
+    def close(self) -> None:
+        """Write the last page and the index, and tell what could not be written."""
+        try:
+            self._folder.close()
+        except OSError as error:
+            self._unwritten[error.strerror or str(error)] += 1
+        for why, count in self._unwritten.items():
+            options.warn(f"{self._folder.path}: {why}: files of {count} pictures were not written.")
+
+    def _work(
+        self, source: "str | File | Failure"
+    ) -> "tuple[Report | Failure, Made, Failure | None]":
+        """Return the answer, what to write, and what went wrong."""
+        from veridical.engines import outcome
+        from veridical.present.files import make_failure
+        from veridical.report import Failure
+
+        found = source if isinstance(source, Failure) else outcome(self._explained, source)
+        if not isinstance(found, Failure):
+            return *found, None
+        detector = self._detector
+        made = make_failure(found, model=detector.model, limits=detector.limits)
+        if found.bug is None:
+            return found, made, found
+        # Our fault, perhaps only in explaining: that must not cost the answer.
+        inspect = partial(detector.inspect, whole_image=self._whole_image, cues=self._cues)
+        return outcome(inspect, source), made, found
+
+    def _explained(self, source: "str | File") -> "tuple[Report, Made]":
+        from veridical.io.source import open_source
+        from veridical.present.files import make
+
+        file = open_source(source, self._detector.limits)
+        report = self._detector.inspect(
+            file, whole_image=self._whole_image, cues=True, explain=self._config
+        )
+        faces = tuple(
+            replace(face, explanation=None, readings=face.readings if self._cues else None)
+            for face in report.faces
+        )
+        return replace(report, faces=faces), make(report, file, self._extras)

@@ -1,0 +1,51 @@
+"""What came of many pictures: how many got which answer, and why the others got none."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from veridical.present import words
+from veridical.report import Decision, Failure, Reason, Report
+
+FAILED = "failed"
+"""Beside the decisions: the kind of a picture that could not be judged."""
+
+
+def kind(outcome: Report | Failure) -> str:
+    """Return the decision as a word for programs, or `FAILED`."""
+    return FAILED if isinstance(outcome, Failure) else outcome.decision.value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """Counts, to be added to.
+
+    Attributes:
+        kinds: Pictures of each `kind`.
+        reasons: Undecided pictures by their first reason.
+    """
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[Reason] = field(default_factory=Counter)
+
+    def add(self, outcome: Report | Failure) -> None:
+        """Count one picture."""
+        self.kinds[kind(outcome)] += 1
+        if isinstance(outcome, Report) and outcome.decision is Decision.UNDECIDED:
+            self.reasons.update(outcome.reasons[:1])
+
+    @property
+    def total(self) -> int:
+        """All pictures."""
+        return self.kinds.total()
+
+    @property
+    def failed(self) -> int:
+        """Pictures that could not be judged."""
+        return self.kinds[FAILED]
+
+    def undecided(self) -> Iterator[tuple[int, str, str]]:
+        """Yield how many pictures are undecided for a reason, that reason, and what to do next."""
+        for reason, count in self.reasons.most_common():
+            why, step = words.plainly(reason), words.next_step(Decision.UNDECIDED, (reason,))
+            yield count, words.sentence(why), step
