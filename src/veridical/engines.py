@@ -110,7 +110,7 @@ def outcome(work: Callable[[A], B], item: A | Failure, *, path: str | None = Non
     try:
         return work(item)
     except VeridicalError as error:  # raised on purpose: the file's fault
-        return Failure(path=path, error=error.message, hint=error.hint)
+        return Failure(path=path, error=error.message, hint=error.hint, cli_hint=error.cli_hint)
     except Exception as error:  # our fault, and the one broad catch: it costs this item, says so
         return Failure(
             path=path,

@@ -30,24 +30,30 @@ translated where they cross into the package.
 
 
 class VeridicalError(Exception):
-    """The root: `message` says what happened, `hint` what to do about it."""
+    """The root: `message` says what happened, `hint` what to do about it.
 
-    def __init__(self, message: str, *, hint: str) -> None:
+    `cli_hint` says the second at the command line, where that is not the same.
+    """
+
+    def __init__(self, message: str, *, hint: str, cli_hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.cli_hint = cli_hint
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}"
 
     def __reduce__(self) -> tuple[object, ...]:
         """Survive the trip between processes with both sentences."""
-        return _rebuild, (type(self), self.message, self.hint)
+        return _rebuild, (type(self), self.message, self.hint, self.cli_hint)
 
 
-def _rebuild(kind: type[VeridicalError], message: str, hint: str) -> VeridicalError:
+def _rebuild(
+    kind: type[VeridicalError], message: str, hint: str, cli_hint: str | None
+) -> VeridicalError:
     error = kind.__new__(kind)
-    VeridicalError.__init__(error, message, hint=hint)
+    VeridicalError.__init__(error, message, hint=hint, cli_hint=cli_hint)
     return error
 
 

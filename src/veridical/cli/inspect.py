@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,6 +84,7 @@ METHODS = (
     is_flag=True,
     help="Also print forensic cues for each judged face. They change no verdict.",
 )
+@options.limits
 @options.device
 @options.jobs
 @click.option("--verbose", "-v", is_flag=True, help="Print more about each picture.")
@@ -100,6 +102,9 @@ def inspect(
     fast: bool,
     recheck: bool,
     cues: bool,
+    max_megapixels: float | None,
+    max_mbytes: float | None,
+    max_seconds: float | None,
     device: str,
     jobs: int | None,
     verbose: bool,
@@ -131,6 +136,7 @@ def inspect(
         samples=samples,
         threads=threads,
         providers=providers_of(device),
+        limits=options.limits_of(max_megapixels, max_mbytes, max_seconds),
         recheck=recheck,
         prior=prior,
         fast=fast,
@@ -146,7 +152,7 @@ def inspect(
     counts, judged = Counter[str](), list[Path | Failure]()
     show = _printer(verbose, as_json)
     found = detector.inspect_many(walk(photos), jobs=jobs, whole_image=whole_image, cues=cues)
-    for outcome in found:
+    for outcome in map(_for_here, found):
         show(outcome)
         counts["failed" if isinstance(outcome, Failure) else outcome.decision.value] += 1
         if explain:
@@ -159,6 +165,12 @@ def inspect(
         lost = _write_pages(detector, judged, explain, config, whole_image=whole_image, jobs=jobs)
     if counts["failed"] or lost:
         raise SystemExit(ALL_FAILED if counts["failed"] == counts.total() else SOME_FAILED)
+
+
+def _for_here(outcome: "Report | Failure") -> "Report | Failure":
+    """Give a failure the hint for the command line, where there is one."""
+    hint = getattr(outcome, "cli_hint", None)
+    return replace(outcome, hint=hint) if hint else outcome
 
 
 def _explainers(
