@@ -180,7 +180,7 @@ def test_json_is_one_line_of_ascii_and_holds_the_dict(value: Report | Failure) -
 
 def test_a_report_as_a_dict_holds_every_number_unrounded() -> None:
     made = FULL.to_dict()
-    assert made["schema"] == "veridical.report/3"
+    assert made["schema"] == "veridical.report/4"
     assert (made["p_ai"], made["interval"]) == (FULL.p_ai, list(FULL.interval or ()))
     face, small = made["faces"]
     assert face["verdict"]["std"] == VERDICT.std

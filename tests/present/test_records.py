@@ -294,7 +294,7 @@ def test_every_field_that_is_written_is_described_and_nothing_else() -> None:
 
 def test_types_are_told_in_words() -> None:
     rows = {(table.title, name): kind for table in tables() for name, kind, _ in table.rows}
-    assert rows["Report", "schema"] == '"veridical.report/3"'
+    assert rows["Report", "schema"] == '"veridical.report/4"'
     assert rows["Report", "p_ai"] == "number in [0, 1] or null"
     assert rows["Report", "faces"] == "list: FaceResult"
     assert rows["FaceResult", "readings"] == "list: Reading or NotApplicable or null"

@@ -76,7 +76,8 @@ def sixteen_bytes(values: ndarray, name: str, steps: list[str]) -> UInt8[ndarray
     colour = values[..., :3] if values.ndim == 3 else values
     refuse_unclear(name, int(colour.max()), 65535)
     steps.append("16-bit scaled to 8-bit")
-    return BYTE_OF[values]
+    scaled: ndarray = BYTE_OF[values]
+    return scaled
 
 
 def refuse_unclear(name: str, highest: int, top: int) -> None:

@@ -21,6 +21,7 @@ from veridical.io.header import Header, orientation_of
 from veridical.report import Damage
 
 SEARCHED_PIXELS = 24_800_000  # as many as the tiles of a face finder show
+_EMPTY = 1024  # zeros at the end of a file that was never written to its end
 _CUT_PX = 160  # what is cut out of a large picture begins at multiples of it; see vision.perturb
 LUMA_PIXELS = 16_000_000  # of a file whose luma is decoded once more for the forensic cues
 
@@ -194,8 +195,21 @@ def decode(
     photo = Photo(stored=colour, steps=(), orientation=orientation, frames=frames)
     if not photo.large:
         photo = replace(photo, stored=photo.image, orientation=1)
-    loss = jpeg.loss(data) if kind == "JPEG" and data is not None else None
-    return replace(photo, steps=tuple(done), damage=damage_of(loss, colour.size, orientation))
+    damage = damage_of(_loss(data, kind), colour.size, orientation)
+    return replace(photo, steps=tuple(done), damage=damage)
+
+
+def _loss(data: bytes | None, kind: str | None) -> jpeg.Loss | None:
+    """Return what is wrong with data that a decoder takes without a word; PNG: see `png.mend`."""
+    if data is None:
+        return None
+    if kind == "JPEG":
+        return jpeg.loss(data)
+    if kind in ("WEBP", "AVIF", "HEIF"):  # packed too well to end in zeros
+        empty = len(data) - len(data.rstrip(b"\0"))
+        if empty >= max(_EMPTY, len(data) / 100):
+            return jpeg.Loss("cut_off", empty / len(data), 0)
+    return None
 
 
 def damage_of(loss: jpeg.Loss | None, size: tuple[int, int], orientation: int) -> Damage | None:
@@ -244,8 +258,9 @@ def _upright(
     if 2 <= by_pillow <= 8:
         steps.append(f"EXIF orientation {by_pillow} applied")
     if deep:
-        bands = image.getextrema()[: 1 if image.mode == "LA" else 3]
-        refuse_unclear(name, 257 * max(1, *(int(band[1]) for band in bands)), 65535)
+        bands = image.getbands()[: 1 if image.mode == "LA" else 3]
+        highest = max(int(np.asarray(image.getchannel(band)).max()) for band in bands)
+        refuse_unclear(name, 257 * max(1, highest), 65535)
         steps.append("16-bit cut to 8-bit")
     grey = eight_bits(image, name, steps, inverted=inverted, declared=_declared(tags, image.mode))
     colour = to_srgb(grey, steps, ours=header is not None)

@@ -163,7 +163,7 @@ def _shortfall(kind: str | None, data: bytes | None) -> str:
         wanted = max((end for _, _, end in boxes(data)), default=0)
     if not data or wanted <= len(data):
         return ""
-    return f" {1 - len(data) / wanted:.0%} of its {wanted} bytes are missing."
+    return f" {wanted - len(data)} of its {wanted} bytes are missing."
 
 
 def said(error: BaseException) -> str:

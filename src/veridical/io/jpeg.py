@@ -10,7 +10,7 @@ is wrong more is decoded, to learn how much.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -18,12 +18,16 @@ from veridical.arrays import UInt8, ndarray
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends coded data
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _KEPT = {*_FRAMES, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # without what is not needed to decode
 _END = b"\xff\xd9"
-_RUN = re.compile(rb"(?:\x00){24,}|(?:\xff){24,}")  # what a lost sector looks like
+_RUN = re.compile(rb"\x00{24,}")  # what a lost sector looks like
 _MOST_PIXELS = 50_000_000  # whose missing rows are told apart at full size
 _PADDING = 64  # bytes of one value before the end marker that some cameras leave
+
+
+Kind = Literal["cut_off", "corrupt", "scans_missing"]
 
 
 class Loss(NamedTuple):
@@ -35,7 +39,7 @@ class Loss(NamedTuple):
         top: First row that may be wrong, px of the picture as stored; all below may be.
     """
 
-    kind: str
+    kind: Kind
     share: float
     top: int
 
@@ -76,18 +80,34 @@ def loss(data: bytes) -> Loss | None:
     says = complaint(clean + _END)
     if says and _is_padding(clean, says):
         says = ""
-    received = layout.scans if not says or layout.ended else layout.scans[:-1]
-    lacking, lacking_later = (_lacking(layout, scans) for scans in (layout.scans, received))
-    if says and not layout.ended and not lacking:  # all but the end of the last scan came
-        top = _rows(clean, layout)
-        return Loss("cut_off", 1 - top / layout.height, top)
-    if says and layout.ended:
-        row, kind = _first_sign(clean, layout, says)
-        return Loss(kind, 1 - row / layout.height, 0)
-    if lacking_later:
-        kind = "scans_missing" if layout.ended or not says else "cut_off"
-        return Loss(kind, lacking_later, 0)
-    return None
+    if says:
+        return _told(clean, layout, says)
+    lacking = _lacking(layout, layout.scans)
+    return Loss("scans_missing", lacking, 0) if lacking else None
+
+
+def _told(clean: bytes, layout: _Layout, says: str) -> Loss:
+    """Return what is wrong with a JPEG that libjpeg complains of.
+
+    Without an end marker the data were cut off, and what is above is right. With one it may be so,
+    and anything else too: after an error the rest is shifted, and may fit by chance. Among restart
+    markers libjpeg may mean any of them.
+    """
+    start = len(clean) - (layout.scans[-1].end - layout.scans[-1].start)
+    hole = _RUN.search(clean, start)
+    cut = "premature" in says or (hole is not None and hole.end() == len(clean))
+    if hole is not None:
+        cut &= hole.end() == len(clean)
+        clean = clean[: hole.start()]  # what a lost sector leaves is wrong from there on
+    elif not cut and len(layout.scans) == 1:
+        clean = clean[: _complaint_at(clean, start, says)]
+    lacking = _lacking(layout, layout.scans)
+    if lacking or (len(layout.scans) > 1 and not cut):
+        share = _lacking(layout, layout.scans[:-1]) if cut else 1.0
+        return Loss("cut_off" if cut else "corrupt", share, 0)
+    row = _rows(clean, layout)
+    sure = cut and not layout.ended and not _RESTART.search(clean, start)
+    return Loss("cut_off" if cut else "corrupt", 1 - row / layout.height, row if sure else 0)
 
 
 def complaint(data: bytes) -> str:
@@ -220,7 +240,7 @@ def _rows(clean: bytes, layout: _Layout) -> int:
     if full and layout.width * layout.height > _MOST_PIXELS:
         return 0
     noise = np.random.default_rng(0).integers(1, 255, 4096, np.uint8).tobytes()
-    one, other = (_decoded(clean + tail + _END, full=full) for tail in (b"", noise))
+    one, other = (_decoded(clean + tail + _END, layout, full=full) for tail in (b"", noise))
     if one is None or other is None:
         return 0
     differ = np.flatnonzero((one != other).any(axis=tuple(range(1, one.ndim))))
@@ -230,39 +250,26 @@ def _rows(clean: bytes, layout: _Layout) -> int:
     return min(top // layout.tallest * layout.tallest, layout.height)
 
 
-def _decoded(data: bytes, *, full: bool) -> "UInt8[ndarray, '...'] | None":
+def _decoded(data: bytes, layout: _Layout, *, full: bool) -> "UInt8[ndarray, '...'] | None":
     import simplejpeg
 
-    colour, factor = ("RGB", 1) if full else ("GRAY", 8)
+    colour, width, height = ("RGB", layout.width, layout.height) if full else ("GRAY", 1, 1)
     try:
         found: ndarray = simplejpeg.decode_jpeg(
-            data, colour, fastdct=True, min_height=1, min_width=1, min_factor=factor, strict=False
+            data, colour, fastdct=True, min_height=height, min_width=width, strict=False
         )
     except ValueError:
         return None
     return found
 
 
-def _first_sign(clean: bytes, layout: _Layout, says: str) -> tuple[int, str]:
-    """Return the row from which on a JPEG with an end marker is wrong for sure, and the kind.
-
-    Either a lost sector shows, or it is where libjpeg first complains, or, if that is no earlier
-    than the end, where the data end. What is above may be wrong too: after an error the rest is
-    shifted, and may fit by chance.
-    """
-    if len(layout.scans) != 1 or layout.progressive:
-        return 0, "corrupt"
-    start = len(clean) - (layout.scans[0].end - layout.scans[0].start)
-    signs = [found.start() for found in [_RUN.search(clean, start)] if found]
-    if "premature" not in says and "extraneous" not in says:
-        low, high = start, len(clean)
-        while high - low > 64:
-            middle = (low + high) // 2
-            if complaint(clean[:middle] + _END) == says:
-                high = middle
-            else:
-                low = middle
-        signs.append(low)
-    if not signs:
-        return _rows(clean, layout), "cut_off" if "premature" in says else "corrupt"
-    return _rows(clean[: min(signs)], layout), "corrupt"
+def _complaint_at(clean: bytes, start: int, says: str) -> int:
+    """Return about where in its data libjpeg first complains of a JPEG."""
+    low, high = start, len(clean)
+    while high - low > 64:
+        middle = (low + high) // 2
+        if complaint(clean[:middle] + _END) == says:
+            high = middle
+        else:
+            low = middle
+    return low

@@ -4,6 +4,7 @@ import hashlib
 import io
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -116,9 +117,12 @@ class File:
 
     @cached_property
     def luma(self) -> UInt8[ndarray, "rows columns"] | None:
-        """The Y channel of a JPEG as stored; see `decode.luma`."""
+        """The Y channel of a JPEG as stored; see `decode.luma`. None of a damaged one."""
         if self.data is None or self.header is None:
             return None
+        with suppress(PhotoError):
+            if self.photo.damage:
+                return None
         return luma(self.data, self.header, self.name, self.limits)
 
     @cached_property
