@@ -170,7 +170,10 @@ def test_too_many_pixels_are_refused_with_both_numbers(source: Source, limits: L
 
 
 def test_hints_about_limits_speak_of_the_field_and_of_the_option() -> None:
-    cases = ((Limits(max_side=40), "pixels", "megapixels"), (Limits(max_bytes=9), "bytes", "mbytes"))
+    cases = (
+        (Limits(max_side=40), "pixels", "megapixels"),
+        (Limits(max_bytes=9), "bytes", "mbytes"),
+    )
     for limits, field, option in cases:
         with pytest.raises(PhotoTooLarge, match=f"raise Limits.max_{field}|Raise") as caught:
             read_photo(saved(quarters(), "PNG"), limits)

@@ -22,7 +22,6 @@ _RESTART = re.compile(rb"\xff[\xd0-\xd7]")
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _KEPT = {*_FRAMES, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # without what is not needed to decode
 _END = b"\xff\xd9"
-_RUN = re.compile(rb"\x00{24,}")  # what a lost sector looks like
 _MOST_PIXELS = 50_000_000  # whose missing rows are told apart at full size
 _PADDING = 64  # bytes of one value before the end marker that some cameras leave
 
@@ -46,7 +45,10 @@ class Loss(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Scan:
-    """One pass: of which components, which coefficients, from which bit on; where its data are."""
+    """One pass: of which components, which coefficients, from which bit on; where its data are.
+
+    `dense`: a run of zeros in it would be a run of coefficients, none of which is zero.
+    """
 
     head: int
     start: int
@@ -55,6 +57,7 @@ class _Scan:
     first: int
     last: int
     low: int
+    dense: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,34 +83,46 @@ def loss(data: bytes) -> Loss | None:
     says = complaint(clean + _END)
     if says and _is_padding(clean, says):
         says = ""
-    if says:
-        return _told(clean, layout, says)
+    hole = _hole(data, layout, doubt=bool(says))
+    if says or hole is not None:
+        return _told(data, clean, layout, says, hole)
     lacking = _lacking(layout, layout.scans)
     return Loss("scans_missing", lacking, 0) if lacking else None
 
 
-def _told(clean: bytes, layout: _Layout, says: str) -> Loss:
-    """Return what is wrong with a JPEG that libjpeg complains of.
+def _told(data: bytes, clean: bytes, layout: _Layout, says: str, hole: int | None) -> Loss:
+    """Return what is wrong with a JPEG that libjpeg complains of, or that has a hole.
 
     Without an end marker the data were cut off, and what is above is right. With one it may be so,
     and anything else too: after an error the rest is shifted, and may fit by chance. Among restart
     markers libjpeg may mean any of them.
     """
-    start = len(clean) - (layout.scans[-1].end - layout.scans[-1].start)
-    hole = _RUN.search(clean, start)
-    cut = "premature" in says or (hole is not None and hole.end() == len(clean))
-    if hole is not None:
-        cut &= hole.end() == len(clean)
-        clean = clean[: hole.start()]  # what a lost sector leaves is wrong from there on
-    elif not cut and len(layout.scans) == 1:
-        clean = clean[: _complaint_at(clean, start, says)]
-    lacking = _lacking(layout, layout.scans)
-    if lacking or (len(layout.scans) > 1 and not cut):
-        share = _lacking(layout, layout.scans[:-1]) if cut else 1.0
-        return Loss("cut_off" if cut else "corrupt", share, 0)
+    cut = "premature" in says
+    if hole is not None:  # wrong from there on
+        cut = not data[hole : layout.scans[-1].end].strip(b"\0")
+        clean = _clean(data[:hole], layout)
+    elif not cut:
+        clean = clean[: _complaint_at(clean, says)]
+    if cut and _lacking(layout, layout.scans):
+        return Loss("cut_off", _lacking(layout, layout.scans[:-1]), 0)
     row = _rows(clean, layout)
-    sure = cut and not layout.ended and not _RESTART.search(clean, start)
+    sure = cut and not layout.ended and not _RESTART.search(data, layout.scans[-1].start)
     return Loss("cut_off" if cut else "corrupt", 1 - row / layout.height, row if sure else 0)
+
+
+def _hole(data: bytes, layout: _Layout, *, doubt: bool) -> int | None:
+    """Return where coded data are lost: zeros, which a disk or a download leaves.
+
+    With reason to doubt a few are enough. Else only where zeros would be coefficients of -1 all
+    through a block: where they are the code of its end, a plain surface has many.
+    """
+    zeros = bytes(24 if doubt else 48)
+    for scan in layout.scans:
+        if scan.dense or (doubt and scan.last):
+            found = data.find(zeros, scan.start, scan.end)
+            if found >= 0:
+                return found
+    return None
 
 
 def complaint(data: bytes) -> str:
@@ -138,7 +153,7 @@ def _layout(data: bytes) -> _Layout | None:
     at, ended, kind = 2, False, 0
     width = height = tallest = 0
     blocks: dict[int, int] = {}
-    segments, scans = list[tuple[int, int]](), list[_Scan]()
+    segments, scans, shortest = list[tuple[int, int]](), list[_Scan](), dict[int, int]()
     while at + 4 <= len(data) or data[at : at + 2] == _END:
         at = data.find(b"\xff", at)
         marker = data[at + 1] if 0 <= at < len(data) - 1 else 0
@@ -160,6 +175,8 @@ def _layout(data: bytes) -> _Layout | None:
             tallest = max([part[1] & 15 for part in parts if len(part) == 2], default=1)
         if marker in _KEPT:
             segments.append((begin, at))
+        if marker == 0xC4:
+            shortest |= _shortest(body)
         if marker == 0xDA and len(body) >= 4:
             found = _MARKER.search(data, at)
             end = found.start() if found else len(data) - data.endswith(b"\xff")
@@ -173,6 +190,8 @@ def _layout(data: bytes) -> _Layout | None:
                 first=first,
                 last=last,
                 low=bits & 15,
+                dense=any(shortest.get(one & 15, 0) & 15 for one in body[2 : 2 + 2 * count : 2])
+                and (last > 0 or kind not in _PROGRESSIVE),
             )
             scans.append(scan)
             segments.append((begin, end))
@@ -189,6 +208,16 @@ def _layout(data: bytes) -> _Layout | None:
         scans=tuple(scans),
         ended=ended,
     )
+
+
+def _shortest(body: bytes) -> dict[int, int]:
+    """Return the symbol whose code is all zeros, by number of the table, of those for AC."""
+    found, at = {}, 0
+    while at + 17 < len(body):
+        if body[at] >> 4 == 1:
+            found[body[at] & 15] = body[at + 17]
+        at += 17 + sum(body[at + 1 : at + 17])
+    return found
 
 
 def _clean(data: bytes, layout: _Layout) -> bytes:
@@ -245,9 +274,10 @@ def _rows(clean: bytes, layout: _Layout) -> int:
         return 0
     differ = np.flatnonzero((one != other).any(axis=tuple(range(1, one.ndim))))
     if not differ.size:
-        return max(0, layout.height - layout.tallest)
+        return max(0, layout.height - layout.tallest - 1)
     top = int(differ[0]) * (1 if full else 8)
-    return min(top // layout.tallest * layout.tallest, layout.height)
+    # Between two rows of blocks the colour of both is mixed in the last row of the first.
+    return max(0, min(top // layout.tallest * layout.tallest, layout.height) - 1)
 
 
 def _decoded(data: bytes, layout: _Layout, *, full: bool) -> "UInt8[ndarray, '...'] | None":
@@ -263,9 +293,9 @@ def _decoded(data: bytes, layout: _Layout, *, full: bool) -> "UInt8[ndarray, '..
     return found
 
 
-def _complaint_at(clean: bytes, start: int, says: str) -> int:
+def _complaint_at(clean: bytes, says: str) -> int:
     """Return about where in its data libjpeg first complains of a JPEG."""
-    low, high = start, len(clean)
+    low, high = clean.index(b"\xff\xda"), len(clean)
     while high - low > 64:
         middle = (low + high) // 2
         if complaint(clean[:middle] + _END) == says:

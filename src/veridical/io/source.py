@@ -105,7 +105,12 @@ class File:
         mended = mend(self.data)
         try:
             if mended is None:
-                return decoded(image)
+                photo = decoded(image)
+                # Pillow takes fewer rows than there should be without a word, and leaves zeros.
+                last = image.crop((0, image.height - 1, image.width, image.height))
+                mended = None if np.asarray(last).any() else mend(self.data, doubt=True)
+                if mended is None or mended.loss is None:
+                    return photo
         except PhotoDamaged:
             mended = mend(self.data, doubt=True)
             if mended is None:
