@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from veridical._version import VERSION
 from veridical.arrays import Float, UInt8, ndarray
@@ -27,6 +26,7 @@ from veridical.infer.calibration import Calibration
 from veridical.infer.decision import Judged, judge, recheck, together
 from veridical.infer.head import summarise
 from veridical.infer.priors import assumed, at_prior, checked, predictive_values
+from veridical.io.decode import Photo
 from veridical.io.formats import Limits
 from veridical.io.model import read_model
 from veridical.io.source import File, Source, open_source
@@ -277,11 +277,12 @@ class Detector:
             faces = tuple(
                 self._face(prepared, at, scores[at], cues)
                 if at in own
-                else _result(seen, Reason.FACE_TOO_SMALL)
+                else _result(seen, _unjudged(prepared, seen))
                 for at, seen in enumerate(prepared.faces)
             )
             calibrations = [self._calibration(seen.box.size_px) for seen in prepared.faces]
-            decision, lead, reasons = together(faces, calibrations)
+            damaged = prepared.file.photo.damage is not None
+            decision, lead, reasons = together(faces, calibrations, damaged=damaged)
             if explain:
                 faces = tuple(
                     replace(face, explanation=self._explained(seen, scores[at], *own[at], explain))
@@ -291,7 +292,7 @@ class Detector:
                 )
         verdict = None if lead is None else faces[lead].verdict
         of_reals, of_ai = self.parts.coverage
-        file = prepared.file
+        file, photo = prepared.file, prepared.file.photo
         p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
         claims = read_claims(file, self.trust)
         told = headline(claims, decision)
@@ -313,9 +314,11 @@ class Detector:
             level=self.level,
             prior=self._assumed,
             at_prior=self._at_prior(p_ai, interval),
-            width=file.photo.width,
-            height=file.photo.height,
-            steps=file.photo.steps,
+            width=photo.width,
+            height=photo.height,
+            steps=photo.steps,
+            frames=photo.frames,
+            damage=photo.damage,
             model=self.model,
             version=VERSION,
         )
@@ -337,7 +340,7 @@ class Detector:
             faceless=prepared.faceless,
         )
         if judged[0].decision is Decision.AI:
-            judged = self._rechecked(judged, prepared.file.photo.image, seen)
+            judged = self._rechecked(judged, prepared.file.photo, seen)
         verdict, reasons = judged
         result = replace(
             _result(seen, *reasons),
@@ -357,7 +360,7 @@ class Detector:
             result = replace(result, readings=readings)
         return result
 
-    def _rechecked(self, judged: Judged, image: Image.Image, seen: Seen) -> Judged:
+    def _rechecked(self, judged: Judged, photo: Photo, seen: Seen) -> Judged:
         """Withdraw the verdict `ai` if it changes in perturbed copies.
 
         A copy in which the face is smaller than what we judge is left out: it would be a test of
@@ -367,26 +370,26 @@ class Detector:
         tried = [one for one in self.perturbations if seen.box.size_px * one.scale >= least]
         if not tried:
             return judged
-        own = [self._copy(image, seen, how) for how in tried]
+        own = [self._copy(photo, seen, how) for how in tried]
         stability = Stability(
             perturbations=tuple(one.name for one in tried),
             p_ai=tuple(summarise(one.logits).p_ai for one in own),
         )
         return recheck(judged, stability, [one.calibration for one in own])
 
-    def _copy(self, image: Image.Image, seen: Seen, how: Perturbation) -> FaceScore:
+    def _copy(self, photo: Photo, seen: Seen, how: Perturbation) -> FaceScore:
         """Score a face in a perturbed copy of its photo."""
         scale = how.scale
         # The areas are those that the face would have in the copy, px of the photo.
         areas = [
-            crop_box(seen.box.scaled(scale), one, image.width * scale, image.height * scale).scaled(
+            crop_box(seen.box.scaled(scale), one, photo.width * scale, photo.height * scale).scaled(
                 1 / scale
             )
             if seen.face
             else area
             for one, area in zip(self.parts.configs, seen.areas, strict=True)
         ]
-        copy, there = apply(image, areas, how)
+        copy, there = apply(*photo.around(areas), how)
         crops = crops_of(copy, there, self.parts.configs, seen.turn)
         # One at a time: each gets all the threads, and no second session has to be opened.
         return score(self.parts, tokens_of(self.backbone, crops), seen.box.size_px * scale)
@@ -503,6 +506,11 @@ def _load(options: Options) -> Detector:
 
 def _unmeasured(card: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in card.items() if key != "measured"}
+
+
+def _unjudged(prepared: Prepared, seen: Seen) -> Reason:
+    """Return why a face was not cropped."""
+    return Reason.DAMAGED if seen.damaged(prepared.file.photo) else Reason.FACE_TOO_SMALL
 
 
 def _result(seen: Seen, *reasons: Reason) -> FaceResult:

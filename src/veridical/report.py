@@ -44,10 +44,40 @@ class Reason(StrEnum):
     UNLIKE_TRAINING = "unlike_training"
     CHANGES_UNDER_RECOMPRESSION = "changes_under_recompression"
     FACE_TOO_SMALL = "face_too_small"
+    DAMAGED = "damaged"
     NO_FACE = "no_face"
     WHOLE_IMAGE = "whole_image"
     FACES_DISAGREE = "faces_disagree"
     ONE_OF_MANY = "one_of_many"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """What is wrong with the data of a picture, and how much of the picture that costs.
+
+    Attributes:
+        kind: `cut_off`: the data end early. `corrupt`: they contradict themselves. `scans_missing`:
+            a JPEG lacks some of the passes that make it sharp, or a colour.
+        share: Of the picture, what is missing or wrong for sure, in [0, 1]; with `scans_missing`,
+            of its coefficients.
+        area: Where the picture may be wrong, px of the photo. No face that is looked at there gets
+            a verdict.
+    """
+
+    kind: Literal["cut_off", "corrupt", "scans_missing"]
+    share: float
+    area: Box
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise ValueError(f"The share of a picture is in [0, 1]; got {self.share}.")
+
+    def touches(self, area: Box) -> bool:
+        """Return whether something of an area, px of the photo, may be wrong."""
+        own = self.area
+        across = min(own.left + own.width, area.left + area.width) - max(own.left, area.left)
+        down = min(own.top + own.height, area.top + area.height) - max(own.top, area.top)
+        return across > 0 and down > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,7 +224,7 @@ class FaceResult:
         confidence: The face detector's confidence in [0, 1]; 0 under `whole_image`.
         decision: The verdict's decision; `undecided` where there is no verdict.
         reasons: Why, most important first.
-        verdict: Null where there is nothing to judge (a face too small).
+        verdict: Null where there is nothing to judge (a face too small, or damaged).
         crops: What was looked at, and what each look has to do with the verdict; empty where there
             is none.
         readings: One answer per forensic cue, in the order asked; null where none was asked.
@@ -325,6 +355,9 @@ class Report:
         width: px, after EXIF orientation.
         height: px, after EXIF orientation.
         steps: What was done to the picture on the way in ("EXIF orientation 6 applied", ...).
+        frames: Frames, pages or pictures in the file, as far as they can be counted; one of them
+            was looked at, and `steps` says which. Reduced copies of another are not counted.
+        damage: What is wrong with the file's data; null where nothing is.
         model: First 12 hex digits of the SHA-256 of the model that was used.
         version: Of this program.
     """
@@ -349,6 +382,8 @@ class Report:
     width: int
     height: int
     steps: tuple[str, ...]
+    frames: int = 1
+    damage: Damage | None = None
     model: str
     version: str
 

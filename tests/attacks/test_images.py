@@ -168,12 +168,12 @@ def tiff(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     "data",
     [
-        png(30_000, 10),
+        png(40_000, 10),
         png(2**31 - 1, 2**31 - 1),
         gif(65535, 65535),
         bmp(2**30, 2**20),
-        bmp(30_000, -10),
-        tiff(30_000, 10),
+        bmp(40_000, -10),
+        tiff(40_000, 10),
         tiff(19_000, 19_000),
     ],
 )
@@ -224,6 +224,18 @@ def test_our_limits_rule_and_not_the_one_of_pillow(
 
 
 # --- time ----------------------------------------------------------------------------------------
+
+
+def test_a_gif_of_very_many_frames_is_counted_within_the_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02D\x01\0"
+    data = gif(1, 1)[:-1] + frame * 3000 + b";"
+    assert open_source(data).photo.frames == 3001
+    ticks = itertools.count()
+    monkeypatch.setattr("veridical.io.formats.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    with pytest.raises(PhotoTooSlow):
+        read_photo(data, Limits(max_seconds=2000.0))
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])

@@ -1,9 +1,10 @@
 import struct
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, TiffImagePlugin
 
 from tests.conftest import RED, furthest, quarters, saved
 from veridical.arrays import ndarray
@@ -79,18 +80,57 @@ def test_sixteen_bits_become_eight_to_the_nearest(kind: str) -> None:
     assert photo.steps == ("16-bit scaled to 8-bit",)
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
-def test_sixteen_bits_in_any_order_or_container_are_the_same(mode: str) -> None:
-    kind = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4"}[mode]
+@pytest.mark.parametrize("mode", ["I;16", "I;16B"])
+def test_sixteen_bits_in_any_order_are_the_same(mode: str) -> None:
+    kind = {"I;16": "<u2", "I;16B": ">u2"}[mode]
     picture = Image.frombytes(mode, (7, 2), LEVELS.astype(kind).tobytes())
     np.testing.assert_array_equal(pixels(picture)[:, :, 1], np.rint(LEVELS / 257))
 
 
-def test_thirty_two_bits_are_scaled_by_their_own_range() -> None:
+def test_thirty_two_bits_are_scaled_where_the_file_says_that_they_have_no_sign() -> None:
     picture = Image.fromarray(np.array([[0, 2**31 - 1, -1]], np.int32))  # -1 is 2 ** 32 - 1
-    photo = read_photo(picture)
+    data = saved(picture, "TIFF")
+    signed, unsigned = struct.pack("<HHIH", 339, 3, 1, 2), struct.pack("<HHIH", 339, 3, 1, 1)
+    assert signed in data
+    photo = read_photo(data.replace(signed, unsigned))
     assert photo.pixels[0, :, 0].tolist() == [0, 127, 255]
     assert photo.steps == ("32-bit scaled to 8-bit",)
+    for unclear in (data, picture):
+        with pytest.raises(NotAPhoto, match="does not say which is white"):
+            read_photo(unclear)
+
+
+@pytest.mark.parametrize("top", [255, 4095, 65535])
+def test_whole_numbers_of_32_bits_are_never_guessed_at(top: int) -> None:
+    with pytest.raises(NotAPhoto, match="32 bits, from 0 to"):
+        read_photo(Image.fromarray(np.array([[0, top]], np.int32)))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+@pytest.mark.parametrize("top", [255, 1023, 4095, 16383])
+def test_fewer_bits_in_a_type_of_sixteen_are_refused(kind: str, top: int) -> None:
+    with pytest.raises(NotAPhoto, match=f"up to {top} of 65535"):
+        read_photo(saved(Image.fromarray(np.array([[0, top]], np.uint16)), kind))
+
+
+def deep_png(top: int) -> bytes:
+    """A PNG of 48 bits per pixel: a ramp up to a level."""
+    ramp = np.linspace(0, top, 16).astype(">u2").repeat(3).tobytes()
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", 16, 1, 16, 2, 0, 0, 0)),)
+    parts += ((b"IDAT", zlib.compress(b"\0" + ramp)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+
+
+def test_colour_of_sixteen_bits_is_held_to_the_same_range() -> None:
+    photo = read_photo(deep_png(65535))
+    assert photo.steps == ("16-bit cut to 8-bit",)
+    assert photo.pixels[0, -1].tolist() == [255] * 3
+    for top in (255, 4095, 16383):
+        with pytest.raises(NotAPhoto, match="of fewer bits than its type"):
+            read_photo(deep_png(top))
 
 
 def test_a_tiff_whose_zero_is_white_is_not_judged_as_a_negative() -> None:
@@ -101,14 +141,27 @@ def test_a_tiff_whose_zero_is_white_is_not_judged_as_a_negative() -> None:
     np.testing.assert_array_equal(pixels(turned), 255 - pixels(data))
 
 
-@pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
-def test_float_tiffs_are_scaled_by_the_smallest_range_that_holds_them(top: float) -> None:
-    values = np.linspace(0, top, 9, dtype=np.float32)[None]
+@pytest.mark.parametrize("top", [1.0, 1.004, 1.05])
+def test_float_tiffs_are_scaled_by_0_to_1_and_clipped(top: float) -> None:
+    values = np.linspace(0, 1, 9, dtype=np.float32)[None].copy()
+    values[0, -1] = top
     photo = read_photo(saved(Image.fromarray(values), "TIFF"))
     np.testing.assert_array_equal(photo.pixels[0, :, 0], np.rint(np.linspace(0, 255, 9)))
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1e9])
+@pytest.mark.parametrize("top", [2.0, 255.0, 65535.0])
+def test_float_tiffs_of_another_range_have_to_say_so(top: float) -> None:
+    picture = Image.fromarray(np.linspace(0, top, 9, dtype=np.float32)[None])
+    with pytest.raises(NotAPhoto, match=r"floats in \[0, 1\] were wanted"):
+        read_photo(saved(picture, "TIFF"))
+    info = TiffImagePlugin.ImageFileDirectory_v2()
+    for tag, value in ((340, 0.0), (341, top)):
+        info[tag], info.tagtype[tag] = value, 11
+    photo = read_photo(saved(picture, "TIFF", tiffinfo=info))
+    np.testing.assert_array_equal(photo.pixels[0, :, 0], np.rint(np.linspace(0, 255, 9)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.2, 1e9])
 def test_floats_that_are_no_picture_are_refused_with_their_range(bad: float) -> None:
     with pytest.raises(NotAPhoto, match=r"float values from .* \[0, 1\]"):
         read_photo(Image.fromarray(np.array([[0.5, bad]], np.float32)))

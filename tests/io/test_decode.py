@@ -44,7 +44,8 @@ def test_of_several_frames_the_first_is_taken_and_said_so(kind: str) -> None:
         quarters(), kind, save_all=True, append_images=[Image.new("RGB", (48, 32))], **options
     )
     photo = read_photo(data)
-    assert photo.steps == ("first frame of several taken",)
+    word = "page" if kind == "TIFF" else "frame"
+    assert (photo.steps, photo.frames) == ((f"{word} 1 of 2 taken",), 2)
     assert furthest(photo.pixels, quarters()) <= (0 if kind != "GIF" else 4)
 
 
@@ -128,10 +129,47 @@ def test_odd_exif_costs_a_picture_nothing(kind: str, exif: bytes) -> None:
     assert photo.pixels.shape == (32, 48, 3)
 
 
-def test_a_pillow_image_is_turned_like_its_file() -> None:
-    data = saved(quarters(), "PNG", exif=exif_of(8))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_pillow_image_is_turned_like_its_file(kind: str, loaded: bool) -> None:
+    options = {"tiffinfo": {0x0112: 8}} if kind == "TIFF" else {"exif": exif_of(8)}
+    data = saved(quarters(), kind, **options)
     with Image.open(io.BytesIO(data)) as picture:
-        np.testing.assert_array_equal(pixels(picture), pixels(data))
+        if loaded:
+            picture.load()
+        photo = read_photo(picture)
+        np.testing.assert_array_equal(photo.pixels, pixels(data))
+        by_owner = kind == "TIFF" and loaded
+        assert photo.steps == (("EXIF orientation 8 applied",) * (not by_owner))
+
+
+TURNED: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "transposed": lambda image: image.transpose(Image.Transpose.ROTATE_270),
+    "rotated": lambda image: image.rotate(-90, expand=True),
+    "upright": ImageOps.exif_transpose,
+    "copied": lambda image: image.copy(),
+    "resized": lambda image: image.resize((20, 30)),
+    "converted": lambda image: image.convert("L"),
+}
+
+
+@pytest.mark.parametrize("how", TURNED)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_pillow_image_that_its_owner_has_made_is_not_turned_again(how: str, kind: str) -> None:
+    with Image.open(io.BytesIO(saved(quarters(), kind, exif=exif_of(6)))) as picture:
+        made = TURNED[how](picture)
+    photo = read_photo(made)
+    np.testing.assert_array_equal(photo.pixels, np.asarray(made.convert("RGB")))
+    assert photo.steps == ()
+
+
+def test_exif_behind_the_pixels_of_a_png_counts() -> None:
+    data = saved(quarters(), "PNG", exif=exif_of(6))
+    at, end = data.index(b"eXIf") - 4, data.index(b"IDAT") - 4
+    last = data.index(b"IEND") - 4
+    photo = read_photo(data[:at] + data[end:last] + data[at:end] + data[last:])
+    assert photo.steps == ("EXIF orientation 6 applied",)
+    np.testing.assert_array_equal(photo.pixels, pixels(data))
 
 
 # --- arrays ------------------------------------------------------------------------------------
@@ -139,7 +177,28 @@ def test_a_pillow_image_is_turned_like_its_file() -> None:
 
 @given(arrays(np.uint16, (3, 4, 3)))
 def test_arrays_of_sixteen_bits_are_scaled_to_the_nearest(array: ndarray) -> None:
+    array[0, 0] = 65535
     np.testing.assert_array_equal(pixels(array), np.rint(array / 257))
+
+
+BITS = (255, 1023, 4095, 16383)
+
+
+def test_the_alpha_of_sixteen_bits_says_nothing_of_their_range() -> None:
+    array = np.full((4, 4, 4), 255, np.uint16)
+    array[..., 3] = 65535
+    with pytest.raises(NotAPhoto, match="up to 255 of 65535"):
+        read_photo(array)
+
+
+def test_a_black_array_of_sixteen_bits_is_black() -> None:
+    assert pixels(np.zeros((4, 4, 3), np.uint16)).max() == 0
+
+
+def test_floats_that_overshoot_a_little_are_clipped_and_said_so() -> None:
+    photo = read_photo(np.array([[-0.02, 0.5, 1.004]]))
+    assert photo.pixels[0, :, 0].tolist() == [0, 128, 255]
+    assert photo.steps == ("float clipped to [0, 1] and scaled to 8-bit",)
 
 
 @given(arrays(np.float64, (3, 4), elements=st.floats(0, 1)))
@@ -165,6 +224,8 @@ def test_a_transparent_array_is_laid_over_white() -> None:
         (np.zeros((8, 8), np.int64), "type int64"),
         (np.zeros((8, 8), bool), "type bool"),
         (np.full((8, 8), 2.0), r"floats in \[0, 1\]"),
+        (np.full((8, 8), -0.2), r"floats in \[0, 1\]"),
+        *((np.full((8, 8), top, np.uint16), f"up to {top} of 65535") for top in BITS),
         (np.full((8, 8), np.nan), r"floats in \[0, 1\]"),
     ],
 )
@@ -195,7 +256,7 @@ def test_the_luma_of_a_jpeg_is_its_y_channel_as_stored() -> None:
         quarters(),
         np.asarray(quarters()),
     ],
-    ids=["another format", "CMYK", "broken off", "Pillow image", "array"],
+    ids=["another format", "CMYK", "damaged", "Pillow image", "array"],
 )
 def test_where_there_is_no_luma_none_is_made_up(source: Source) -> None:
     assert open_source(source).luma is None

@@ -83,12 +83,62 @@ def test_what_is_no_photo_is_named(data: bytes, says: str, tmp_path: Path) -> No
         read_photo(path)
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", sorted({*ALL} - {"JPEG", "PNG"}))  # see test_jpeg and test_png
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_picture_that_breaks_off_is_damaged(kind: str, share: float) -> None:
     data = saved(noise_image(64), kind)
     with pytest.raises(PhotoDamaged, match=f"begins like a {kind} file, and cannot be decoded"):
         read_photo(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "BMP", "AVIF", "HEIF"])
+def test_a_file_that_says_how_long_it_is_says_how_much_is_missing(kind: str) -> None:
+    data = heic(noise_image(64)) if kind == "HEIF" else saved(noise_image(64), kind)
+    with pytest.raises(PhotoDamaged, match=rf"100 of its {len(data)} bytes are missing"):
+        read_photo(data[:-100])
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF"])
+def test_a_file_that_was_not_written_to_its_end_is_damaged(kind: str) -> None:
+    data = saved(noise_image(160), kind, quality=90)
+    half = len(data) // 2
+    damage = read_photo(data[:half] + bytes(len(data) - half)).damage
+    assert damage is not None
+    assert damage.kind == "cut_off"
+    assert 0.45 < damage.share <= 0.55
+    assert (damage.area.width, damage.area.height) == (160, 160)
+
+
+# --- camera raw --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("data", "raw"),
+    [
+        (b"II*\0\x10\0\0\0CR\x02\0" + bytes(64), "CR2"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom" + bytes(64), "CR3"),
+        (b"IIRO\x08\0\0\0" + bytes(64), "ORF"),
+        (b"IIU\0\x18\0\0\0" + bytes(64), "RW2"),
+        (b"FUJIFILMCCD-RAW 0201" + bytes(64), "RAF"),
+    ],
+)
+def test_a_camera_raw_file_is_named_and_its_preview_not_judged(data: bytes, raw: str) -> None:
+    with pytest.raises(NotAPhoto, match=rf"a camera raw file \({raw}\); a picture was wanted"):
+        read_photo(data)
+
+
+@pytest.mark.parametrize("suffix", [".nef", ".ARW", ".dng"])
+def test_a_tiff_that_is_named_like_a_camera_raw_file_is_one(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"photo{suffix}"
+    path.write_bytes(saved(quarters(), "TIFF"))
+    with pytest.raises(NotAPhoto, match=rf"camera raw file \({suffix[1:].upper()}\)"):
+        read_photo(path)
+
+
+def test_a_heic_sequence_without_a_still_picture_is_named() -> None:
+    data = b"\0\0\0\x18ftyphevc\0\0\0\0msf1hevc" + b"\0\0\0\x10moov" + bytes(8)
+    with pytest.raises(NotAPhoto, match="a HEIC sequence without a still picture"):
+        read_photo(data)
 
 
 READS: list[Callable[..., object]] = [read_photo, read_header]
@@ -117,6 +167,24 @@ def test_too_many_pixels_are_refused_with_both_numbers(source: Source, limits: L
     with pytest.raises(PhotoTooLarge, match=rf"48 x 32 px; at most {limits.max_pixels} px"):
         read_photo(source, limits)
     assert read_photo(source, Limits(max_side=48, max_pixels=48 * 32)).width == 48
+
+
+def test_hints_about_limits_speak_of_the_field_and_of_the_option() -> None:
+    cases = (
+        (Limits(max_side=40), "pixels", "megapixels"),
+        (Limits(max_bytes=9), "bytes", "mbytes"),
+    )
+    for limits, field, option in cases:
+        with pytest.raises(PhotoTooLarge, match=f"raise Limits.max_{field}|Raise") as caught:
+            read_photo(saved(quarters(), "PNG"), limits)
+        assert f"Limits.max_{field}" in caught.value.hint
+        assert f"--max-{option}" in (caught.value.cli_hint or "")
+
+
+def test_pictures_of_phones_with_200_megapixels_are_within_the_limits() -> None:
+    usual = Limits()
+    assert usual.max_pixels > 16320 * 12240
+    assert usual.max_side > 16320
 
 
 def test_a_header_is_read_within_limits() -> None:

@@ -163,4 +163,4 @@ def image() -> Image.Image:
     return Image.fromarray(pixels)
 
 
-PHOTO = Photo(image=image(), steps=())
+PHOTO = Photo(stored=image(), steps=())

@@ -26,6 +26,7 @@ from veridical.cli import options
 @options.seed
 @options.fast
 @options.recheck
+@options.limits
 @options.device
 @options.jobs
 def evaluate(
@@ -39,6 +40,9 @@ def evaluate(
     seed: int,
     fast: bool,
     recheck: bool,
+    max_megapixels: float | None,
+    max_mbytes: float | None,
+    max_seconds: float | None,
     device: str,
     jobs: int | None,
 ) -> None:
@@ -78,6 +82,7 @@ def evaluate(
                 options.model_folder(model),
                 threads=threads,
                 providers=providers_of(device),
+                limits=options.limits_of(max_megapixels, max_mbytes, max_seconds),
                 recheck=recheck,
                 fast=fast,
             ),

@@ -123,6 +123,7 @@ EXTRAS = ("json", "figure")
 )
 @options.trust_list
 @options.list_skipped
+@options.limits
 @options.device
 @options.jobs
 @click.option("--verbose", "-v", is_flag=True, help="Print more about each picture.")
@@ -145,6 +146,9 @@ def inspect(
     recheck: bool,
     cues: bool,
     trust_list: Path | None,
+    max_megapixels: float | None,
+    max_mbytes: float | None,
+    max_seconds: float | None,
     device: str,
     jobs: int | None,
     verbose: bool,
@@ -190,6 +194,7 @@ def inspect(
             samples=samples,
             threads=threads,
             providers=providers_of(device),
+            limits=options.limits_of(max_megapixels, max_mbytes, max_seconds),
             recheck=recheck,
             prior=prior,
             fast=fast,

@@ -15,6 +15,7 @@ import click
 from veridical.cli.stages import track as track  # beside the other things that commands share
 
 if TYPE_CHECKING:
+    from veridical.io.formats import Limits
     from veridical.io.walk import Skip, Skipped
 
 T = TypeVar("T")
@@ -99,6 +100,49 @@ list_skipped = click.option(
     callback=lambda context, _parameter, value: context.meta.update({_LIST: value}),
     help="Name what is passed over in folders.",
 )
+_LIMITS = (
+    click.option(
+        "--max-megapixels",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Largest picture, in millions of pixels.  [default: 250]",
+    ),
+    click.option(
+        "--max-mbytes",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Largest file, in MiB.  [default: 200]",
+    ),
+    click.option(
+        "--max-seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        help="Longest time to decode one picture.  [default: 20]",
+    ),
+)
+
+
+def limits(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how much one picture may ask of us."""
+    for option in reversed(_LIMITS):
+        command = option(command)
+    return command
+
+
+def limits_of(
+    max_megapixels: float | None, max_mbytes: float | None, max_seconds: float | None
+) -> "Limits":
+    """Return these limits; where nothing is asked for, the usual ones."""
+    from veridical.io.formats import Limits
+
+    usual = Limits()
+    pixels = usual.max_pixels if max_megapixels is None else round(max_megapixels * 1e6)
+    return Limits(
+        max_bytes=usual.max_bytes if max_mbytes is None else round(max_mbytes * 2**20),
+        max_pixels=pixels,
+        # Who asks for more pixels is to get them, whatever the shape.
+        max_side=usual.max_side if pixels <= usual.max_pixels else pixels,
+        max_seconds=usual.max_seconds if max_seconds is None else max_seconds,
+    )
+
+
 _DATA = (
     click.argument("data", type=PATH),
     click.option("--real", metavar="NAME", help="Name of the class that is real."),

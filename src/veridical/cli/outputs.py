@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -116,7 +116,8 @@ class Desk:
         from veridical.present.files import make_failure
         from veridical.report import Failure
 
-        found = source if isinstance(source, Failure) else outcome(self._explained, source)
+        explain: Callable[[str | File], tuple[Report, Made]] = self._explained
+        found: tuple[Report, Made] | Failure = outcome(explain, source)
         if not isinstance(found, Failure):
             return *found, None
         detector = self._detector

@@ -91,7 +91,10 @@ COMPARABLE = 1 / 3
 
 
 def together(
-    faces: Sequence[FaceResult], calibrations: Sequence[Calibration]
+    faces: Sequence[FaceResult],
+    calibrations: Sequence[Calibration],
+    *,
+    damaged: bool = False,
 ) -> tuple[Decision, int | None, tuple[Reason, ...]]:
     """Return a picture's decision, the place of the face that it rests on, and why; see `Report`.
 
@@ -102,18 +105,29 @@ def together(
     once. `real` takes one face that is, none that is `ai`, and faces that together conform to
     `real` alone: an undecided bystander does not silence a clear picture.
 
-    A face too small to judge does not count beside a much larger one that was judged. One of a size
-    that compares was not looked at, and such a picture is not called `real`.
+    A face too small or too damaged to judge does not count beside a much larger one that was
+    judged. One of a size that compares was not looked at, and such a picture is not called `real`.
 
     Args:
         faces: Judged one by one.
         calibrations: Of each face's class.
+        damaged: Whether something of the picture is missing or wrong.
     """
+    decision, lead, reasons = _together(faces, calibrations)
+    if damaged and Reason.DAMAGED not in reasons:
+        # What was lost may be what was looked for; beside a verdict it is said, and takes nothing.
+        reasons = (*reasons, Reason.DAMAGED) if lead is not None else (Reason.DAMAGED, *reasons)
+    return decision, lead, reasons
+
+
+def _together(
+    faces: Sequence[FaceResult], calibrations: Sequence[Calibration]
+) -> tuple[Decision, int | None, tuple[Reason, ...]]:
     judged = {at: face.verdict for at, face in enumerate(faces) if face.verdict}
     if not faces:
         return Decision.UNDECIDED, None, (Reason.NO_FACE,)
     if not judged:
-        return Decision.UNDECIDED, None, (Reason.FACE_TOO_SMALL,)
+        return Decision.UNDECIDED, None, faces[0].reasons
     decisions = {verdict.decision for verdict in judged.values()}
     decision, doubts = _of_picture(faces, judged, calibrations)
     # Where no face has the picture's decision, or one of many is told of, it rests on what was
@@ -148,8 +162,9 @@ def _of_picture(
     if Decision.REAL not in decisions:
         return Decision.UNDECIDED, ()
     least = COMPARABLE * faces[largest].box.size_px
-    if any(not face.verdict and face.box.size_px >= least for face in faces):
-        return Decision.UNDECIDED, (Reason.FACE_TOO_SMALL,)
+    for face in faces:
+        if not face.verdict and face.box.size_px >= least:
+            return Decision.UNDECIDED, face.reasons
     if decisions == {Decision.REAL} or plausible == (Decision.REAL,):
         return Decision.REAL, ()
     return Decision.UNDECIDED, ()

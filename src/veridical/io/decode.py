@@ -1,20 +1,28 @@
 """The one decoder: a file's bytes, a Pillow image or an array in, an upright sRGB photo out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
-from PIL import Image, JpegImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin
 
-from veridical.arrays import Float, UInt8, ndarray
-from veridical.errors import NotAPhoto, PhotoEmpty, PhotoError, PhotoTooSlow
-from veridical.io.colour import BYTE_OF, eight_bits, to_srgb
+from veridical.arrays import UInt8, ndarray
+from veridical.box import Box
+from veridical.errors import NotAPhoto, PhotoEmpty, PhotoError
+from veridical.io import jpeg
+from veridical.io.colour import eight_bits, float_bytes, refuse_unclear, sixteen_bytes, to_srgb
 from veridical.io.formats import Clock, Limits, check_size, open_image, photo_errors_only
+from veridical.io.frames import show
 from veridical.io.header import Header, orientation_of
+from veridical.report import Damage
 
+SEARCHED_PIXELS = 24_800_000  # as many as the tiles of a face finder show
+_EMPTY = 1024  # zeros at the end of a file that was never written to its end
+_CUT_PX = 160  # what is cut out of a large picture begins at multiples of it; see vision.perturb
 LUMA_PIXELS = 16_000_000  # of a file whose luma is decoded once more for the forensic cues
 
 TURNS = {
@@ -28,28 +36,43 @@ TURNS = {
 }
 """What makes a picture upright, by its EXIF orientation."""
 
+_BACK = {6: 8, 8: 6, **{same: same for same in (2, 3, 4, 5, 7)}}
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Photo:
     """A decoded picture.
 
     Attributes:
-        image: sRGB (mode RGB), upright, transparency laid over white. Not to be changed.
+        stored: sRGB (mode RGB), transparency laid over white, perhaps still to be turned. Not to
+            be changed.
+        orientation: EXIF orientation by which it has to be turned; 1 but for very large pictures,
+            of which a turned copy is made only if all of it is asked for.
         steps: What was done to the picture on the way in, in order.
+        frames: How many pictures the file holds; see `Report`.
+        damage: What is wrong with its data.
     """
 
-    image: Image.Image
+    stored: Image.Image
     steps: tuple[str, ...]
+    orientation: int = 1
+    frames: int = 1
+    damage: Damage | None = None
+
+    @cached_property
+    def image(self) -> Image.Image:
+        """Upright, sRGB (mode RGB). Not to be changed."""
+        return turned(self.stored, self.orientation)
 
     @property
     def width(self) -> int:
-        """Px."""
-        return self.image.width
+        """Px, upright."""
+        return self.stored.height if self.orientation > 4 else self.stored.width
 
     @property
     def height(self) -> int:
-        """Px."""
-        return self.image.height
+        """Px, upright."""
+        return self.stored.width if self.orientation > 4 else self.stored.height
 
     @cached_property
     def pixels(self) -> UInt8[ndarray, "height width 3"]:
@@ -58,17 +81,90 @@ class Photo:
         pixels.setflags(write=False)
         return pixels
 
+    @property
+    def large(self) -> bool:
+        """Whether it is searched in a smaller copy, and cut out where it is judged."""
+        return self.width * self.height >= 4 * SEARCHED_PIXELS
+
+    def smaller(self) -> Image.Image:
+        """Return an upright copy to search for faces: the picture itself unless it is large."""
+        if not self.large:
+            return self.image
+        times = int((self.width * self.height / SEARCHED_PIXELS) ** 0.5)
+        return turned(self.stored.reduce(times), self.orientation)
+
+    def around(self, areas: Sequence[Box]) -> tuple[Image.Image, tuple[Box, ...]]:
+        """Return an upright image that shows these areas and some more, and where they are in it.
+
+        The picture itself unless it is large; then native pixels cut out of it.
+        """
+        if not self.large:
+            return self.image, tuple(areas)
+        right = max(one.left + one.width for one in areas)
+        bottom = max(one.top + one.height for one in areas)
+        left, top = min(one.left for one in areas), min(one.top for one in areas)
+        beyond = _CUT_PX + max(right - left, bottom - top) / 16
+        left, right = _span(left - beyond, right + beyond, self.width)
+        top, bottom = _span(top - beyond, bottom + beyond, self.height)
+        piece = Box(left=left, top=top, width=right - left, height=bottom - top)
+        stored = placed(piece, self.width, self.height, _BACK.get(self.orientation, 1))
+        cut = turned(cut_out(self.stored, stored), self.orientation)
+        return cut, tuple(replace(one, left=one.left - left, top=one.top - top) for one in areas)
+
+
+def _span(low: float, high: float, side: int) -> tuple[int, int]:
+    """Widen an interval to a grid, within a photo of `side` px."""
+    begin = max(0, floor(low / _CUT_PX) * _CUT_PX)
+    return begin, min(side, ceil(high / _CUT_PX) * _CUT_PX)
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """Return an image made upright; itself where it is."""
+    return image.transpose(TURNS[orientation]) if orientation in TURNS else image
+
+
+def placed(area: Box, width: float, height: float, orientation: int) -> Box:
+    """Return where an area of an image of `width` x `height` px is once it is made upright."""
+    left, top, across, down = area.left, area.top, area.width, area.height
+    right, below = width - left - across, height - top - down
+    x, y = {
+        2: (right, top),
+        3: (right, below),
+        4: (left, below),
+        5: (top, left),
+        6: (below, left),
+        7: (below, right),
+        8: (top, right),
+    }.get(orientation, (left, top))
+    across, down = (down, across) if orientation > 4 else (across, down)
+    return Box(left=x, top=y, width=across, height=down)
+
+
+def cut_out(image: Image.Image, area: Box) -> Image.Image:
+    """Return an area of whole px; `crop` would warn of large ones."""
+    box = (area.left, area.top, area.left + area.width, area.top + area.height)
+    size = round(area.width), round(area.height)
+    return image.resize(size, Image.Resampling.NEAREST, box=box)
+
 
 def decode(
-    image: Image.Image, header: Header | None, name: str, limits: Limits, *, steps: tuple[str, ...]
+    image: Image.Image,
+    header: Header | None,
+    name: str,
+    limits: Limits,
+    *,
+    steps: tuple[str, ...],
+    data: bytes | None = None,
 ) -> Photo:
     """Decode what `open_image` has opened, or a Pillow image of a stranger.
 
-    Of several frames or pages the first is taken (HEIC: the primary). Samples of 16 bits become 8
-    by division by 257; Pillow cuts colour of 16 bits per channel to the high byte, which differs by
-    at most one level. A greyscale float picture is taken to have the smallest of the ranges [0, 1],
-    [0, 255] and [0, 65535] that holds it, and a 32-bit integer one that of 16 bits if that holds
-    it, else of 32.
+    Of several frames or pages the one that viewers show is taken; see `frames.show`. Samples of 16
+    bits become 8 by division by 257; Pillow cuts colour of 16 bits per channel to the high byte,
+    which differs by at most one level. `colour.eight_bits` has the ranges of greyscale.
+
+    EXIF orientation is applied once: to files, and to Pillow images that are files, lazily opened.
+    Pillow keeps the EXIF of an image that its owner has turned, copied or converted, so it is not
+    trusted there.
 
     Args:
         image: Opened, not loaded yet.
@@ -76,40 +172,118 @@ def decode(
         name: Of the picture, for messages.
         limits: On what one picture may ask of us.
         steps: What was done before.
+        data: Of the file.
 
     Raises:
         PhotoError: If it cannot be decoded within the limits.
     """
     done = list(steps)
     kind = header.format if header else image.format
-    with photo_errors_only(name, kind), _clock_running(image):
+    with photo_errors_only(name, kind, data), _clock_running(image):
         if 0 in image.size:
             raise PhotoEmpty(
                 f"{name} is {image.width} x {image.height} px.", hint="Pass a picture."
             )
         check_size(name, image.size, limits)
-        upright = _upright(image, header, name, done)
-    check_size(name, upright.size, limits)  # HEIC may turn out larger than its header says
-    if upright is image and header is None:
-        upright = image.copy()  # its owner may change it
-    return Photo(image=upright, steps=tuple(done))
+        if header is None:
+            _refuse_previews(image, name)
+        frames = show(image, kind, data, done)
+        colour, orientation = _upright(image, header, name, done)
+    check_size(name, colour.size, limits)  # HEIC may turn out larger than its header says
+    if colour is image and header is None:
+        colour = image.copy()  # its owner may change it
+    photo = Photo(stored=colour, steps=(), orientation=orientation, frames=frames)
+    if not photo.large:
+        photo = replace(photo, stored=photo.image, orientation=1)
+    damage = damage_of(_loss(data, kind), colour.size, orientation)
+    return replace(photo, steps=tuple(done), damage=damage)
 
 
-def _upright(image: Image.Image, header: Header | None, name: str, steps: list[str]) -> Image.Image:
+def _loss(data: bytes | None, kind: str | None) -> jpeg.Loss | None:
+    """Return what is wrong with data that a decoder takes without a word; PNG: see `png.mend`."""
+    if data is None:
+        return None
+    if kind == "JPEG":
+        return jpeg.loss(data)
+    if kind in ("WEBP", "AVIF", "HEIF"):  # packed too well to end in zeros
+        empty = len(data) - len(data.rstrip(b"\0"))
+        if empty >= max(_EMPTY, len(data) / 100):
+            return jpeg.Loss("cut_off", empty / len(data), 0)
+    return None
+
+
+def damage_of(loss: jpeg.Loss | None, size: tuple[int, int], orientation: int) -> Damage | None:
+    """Return what is wrong with a picture, in px of the photo.
+
+    Args:
+        loss: By rows of the picture as stored.
+        size: Of the picture as stored, px.
+        orientation: Of the picture as stored.
+    """
+    if loss is None:
+        return None
+    width, height = size
+    below = Box(left=0.0, top=float(loss.top), width=float(width), height=float(height - loss.top))
+    area = placed(below, width, height, orientation)
+    return Damage(kind=loss.kind, share=min(max(loss.share, 0.0), 1.0), area=area)
+
+
+def _refuse_previews(image: Image.Image, name: str) -> None:
+    """Refuse a Pillow image that is the thumbnail of a file which its owner has opened."""
+    tags: Any = getattr(image, "tag_v2", {})
+    if 50706 in tags or tags.get(262) in (32803, 34892):
+        raise NotAPhoto(
+            f"{name} is a preview in a camera raw file (DNG); a picture was wanted.",
+            hint="Export a JPEG from the file, and pass that.",
+        )
+    if tags.get(254) == 1:
+        raise NotAPhoto(
+            f"{name} is a reduced copy in a TIFF; the picture itself was wanted.",
+            hint="Pass the path of the file, or go to the page of the picture with seek().",
+        )
+
+
+def _upright(
+    image: Image.Image, header: Header | None, name: str, steps: list[str]
+) -> tuple[Image.Image, int]:
+    """Return the picture as RGB, and the orientation by which it is still to be turned."""
     tags: Any = getattr(image, "tag_v2", {})
     # Pillow turns TIFF upright by itself, and then forgets that it did.
-    turned, inverted = tags.get(0x0112, 1), tags.get(0x0106) == 0
+    by_pillow, inverted = tags.get(0x0112, 1), tags.get(0x0106) == 0
+    deep = image.mode.startswith(("RGB", "LA")) and any(
+        ";16" in str(tile[3]) for tile in getattr(image, "tile", ())
+    )
+    lazy = isinstance(image, ImageFile.ImageFile)
     image.load()
-    if _has_several(image):
-        steps.append("first frame of several taken")
-    if 2 <= turned <= 8:
-        steps.append(f"EXIF orientation {turned} applied")
-    upright = to_srgb(eight_bits(image, name, inverted, steps), steps)
-    orientation = header.orientation if header else orientation_of(image.info.get("exif") or b"")
-    if orientation in TURNS and turned == 1:
-        upright = upright.transpose(TURNS[orientation])
+    if 2 <= by_pillow <= 8:
+        steps.append(f"EXIF orientation {by_pillow} applied")
+    if deep:
+        bands = image.getbands()[: 1 if image.mode == "LA" else 3]
+        highest = max(int(np.asarray(image.getchannel(band)).max()) for band in bands)
+        refuse_unclear(name, 257 * max(1, highest), 65535)
+        steps.append("16-bit cut to 8-bit")
+    grey = eight_bits(image, name, steps, inverted=inverted, declared=_declared(tags, image.mode))
+    colour = to_srgb(grey, steps, ours=header is not None)
+    orientation = 1
+    if lazy and by_pillow == 1:
+        exif = image.info.get("exif") or b""  # of a PNG it may stand behind the pixels
+        orientation = header.orientation if header else 1
+        orientation = orientation if orientation > 1 else orientation_of(exif)
+    if orientation in TURNS:
         steps.append(f"EXIF orientation {orientation} applied")
-    return upright
+    return colour, orientation
+
+
+def _declared(tags: Any, mode: str) -> tuple[float, float] | None:
+    """Return the lowest and the highest value by the word of a TIFF (tags 339 to 341)."""
+    if mode == "I":
+        form = tags.get(339, (1,))
+        unsigned = tags.get(258) is not None and form in (1, (1,))
+        return (0.0, 2.0**32 - 1) if unsigned else None
+    ends = [tags.get(340), tags.get(341)]
+    low, high = (one[0] if isinstance(one, tuple) and one else one for one in ends)
+    known = isinstance(low, float | int) and isinstance(high, float | int)
+    return (float(low), float(high)) if known and -1e9 < low < high < 1e9 else None
 
 
 @contextmanager
@@ -118,15 +292,6 @@ def _clock_running(image: Image.Image) -> Iterator[None]:
     if isinstance(clock, Clock):
         clock.restart()
     yield
-
-
-def _has_several(image: Image.Image) -> bool:
-    try:
-        return bool(getattr(image, "is_animated", False))
-    except PhotoTooSlow:
-        raise
-    except Exception:  # GIF looks at the next frame to answer; its damage is not the first one's
-        return False
 
 
 def luma(
@@ -166,11 +331,9 @@ def array_image(array: ndarray, limits: Limits, steps: list[str]) -> Image.Image
         raise PhotoEmpty(f"{came}; it has no pixels.", hint="Check how it was cropped.")
     check_size("The array", (array.shape[1], array.shape[0]), limits)
     if array.dtype == np.uint16:
-        array = BYTE_OF[array]
-        steps.append("16-bit scaled to 8-bit")
+        array = sixteen_bytes(array, came, steps)
     elif array.dtype.kind == "f":
-        array = _float_bytes(array, came)
-        steps.append("float scaled to 8-bit")
+        array = float_bytes(array, f"{came}, with values", steps)
     elif array.dtype != np.uint8:
         raise NotAPhoto(
             f"{came}; uint8, uint16 or floats in [0, 1] were wanted.",
@@ -179,14 +342,3 @@ def array_image(array: ndarray, limits: Limits, steps: list[str]) -> Image.Image
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     return to_srgb(Image.fromarray(array), steps)
-
-
-def _float_bytes(array: Float[ndarray, "..."], came: str) -> UInt8[ndarray, "..."]:
-    if not (array.min() >= 0 and array.max() <= 1):  # a NaN fails both
-        raise NotAPhoto(
-            f"{came}, with values from {array.min():g} to {array.max():g}; floats in [0, 1] "
-            "were wanted.",
-            hint="Undo the normalisation, or divide by 255.",
-        )
-    scaled: ndarray = np.rint(array * 255).astype(np.uint8)
-    return scaled

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, NoReturn
 
 from PIL import (
@@ -39,6 +40,8 @@ from veridical.errors import (
     PhotoTooLarge,
     PhotoTooSlow,
 )
+from veridical.io import tiff
+from veridical.io.frames import boxes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,9 +59,9 @@ class Limits:
         max_parts: Chunks, segments, boxes and blocks of one file that are looked at for metadata.
     """
 
-    max_bytes: int = 100 * 2**20
-    max_pixels: int = 100_000_000
-    max_side: int = 20_000
+    max_bytes: int = 200 * 2**20
+    max_pixels: int = 250_000_000
+    max_side: int = 32_000
     max_seconds: float = 20.0
     max_text: int = 8 * 2**20
     max_parts: int = 20_000
@@ -102,7 +105,7 @@ class Clock(io.BytesIO):
             raise PhotoTooSlow(
                 f"{self._name}: decoding took longer than {self._seconds:g} s.",
                 hint="Save the picture again as a plain JPEG or PNG, or raise Limits.max_seconds.",
-                cli_hint="Save the picture again as a plain JPEG or PNG.",
+                cli_hint="Save the picture again as a plain JPEG or PNG, or raise --max-seconds.",
             )
         return super().read(size)
 
@@ -118,8 +121,8 @@ def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
         raise PhotoTooLarge(
             f"{name}: is {width} x {height} px; at most {limits.max_pixels} px in all and "
             f"{limits.max_side} px a side were wanted.",
-            hint="Use a smaller copy, or raise Limits.max_pixels and Limits.max_side.",
-            cli_hint="Use a smaller copy.",
+            hint="Raise Limits.max_pixels and Limits.max_side. A smaller copy is another picture.",
+            cli_hint="Raise --max-megapixels. A smaller copy is another picture.",
         )
 
 
@@ -127,13 +130,13 @@ def refuse_bytes(name: str, size: int, limits: Limits) -> NoReturn:
     """Say that a file is too large."""
     raise PhotoTooLarge(
         f"{name}: {size} bytes or more came; the limit is {limits.max_bytes}.",
-        hint="Use a smaller copy, or raise Limits.max_bytes.",
-        cli_hint="Use a smaller copy.",
+        hint="Raise Limits.max_bytes. A smaller copy is another picture.",
+        cli_hint="Raise --max-mbytes. A smaller copy is another picture.",
     )
 
 
 @contextmanager
-def photo_errors_only(name: str, kind: str | None) -> Iterator[None]:
+def photo_errors_only(name: str, kind: str | None, data: bytes | None = None) -> Iterator[None]:
     """Translate whatever a decoder raises. For a hostile file that can be anything at all."""
     what = f"begins like a {kind} file" if kind else "came"
     try:
@@ -149,9 +152,22 @@ def photo_errors_only(name: str, kind: str | None) -> Iterator[None]:
         ) from error
     except Exception as error:
         raise PhotoDamaged(
-            f"{name}: {what}, and cannot be decoded ({said(error)}).",
+            f"{name}: {what}, and cannot be decoded ({said(error)}).{_shortfall(kind, data)}",
             hint="Get an undamaged copy, or save it again as an 8-bit JPEG or PNG.",
         ) from error
+
+
+def _shortfall(kind: str | None, data: bytes | None) -> str:
+    """Say how much is missing of a file that says how long it is."""
+    wanted = 0
+    if data and kind in ("WEBP", "BMP"):
+        wanted = int.from_bytes(data[4:8], "little") + 8 if kind == "WEBP" else 0
+        wanted = wanted or int.from_bytes(data[2:6], "little")
+    elif data and kind in ("AVIF", "HEIF"):
+        wanted = max((end for _, _, end in boxes(data)), default=0)
+    if not data or wanted <= len(data):
+        return ""
+    return f" {wanted - len(data)} of its {wanted} bytes are missing."
 
 
 def said(error: BaseException) -> str:
@@ -172,6 +188,11 @@ class _Jpeg(JpegImagePlugin.JpegImageFile):
         # clock's checks close together, and cost an honest picture nothing measurable.
         self.decodermaxblock = 4096
         super()._open()
+
+    def load_read(self, read_bytes: int) -> bytes:
+        """Return more of the file, and an end marker where it has none; see `jpeg.loss`."""
+        assert self.fp is not None
+        return self.fp.read(read_bytes) or b"\xff\xd9"
 
 
 _DECODERS: dict[str, type[ImageFile.ImageFile]] = {
@@ -195,6 +216,20 @@ _MAGIC = {
 }
 _BMP_HEADERS = {12, 16, 40, 52, 56, 64, 108, 124}  # bytes; the versions of BITMAPINFOHEADER
 _HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"}
+_RAW = {
+    b"II\x1a\0\0\0HEAPCCDR": "CRW",
+    b"IIRO": "ORF",
+    b"IIRS": "ORF",
+    b"MMOR": "ORF",
+    b"IIU\0": "RW2",
+    b"FUJIFILMCCD-RAW": "RAF",
+    b"\0MRM": "MRW",
+    b"FOVb": "X3F",
+}
+_RAW_SUFFIXES = (
+    *(".3fr", ".arw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".nef"),
+    *(".nrw", ".pef", ".raw", ".rwl", ".sr2", ".srf", ".srw"),
+)
 _STRANGERS = {
     b"%PDF": "a PDF document",
     b"PK\x03\x04": "a ZIP archive or an Office document",
@@ -235,7 +270,7 @@ def describe(data: bytes) -> str:
         if data.startswith(magic):
             return what
     if data[4:8] == b"ftyp":
-        return "an MP4 or QuickTime video, or a raw picture"
+        return "an MP4 or QuickTime video"
     start = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")):
         return "an HTML page"
@@ -256,6 +291,17 @@ def known_format(data: bytes, name: str) -> str:
     if not data:
         raise PhotoEmpty(f"{name}: zero bytes came.", hint="Get the file again.")
     kind = sniff(data)
+    if raw := _camera_raw(data, kind, name):
+        raise NotAPhoto(
+            f"{name}: is a camera raw file ({raw}); a picture was wanted.",
+            hint="Export a JPEG from it, or extract the preview in it.",
+        )
+    kinds = {box for box, _, _ in boxes(data)} if kind == "HEIF" else set()
+    if b"moov" in kinds and b"meta" not in kinds:
+        raise NotAPhoto(
+            f"{name}: is a HEIC sequence without a still picture; a picture was wanted.",
+            hint="Export the frame that you want as a JPEG or PNG.",
+        )
     if kind is None:
         raise NotAPhoto(
             f"{name}: is {describe(data)}; a picture was wanted.",
@@ -264,14 +310,29 @@ def known_format(data: bytes, name: str) -> str:
     return kind
 
 
+def _camera_raw(data: bytes, kind: str | None, name: str) -> str | None:
+    """Return the name of a camera's raw format; previews in such files are not judged."""
+    if data[4:12] == b"ftypcrx ":
+        return "CR3"
+    for magic, raw in _RAW.items():
+        if data.startswith(magic):
+            return raw
+    if kind != "TIFF":
+        return None
+    suffix = PurePath(name).suffix.lower()
+    return tiff.camera_raw(data) or (suffix[1:].upper() if suffix in _RAW_SUFFIXES else None)
+
+
 def open_image(data: bytes, kind: str, name: str, limits: Limits) -> ImageFile.ImageFile:
     """Read the header of a picture's file with the one decoder for its format; no pixel yet.
 
     Raises:
         PhotoError: If the file cannot be read, or is over the limits.
     """
-    with photo_errors_only(name, kind):
-        image = _decoder(kind)(Clock(data, name, limits.max_seconds))
+    with photo_errors_only(name, kind, data):
+        page = tiff.choose(data) if kind == "TIFF" else None
+        shown = data if page is None or page.first else tiff.starting_at(data, page.at)
+        image = _decoder(kind)(Clock(shown, name, limits.max_seconds))
         check_size(name, image.size, limits)
     return image
 

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from veridical.io import bmff, iptc, png
+from veridical.io import bmff, iptc, png_chunks
 from veridical.io.budget import Budget, Parts
 from veridical.io.exif import has_credential as credential_in_tiff
 from veridical.io.exif import tag_bytes
@@ -226,7 +226,7 @@ def _behind(data: bytes, at: int, budget: Budget) -> int | None:
 
 
 def _png(data: bytes, found: Parts, budget: Budget) -> None:
-    png.read(data, found, budget)
+    png_chunks.read(data, found, budget)
 
 
 def _tiff(data: bytes, found: Parts, budget: Budget) -> None:

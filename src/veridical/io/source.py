@@ -7,7 +7,8 @@ import os
 import re
 import shlex
 import stat
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NoReturn, Protocol, runtime_checkable
@@ -17,11 +18,12 @@ import numpy as np
 from PIL import Image
 
 from veridical.arrays import UInt8, ndarray
-from veridical.errors import NotAPhoto, PhotoError, PhotoMissing, PhotoUnreadable
-from veridical.io.decode import Photo, array_image, decode, luma
+from veridical.errors import NotAPhoto, PhotoDamaged, PhotoError, PhotoMissing, PhotoUnreadable
+from veridical.io.decode import Photo, array_image, damage_of, decode, luma
 from veridical.io.formats import SUFFIXES, Limits, known_format, open_image, refuse_bytes, said
 from veridical.io.header import Header, header_of
 from veridical.io.metadata import Metadata, read_metadata
+from veridical.io.png import mend
 
 
 @runtime_checkable
@@ -92,20 +94,50 @@ class File:
         if self.pixels is not None:
             done: list[str] = []
             made = array_image(self.pixels, self.limits, done)
-            return Photo(image=made, steps=tuple(done))
+            return Photo(stored=made, steps=tuple(done))
         image, kind = self._opened
         header = self.header
         suffix = Path(self.path).suffix.lower() if self.path else ""
         misnamed = SUFFIXES.get(suffix, kind) != kind
         steps = [f"named {suffix}, is {kind}"] if misnamed else []
         del self.__dict__["_opened"]  # its pixels are in the photo now, or nowhere
-        return decode(image, header, self.name, self.limits, steps=tuple(steps))
+        if kind == "PNG":
+            return self._png(image, header, tuple(steps))
+        return decode(image, header, self.name, self.limits, steps=tuple(steps), data=self.data)
+
+    def _png(self, image: Image.Image, header: Header | None, steps: tuple[str, ...]) -> Photo:
+        """Decode a PNG; if something is wrong with it, what is left of it."""
+        assert self.data is not None
+
+        def decoded(image: Image.Image) -> Photo:
+            return decode(image, header, self.name, self.limits, steps=steps, data=self.data)
+
+        mended = mend(self.data)
+        try:
+            if mended is None:
+                photo = decoded(image)
+                # Pillow takes fewer rows than there should be without a word, and leaves zeros.
+                last = image.crop((0, image.height - 1, image.width, image.height))
+                mended = None if np.asarray(last).any() else mend(self.data, doubt=True)
+                if mended is None or mended.loss is None:
+                    return photo
+        except PhotoDamaged:
+            mended = mend(self.data, doubt=True)
+            if mended is None:
+                raise
+        image = open_image(mended.data, "PNG", self.name, self.limits)
+        orientation = header.orientation if header else 1
+        damage = damage_of(mended.loss, image.size, orientation)
+        return replace(decoded(image), damage=damage)
 
     @cached_property
     def luma(self) -> UInt8[ndarray, "rows columns"] | None:
-        """The Y channel of a JPEG as stored; see `decode.luma`."""
+        """The Y channel of a JPEG as stored; see `decode.luma`. None of a damaged one."""
         if self.data is None or self.header is None:
             return None
+        with suppress(PhotoError):
+            if self.photo.damage:
+                return None
         return luma(self.data, self.header, self.name, self.limits)
 
     @cached_property
@@ -124,8 +156,9 @@ def open_source(source: Source | File, limits: Limits = Limits()) -> File:
 
     Args:
         source: A path; the bytes of a file; a binary stream, read from where it stands; a Pillow
-            image; an array of height x width [x 1, 3 or 4], of uint8, uint16 or of floats in
-            [0, 1], RGB(A) in sRGB; or a `File`, which is returned as it is.
+            image (EXIF orientation is applied only while it is the file that Pillow opened: turn
+            copies yourself); an array of height x width [x 1, 3 or 4], of uint8, uint16 or of
+            floats in [0, 1], RGB(A) in sRGB; or a `File`, which is returned as it is.
         limits: On what one picture may ask of us.
 
     Raises:

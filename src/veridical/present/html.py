@@ -238,6 +238,10 @@ def _processing(report: Report, title: str) -> Iterator[tuple[str, str]]:
     yield "Picture", f"{report.width} x {report.height} px"
     yield "SHA-256", report.sha256
     yield "Processing", "; ".join(report.steps) or "none"
+    if report.damage:
+        yield "Damage", words.of_damage(report.damage, report.height)
+    if frames := words.of_frames(report):
+        yield "Frames", frames
     yield "Model", report.model
     yield "Version", f"veridical {report.version}"
     yield (

@@ -34,7 +34,7 @@ def covered(photo: Photo, report: Report) -> Photo | None:
     pen = ImageDraw.Draw(image)
     for face in report.faces:
         pen.rectangle(_cover(face.box, image), fill=_COVER)
-    return Photo(image=image, steps=photo.steps)
+    return Photo(stored=image, steps=photo.steps, frames=photo.frames, damage=photo.damage)
 
 
 def _cover(box: Box, image: Image.Image) -> tuple[int, int, int, int]:

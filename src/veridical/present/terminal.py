@@ -98,6 +98,11 @@ def _report(report: Report, block: Table, console: Console, *, details: bool, al
     promise = report.promise(report.decision)
     block.add_row("Why", words.why(report.decision, report.reasons, promise))
     block.add_row("What to do", words.next_step(report.decision, report.reasons))
+    if report.damage:
+        told = sentence(words.of_damage(report.damage, report.height))
+        block.add_row("Damage", told)
+    if frames := words.of_frames(report):
+        block.add_row("Frames", sentence(frames))
     if report.p_ai is not None and alone:
         change = "" if report.at_prior else " (change with --prior)"
         block.add_row("Assumption", f"{words.assumption(report.prior)}{change}")

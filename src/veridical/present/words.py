@@ -12,6 +12,7 @@ from veridical.present.numbers import chances, nats, percent, pictures, ratio, s
 from veridical.report import (
     AtPrior,
     CropEvidence,
+    Damage,
     Decision,
     FaceResult,
     NotApplicable,
@@ -49,6 +50,7 @@ _SAYS = {
     Reason.UNLIKE_TRAINING: "the out-of-distribution score is above 1",
     Reason.CHANGES_UNDER_RECOMPRESSION: "the verdict changes in perturbed copies",
     Reason.FACE_TOO_SMALL: "the face has fewer pixels than the model needs",
+    Reason.DAMAGED: "the file is damaged",
     Reason.NO_FACE: "no face was found",
     Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
     Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
@@ -68,6 +70,7 @@ _PLAINLY = {
         "the answer changes when the picture is saved again or made smaller"
     ),
     Reason.FACE_TOO_SMALL: "the face has too few pixels to be judged",
+    Reason.DAMAGED: "the file is damaged, and what is missing or wrong is not judged",
     Reason.NO_FACE: "no face was found, and only faces are judged",
     Reason.WHOLE_IMAGE: (
         "the whole frame was judged as asked, and how often that is wrong was not measured"
@@ -107,6 +110,7 @@ _NEXT = {
         "Look for the original file, or the copy that was saved again the fewest times."
     ),
     Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
+    Reason.DAMAGED: "Get the file again, or look for an undamaged copy.",
     Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
     Reason.WHOLE_IMAGE: "Judge the faces instead, if there are any.",
     Reason.FACES_DISAGREE: "Read the answer about each face before you act.",
@@ -116,7 +120,11 @@ _NEXT_WITHIN = {
     Decision.AI: "Check the source. Never accuse a person because of this.",
     Decision.REAL: "Check the source too: a real photo can be staged or old.",
 }
-_BESIDE = (Reason.WHOLE_IMAGE, Reason.FACES_DISAGREE)  # said even where they are not the first
+_BESIDE = (
+    Reason.WHOLE_IMAGE,
+    Reason.FACES_DISAGREE,
+    Reason.DAMAGED,
+)  # said even where they are not the first
 
 
 def says(reason: Reason) -> str:
@@ -273,6 +281,38 @@ _LIES = {90: "on its side", 180: "upside down", 270: "on its side"}
 def of_turn(face: FaceResult) -> str:
     """Say that a face was turned to be judged; empty where it was upright."""
     return f"lies {_LIES[face.turn]}, was judged upright" if face.turn else ""
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+_DAMAGE = {
+    "cut_off": "the data end early: {} of the picture is missing",
+    "corrupt": "the data contradict themselves: at least {} of the picture is wrong",
+    "scans_missing": "passes are missing: {} of the detail or colour did not come",
+}
+
+
+def of_damage(damage: Damage, height: int) -> str:
+    """Say what is wrong with a file's data, how much of the picture that costs, and where.
+
+    Args:
+        damage: Of the picture.
+        height: Of the picture, px.
+    """
+    told = _DAMAGE[damage.kind].format(
+        "less than 1 %" if damage.share < 0.01 else percent(damage.share)
+    )
+    if damage.kind != "scans_missing" and damage.area.height == height and damage.share < 1:
+        told += "; the rest may be wrong too"
+    return told
+
+
+def of_frames(report: Report) -> str:
+    """Say that a file holds more than was looked at; empty where it does not."""
+    if report.frames == 1:
+        return ""
+    took = next((step for step in report.steps if step.endswith(" taken") and " of " in step), "")
+    return f"only one of {report.frames} was looked at" + (f" ({took})" if took else "")
 
 
 # --- base rates --------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from veridical.arrays import UInt8, ndarray
 from veridical.claims import Claim, ClaimSource, Says, Standing, bounded
 from veridical.errors import PhotoError
 from veridical.io.formats import open_image, photo_errors_only
-from veridical.io.png import alpha_of_first_column
+from veridical.io.png_chunks import alpha_of_first_column
 from veridical.io.source import File
 from veridical.provenance.generators import flat
 

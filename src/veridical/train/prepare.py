@@ -29,6 +29,7 @@ from PIL import Image
 from veridical._optional import need
 from veridical.arrays import UInt8, ndarray
 from veridical.box import Box
+from veridical.errors import PhotoDamaged
 from veridical.io.source import File
 from veridical.train import facts
 from veridical.train import views as viewed
@@ -88,8 +89,13 @@ def prepare(file: File, finder: Finder, configs: Sequence[CropConfig], n_views: 
         n_views: Views to make.
 
     Raises:
-        PhotoError: If it cannot be decoded.
+        PhotoError: If it cannot be decoded, or is damaged.
     """
+    if damage := file.photo.damage:
+        raise PhotoDamaged(
+            f"{file.name}: {damage.share:.0%} of the picture is missing or wrong.",
+            hint="Get an undamaged copy.",
+        )
     image, picture = file.photo.image, file.sha256
     faces = finder.find(image)
     boxes, turn = [face.box for face in faces], 0

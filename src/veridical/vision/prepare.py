@@ -1,7 +1,7 @@
 """From a file to the crops of its faces: all that happens to a picture before the backbone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -9,6 +9,7 @@ from PIL import Image
 
 from veridical.arrays import UInt8, ndarray
 from veridical.box import Box
+from veridical.io.decode import Photo
 from veridical.io.source import File
 from veridical.vision.crop import CropConfig, crop_box, extract_crop
 from veridical.vision.faces import Face
@@ -47,6 +48,11 @@ class Seen:
         """Degrees by which its crops are turned, so that it is upright."""
         return self.face.turn if self.face else 0
 
+    def damaged(self, photo: Photo) -> bool:
+        """Return whether something of what its crops show may be missing or wrong."""
+        damage = photo.damage
+        return damage is not None and any(damage.touches(one) for one in (self.box, *self.areas))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
@@ -55,7 +61,7 @@ class Prepared:
     Attributes:
         file: The picture.
         faces: What was found.
-        rows: Places in `faces` of those that are large enough.
+        rows: Places in `faces` of those that are large enough, and not damaged.
         crops: Of these.
         faceless: Whether a whole frame shows no face.
     """
@@ -87,8 +93,9 @@ def prepare(
     Raises:
         PhotoError: If the picture cannot be read.
     """
-    image = file.photo.image
-    frame = Box(left=0.0, top=0.0, width=float(image.width), height=float(image.height))
+    photo = file.photo
+    image = photo.smaller()
+    frame = Box(left=0.0, top=0.0, width=float(photo.width), height=float(photo.height))
     faceless = False
     if whole_image or configs[0].whole:
         # A frame without a face gets its numbers, and never a verdict: the model knows faces.
@@ -96,12 +103,16 @@ def prepare(
         found = [Seen(box=frame, areas=(frame,) * len(configs), face=None)]
     else:
         found = [
-            Seen(box=face.box, areas=areas_of(face.box, configs, image), face=face)
-            for face in finder.find(image)
+            Seen(box=face.box, areas=areas_of(face.box, configs, photo), face=face)
+            for face in _native(finder.find(image), photo, image)
         ]
-    rows = tuple(at for at, one in enumerate(found) if one.box.size_px >= min_face_px)
+    rows = tuple(
+        at
+        for at, one in enumerate(found)
+        if one.box.size_px >= min_face_px and not one.damaged(photo)
+    )
     side = configs[0].size_px
-    crops = [crops_of(image, found[at].areas, configs, found[at].turn) for at in rows]
+    crops = [crops_of(*photo.around(found[at].areas), configs, found[at].turn) for at in rows]
     shape = 0, len(configs), side, side, 3
     return Prepared(
         file=file,
@@ -112,7 +123,24 @@ def prepare(
     )
 
 
-def areas_of(box: Box, configs: Sequence[CropConfig], image: Image.Image) -> tuple[Box, ...]:
+def _native(faces: Sequence[Face], photo: Photo, searched: Image.Image) -> Sequence[Face]:
+    """Return the faces of a smaller copy of a photo where they are in the photo itself."""
+    across, down = photo.width / searched.width, photo.height / searched.height
+    if (across, down) == (1.0, 1.0):
+        return faces
+    return [
+        replace(
+            face,
+            box=face.box.scaled(across, down),
+            landmarks=tuple((x * across, y * down) for x, y in face.landmarks),
+        )
+        for face in faces
+    ]
+
+
+def areas_of(
+    box: Box, configs: Sequence[CropConfig], image: Image.Image | Photo
+) -> tuple[Box, ...]:
     """Return what each crop of a face shows, px of the photo."""
     return tuple(crop_box(box, one, image.width, image.height) for one in configs)
 
