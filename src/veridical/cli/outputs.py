@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -116,8 +116,7 @@ class Desk:
         from veridical.present.files import make_failure
         from veridical.report import Failure
 
-        explain: Callable[[str | File], tuple[Report, Made]] = self._explained
-        found: tuple[Report, Made] | Failure = outcome(explain, source)
+        found = outcome(partial(self._explained), source)
         if not isinstance(found, Failure):
             return *found, None
         detector = self._detector
