@@ -12,7 +12,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-HEAVY = ("torch", "scipy", "sklearn", "transformers", "matplotlib", "onnx", "jaxtyping", "pandas")
+HEAVY = (
+    *("torch", "scipy", "sklearn", "transformers", "matplotlib", "onnx", "jaxtyping", "pandas"),
+    *("c2pa", "cryptography"),
+)
 
 
 def main() -> None:

@@ -26,6 +26,8 @@ EXTRAS = (
     "beartype",
     "pillow_heif",
     "pandas",
+    "c2pa",
+    "cryptography",
 )
 
 # Run before anything of veridical: an import of an extra is missed as if it were not installed.

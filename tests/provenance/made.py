@@ -128,7 +128,7 @@ class Signer:
 
 @cache
 def signer(
-    organisation: str = "Painted Models Ltd", *, days: tuple[int, int] = (-30, 300)
+    organisation: str = "Painted Models Ltd", *, days: tuple[float, float] = (-30, 300)
 ) -> Signer:
     """Make a root and a certificate under it; `days` from today say when that is valid."""
     x509 = pytest.importorskip("cryptography.x509")

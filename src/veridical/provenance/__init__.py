@@ -38,7 +38,7 @@ def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
     """
     metadata = file.metadata
     if metadata is None:
-        return (_nothing("The picture came without its file and says nothing about its origin."),)
+        return (_nothing("The picture came without its file.", "Pixels came, and no bytes."),)
     claims = [*_safely("credential", lambda: read_credential(file, metadata, trust))]
     try:
         fields = fields_of(metadata)
@@ -59,7 +59,12 @@ def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
     if all(one.standing is Standing.OBSERVED or one.says is Says.UNREADABLE for one in claims) and (
         not metadata.credential
     ):
-        claims.append(_nothing("The file says nothing about its origin. That is no evidence."))
+        claims.append(
+            _nothing(
+                "The file says nothing about its origin. That is no evidence.",
+                "No credential, no mark of a generator, no source type and no camera was found.",
+            )
+        )
     return tuple(claims)
 
 
@@ -110,13 +115,12 @@ def _failed(name: str, error: Exception) -> Claim:
     )
 
 
-def _nothing(plain: str) -> Claim:
+def _nothing(plain: str, technical: str) -> Claim:
     return Claim(
         source=ClaimSource.FILE,
         says=Says.NOTHING,
         standing=Standing.OBSERVED,
         forgeable=True,
         plain=plain,
-        technical="No credential, no mark of a generator, no source type, no camera was found: "
-        "zero evidence, because anybody can remove them.",
+        technical=f"{technical} Zero evidence: anybody can remove what a file says.",
     )
