@@ -36,7 +36,6 @@ from veridical.train import (
     audit_files,
     export,
     facts,
-    make,
     ood_fit,
     probes,
     ready,
