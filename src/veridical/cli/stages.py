@@ -4,15 +4,18 @@ On a terminal one line moves. Elsewhere (a file, a pipe, the log of a job) a lin
 a stage begins, and then every few seconds, also while one item takes long.
 """
 
+import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+from veridical.cli.deputy import Deputy
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -39,6 +42,7 @@ class Stages:
         self._seen: deque[tuple[float, int]] = deque()
         self._lock, self._over = Lock(), Event()
         self._thread: Thread | None = None
+        self._deputy: Deputy | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
@@ -77,10 +81,9 @@ class Stages:
         if console.is_terminal:
             self._bar = _bar(console)
             self._bar.start()
-        else:
-            self._thread = Thread(target=self._speak, daemon=True)
-            self._thread.start()
         self._begin(_FIRST)
+        self._thread = Thread(target=self._speak, daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(
@@ -105,6 +108,7 @@ class Stages:
             self._task = self._bar.add_task(_escaped(what), total=total or None, rate="")
         elif what not in (_FIRST, _NEXT):
             self._line()
+        self._brief()
 
     def _advance(self) -> None:
         now = monotonic()
@@ -133,9 +137,24 @@ class Stages:
             self._echo(line)
 
     def _speak(self) -> None:
+        born = monotonic()
         while not self._over.wait(0.25):
-            if self._what and monotonic() - self._spoke >= EVERY_S:
+            now = monotonic()
+            if self._bar:
+                self._spoke = now  # it moves as long as we live
+            elif now - self._spoke >= EVERY_S:
                 self._line()
+            if not self._deputy and now - born > 1 and (stream := _stream()) is not None:
+                self._deputy = Deputy(stream, "\r\x1b[2K" if self._bar else "")
+            self._brief()
+        if self._deputy:
+            self._deputy.close()
+
+    def _brief(self) -> None:
+        """Tell the deputy what it would have to say."""
+        if self._deputy:
+            now = monotonic()
+            self._deputy.hear(self._counted(), now - self._began, now - self._spoke)
 
     def _line(self) -> None:
         with self._lock:
@@ -199,6 +218,13 @@ def _bar(console: Any) -> "Progress":
         console=console,
         redirect_stdout=False,  # results go to standard output, never through the display
     )
+
+
+def _stream() -> int | None:
+    """Return the descriptor of standard error; None where it has none, as in tests."""
+    with suppress(OSError, ValueError, AttributeError):
+        return sys.stderr.fileno()
+    return None
 
 
 def _escaped(text: str) -> str:
