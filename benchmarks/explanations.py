@@ -39,7 +39,7 @@ from benchmarks.pages import DOCS, publish
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.detector import Detector
 from veridical.explain.face import ExplainConfig
-from veridical.explain.faithfulness import N_RANDOM, random_orders
+from veridical.explain.faithfulness import THOROUGH, random_orders
 from veridical.explain.occlusion import occlusion
 from veridical.explain.surrogate import posterior_update
 from veridical.explanation import Explanation
@@ -243,7 +243,7 @@ def measured(bench: Bench, sample: Sample) -> Record:
     maps["edges"] = sign * edges(crop, grid)
     maps["random"] = draw.normal(size=(grid, grid))
     orders = [order_of(values, sign) for values in maps.values()]
-    orders += [draw.permutation(grid * grid) for _ in range(N_RANDOM)]
+    orders += [draw.permutation(grid * grid) for _ in range(THOROUGH.n_random)]
     at_random = range(len(maps), len(orders))
     scores: Record = {name: {} for name in maps}
     for kind in REMOVALS:

@@ -8,7 +8,7 @@ from research.composites import KINDS, REGIONS
 from benchmarks.common import Record
 from benchmarks.maps import REMOVALS
 from benchmarks.pages import percent, percents, table
-from veridical.explain.faithfulness import N_RANDOM
+from veridical.explain.faithfulness import THOROUGH
 
 PASSED = 0.9  # share of the decided pictures on which the drawn map has to beat random orders
 
@@ -31,11 +31,16 @@ def faithful_page(records: Sequence[Record]) -> str:
         passing = " / ".join(_passing(records, name, removal) for removal in REMOVALS)
         time = f"{np.median(passes):.3g}" if passes else ""
         rows.append([name, _gains(records, name), passing, time])
-    header = ("map", "blur: deletion / insertion", f"beats all {N_RANDOM}", "time, forward passes")
+    header = (
+        "map",
+        "blur: deletion / insertion",
+        f"beats all {THOROUGH.n_random}",
+        "time, forward passes",
+    )
     return (
-        f"{len(records)} pictures of `val` ({counts}). Gains over the mean of {N_RANDOM} random "
+        f"{len(records)} pictures of `val` ({counts}). Gains over the mean of {THOROUGH.n_random} random "
         "orders, in logits, signed towards the side of the picture's own logit: positive is better "
-        f"than chance. *Beats all {N_RANDOM}*: the share of the pictures on which the map beats "
+        f"than chance. *Beats all {THOROUGH.n_random}*: the share of the pictures on which the map beats "
         f"every order ({', '.join(REMOVALS)}); a random map does so on one in ten.\n\n"
         f"{table(header, rows, numbers=True)}"
     )
@@ -50,7 +55,7 @@ def _gains(records: Sequence[Record], name: str) -> str:
 
 def _passing(records: Sequence[Record], name: str, removal: str) -> str:
     cells = [one["maps"][name][removal] for one in records if name in one["maps"]]
-    return f"{100 * np.mean([cell['n_beaten'] == N_RANDOM for cell in cells]):.0f} %"
+    return f"{100 * np.mean([cell['n_beaten'] == THOROUGH.n_random for cell in cells]):.0f} %"
 
 
 def _met(met: bool) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from benchmarks.common import AS_DELIVERED
-from benchmarks.laundering import GRID, by_generator, copies_page, launder, laundered
+from benchmarks.laundering import GRID, copies_page, launder, laundered
+from benchmarks.peers import by_generator
 from PIL import Image
 
 from benchmarks import laundering

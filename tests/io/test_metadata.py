@@ -20,7 +20,7 @@ from veridical.io.exif import read_exif
 from veridical.io.formats import Limits
 from veridical.io.header import read_header
 from veridical.io.metadata import read_metadata
-from veridical.io.png import alpha_of_first_column
+from veridical.io.png_chunks import alpha_of_first_column
 from veridical.io.xmp import BadXmp, read_xmp
 
 # --- containers --------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def test_a_disk_that_is_full_or_read_only_is_named(
         def fail(*_: object, number: int = number, **__: object) -> None:
             raise OSError(number, errno.errorcode[number] and __import__("os").strerror(number))
 
-        monkeypatch.setattr(preflight.tempfile, "TemporaryFile", fail)
+        monkeypatch.setattr("tempfile.TemporaryFile", fail)
         (error,) = preflight.folders({tmp_path / "new": 1})
         assert says in error.message
         assert not (tmp_path / "new").exists()

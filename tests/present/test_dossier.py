@@ -365,7 +365,7 @@ def test_no_shown_picture_of_a_redacted_report_depends_on_a_face() -> None:
     shown = []
     for image in (made.image(), Image.fromarray(pixels)):
         one = file()
-        one.__dict__["photo"] = Photo(image=image, steps=())
+        one.__dict__["photo"] = Photo(stored=image, steps=())
         made_ = dossier(report, one, replace(FILING, redact=True), BASIS)
         shown.append([figure.data for figure in figures(made_)])
     assert len(shown[0]) == 2
