@@ -54,6 +54,8 @@ from veridical.train.gradients import METHODS, Network, Through
 from veridical.vision.backbone import tokens_of
 from veridical.vision.prepare import crops_of
 
+N_RANDOM = THOROUGH.n_random
+
 PAGE = DOCS / "explanations.md"
 PICTURES = {Decision.AI: 8, Decision.REAL: 8, Decision.UNDECIDED: 4}
 OF_EACH = 40  # bases of a kind of composite
@@ -243,7 +245,7 @@ def measured(bench: Bench, sample: Sample) -> Record:
     maps["edges"] = sign * edges(crop, grid)
     maps["random"] = draw.normal(size=(grid, grid))
     orders = [order_of(values, sign) for values in maps.values()]
-    orders += [draw.permutation(grid * grid) for _ in range(THOROUGH.n_random)]
+    orders += [draw.permutation(grid * grid) for _ in range(N_RANDOM)]
     at_random = range(len(maps), len(orders))
     scores: Record = {name: {} for name in maps}
     for kind in REMOVALS:

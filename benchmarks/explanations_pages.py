@@ -10,6 +10,8 @@ from benchmarks.maps import REMOVALS
 from benchmarks.pages import percent, percents, table
 from veridical.explain.faithfulness import THOROUGH
 
+N_RANDOM = THOROUGH.n_random
+
 PASSED = 0.9  # share of the decided pictures on which the drawn map has to beat random orders
 
 
@@ -34,13 +36,13 @@ def faithful_page(records: Sequence[Record]) -> str:
     header = (
         "map",
         "blur: deletion / insertion",
-        f"beats all {THOROUGH.n_random}",
+        f"beats all {N_RANDOM}",
         "time, forward passes",
     )
     return (
-        f"{len(records)} pictures of `val` ({counts}). Gains over the mean of {THOROUGH.n_random} random "
+        f"{len(records)} pictures of `val` ({counts}). Gains over the mean of {N_RANDOM} random "
         "orders, in logits, signed towards the side of the picture's own logit: positive is better "
-        f"than chance. *Beats all {THOROUGH.n_random}*: the share of the pictures on which the map beats "
+        f"than chance. *Beats all {N_RANDOM}*: the share of the pictures on which the map beats "
         f"every order ({', '.join(REMOVALS)}); a random map does so on one in ten.\n\n"
         f"{table(header, rows, numbers=True)}"
     )
@@ -55,7 +57,7 @@ def _gains(records: Sequence[Record], name: str) -> str:
 
 def _passing(records: Sequence[Record], name: str, removal: str) -> str:
     cells = [one["maps"][name][removal] for one in records if name in one["maps"]]
-    return f"{100 * np.mean([cell['n_beaten'] == THOROUGH.n_random for cell in cells]):.0f} %"
+    return f"{100 * np.mean([cell['n_beaten'] == N_RANDOM for cell in cells]):.0f} %"
 
 
 def _met(met: bool) -> str:
