@@ -174,13 +174,13 @@ def test_a_line_that_cannot_be_written_takes_the_report_back(
     report: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_arguments: object) -> None:
-        raise OSError(28, "No space left on device", "reports.log")
+        raise OSError(5, "Input/output error", "reports.log")
 
     monkeypatch.setattr("veridical.io.chain.os.fsync", full)
     monkeypatch.setattr("veridical.present.filing.os.fsync", lambda _file: None)
     monkeypatch.setattr("veridical.present.filing.chain.append", full)
     out, log = tmp_path / "case", tmp_path / "reports.log"
-    clean_error(report(picture(tmp_path / "a.png"), "--out", out, "--log", log), "No space left")
+    clean_error(report(picture(tmp_path / "a.png"), "--out", out, "--log", log), "Input/output")
     assert not out.exists()
 
 

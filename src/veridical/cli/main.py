@@ -68,7 +68,7 @@ class ErrorGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command and its arguments; what is no command may be a picture to inspect."""
         name = args[0]
-        if name in COMMANDS:
+        if self.get_command(ctx, name):
             return super().resolve_command(ctx, args)
         if not name or _is_path(name):
             return "inspect", self.get_command(ctx, "inspect"), args

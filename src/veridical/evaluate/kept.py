@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import NoneType, TracebackType, UnionType
-from typing import Any, TextIO, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TextIO, Union, get_args, get_origin, get_type_hints
 
 from veridical._version import VERSION
 from veridical.detector import Detector
@@ -134,6 +134,10 @@ def _built(kind: Any, value: Any) -> Any:
         return _one_of(inside, value)
     if origin is tuple:
         return _tuple(inside, value)
+    if origin is Literal and value in inside:
+        return value
+    if origin is Mapping and isinstance(value, Mapping):
+        return {_built(inside[0], key): _built(inside[1], own) for key, own in value.items()}
     if is_dataclass(kind) and isinstance(kind, type) and isinstance(value, Mapping):
         hints = get_type_hints(kind)
         names = {field.name for field in fields(kind)}
