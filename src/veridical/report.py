@@ -53,15 +53,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """What is wrong with the data of a picture, and how much of the picture that costs.
+    """What is wrong with a file's data, and what that costs.
 
     Attributes:
         kind: `cut_off`: the data end early. `corrupt`: they contradict themselves. `scans_missing`:
             a JPEG lacks some of the passes that make it sharp, or a colour.
-        share: Of the picture, what is missing or wrong for sure, in [0, 1]; with `scans_missing`,
+        share: Of the picture, missing or wrong. In [0, 1], and at least that; with `scans_missing`
             of its coefficients.
-        area: Where the picture may be wrong, px of the photo. No face that is looked at there gets
-            a verdict.
+        area: Where it may be, px of the photo. No face that is looked at there gets a verdict.
     """
 
     kind: Literal["cut_off", "corrupt", "scans_missing"]
@@ -224,7 +223,7 @@ class FaceResult:
         confidence: The face detector's confidence in [0, 1]; 0 under `whole_image`.
         decision: The verdict's decision; `undecided` where there is no verdict.
         reasons: Why, most important first.
-        verdict: Null where there is nothing to judge (a face too small, or damaged).
+        verdict: Null where there is nothing to judge. So it is of a face too small, or damaged.
         crops: What was looked at, and what each look has to do with the verdict; empty where there
             is none.
         readings: One answer per forensic cue, in the order asked; null where none was asked.
@@ -355,9 +354,9 @@ class Report:
         width: px, after EXIF orientation.
         height: px, after EXIF orientation.
         steps: What was done to the picture on the way in ("EXIF orientation 6 applied", ...).
-        frames: Frames, pages or pictures in the file, as far as they can be counted; one of them
-            was looked at, and `steps` says which. Reduced copies of another are not counted.
-        damage: What is wrong with the file's data; null where nothing is.
+        frames: Pictures in the file; one was looked at. Or pages; as far as they can be counted,
+            and without reduced copies. `steps` says which one it was.
+        damage: Null where there is none.
         model: First 12 hex digits of the SHA-256 of the model that was used.
         version: Of this program.
     """

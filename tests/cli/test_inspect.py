@@ -322,3 +322,50 @@ def test_nothing_to_inspect_is_a_usage_error() -> None:
     result = invoke("inspect")
     assert result.exit_code == 2
     assert "PHOTOS" in result.stderr
+
+
+# --- limits --------------------------------------------------------------------------------------
+
+
+def test_limits_are_set_at_the_command_line_and_hints_speak_of_it(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    path = picture(tmp_path / "a.png")
+    assert run(path, "--max-megapixels", "0.01", "--max-mbytes", "1").exit_code == 0
+    for option, value in (("--max-megapixels", "0.001"), ("--max-mbytes", "0.0001")):
+        result = run("--json", path, option, value)
+        assert result.exit_code == 4
+        (entry,) = lines(result)
+        assert f"raise {option}".lower() in entry["hint"].lower()
+        assert "Limits" not in entry["hint"]
+        assert option in run(path, option, value).stdout
+    assert run(path, "--max-seconds", "0").exit_code == 2
+
+
+def test_who_asks_for_more_pixels_gets_them_in_any_shape() -> None:
+    from veridical.cli.options import limits_of
+    from veridical.io.formats import Limits
+
+    assert limits_of(None, None, None) == Limits()
+    more = limits_of(400, 300, 60)
+    assert (more.max_pixels, more.max_side) == (400_000_000, 400_000_000)
+    assert (more.max_bytes, more.max_seconds) == (300 * 2**20, 60)
+    assert limits_of(10, None, None).max_side == Limits().max_side
+
+
+def test_what_is_damaged_or_one_of_many_is_said_without_details(
+    run: Run, painter: Painter, tmp_path: Path
+) -> None:
+    frames = [Image.fromarray(painter(64, 64, seed=seed)) for seed in range(3)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "b.jpg", quality=95)
+    data = (tmp_path / "b.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(data[: len(data) * 2 // 3])
+    animated, torn = run(tmp_path / "a.gif"), run(tmp_path / "b.jpg")
+    assert "Only one of 3 was looked at (frame 1 of 3 taken)." in animated.stdout
+    assert "The data end early" in torn.stdout
+    one, other = lines(run("--json", tmp_path / "a.gif", tmp_path / "b.jpg"))
+    assert (one["frames"], one["damage"]) == (3, None)
+    assert (other["frames"], other["damage"]["kind"]) == (1, "cut_off")
+    assert other["decision"] == "undecided"
+    assert "damaged" in other["reasons"]

@@ -342,3 +342,8 @@ def test_neither_the_order_of_faces_nor_a_much_smaller_bystander_matters(
     assert all(answer(order) == first for order in permutations(faces))
     if first[1] is not None:
         assert answer((*faces, face_of(TOO_SMALL, 0.0, 4.0))) == first
+
+
+def test_damage_is_said_beside_a_verdict_and_before_the_lack_of_one() -> None:
+    assert together([], [], damaged=True)[2] == (Reason.DAMAGED, Reason.NO_FACE)
+    assert together([], [])[2] == (Reason.NO_FACE,)

@@ -20,7 +20,7 @@ from tests.present.made import (
 )
 from veridical.box import Box
 from veridical.present.terminal import show, summary
-from veridical.report import Decision, Failure, Reason, Report
+from veridical.report import Damage, Decision, Failure, Reason, Report
 
 HOSTILE = "[red]\x1b[31m\x07\u202egpj.:smile:\udce9\n.jpg"
 
@@ -222,3 +222,24 @@ def test_the_summary_of_nothing_divides_by_nothing() -> None:
     summary(into, {})
     assert isinstance(into.file, io.StringIO)
     assert "nan" not in into.file.getvalue()
+
+
+def test_damage_and_further_frames_are_said_without_details() -> None:
+    whole = Box(left=0.0, top=0.0, width=120.0, height=100.0)
+    below = Box(left=0.0, top=60.0, width=120.0, height=40.0)
+    for damage, says in (
+        (Damage(kind="cut_off", share=0.4, area=below), "40 % of the picture is missing."),
+        (Damage(kind="cut_off", share=0.4, area=whole), "missing; the rest may be wrong too."),
+        (
+            Damage(kind="corrupt", share=0.001, area=whole),
+            "at least a little of the picture is wrong",
+        ),
+        (Damage(kind="scans_missing", share=0.5, area=whole), "50 % of the detail or colour"),
+    ):
+        made = replace(REPORT, damage=damage)
+        assert says in " ".join(shown(made).split())
+        assert len(lines(made)) > len(lines(REPORT))
+    steps = ("frame 1 of 12 taken",)
+    text = " ".join(shown(replace(REPORT, frames=12, steps=steps)).split())
+    assert "Frames Only one of 12 was looked at (frame 1 of 12 taken)." in text
+    assert "Frames" not in shown(REPORT)

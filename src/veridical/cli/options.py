@@ -104,17 +104,20 @@ _LIMITS = (
     click.option(
         "--max-megapixels",
         type=click.FloatRange(min=0, min_open=True),
-        help="Largest picture, in millions of pixels.  [default: 250]",
+        metavar="N",
+        help="Most megapixels.  [default: 250]",
     ),
     click.option(
         "--max-mbytes",
         type=click.FloatRange(min=0, min_open=True),
-        help="Largest file, in MiB.  [default: 200]",
+        metavar="N",
+        help="Most MiB of a file.  [default: 200]",
     ),
     click.option(
         "--max-seconds",
         type=click.FloatRange(min=0, min_open=True),
-        help="Longest time to decode one picture.  [default: 20]",
+        metavar="N",
+        help="Most seconds to decode.  [default: 20]",
     ),
 )
 

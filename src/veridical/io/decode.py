@@ -90,7 +90,7 @@ class Photo:
         """Return an upright copy to search for faces: the picture itself unless it is large."""
         if not self.large:
             return self.image
-        times = int((self.width * self.height / SEARCHED_PIXELS) ** 0.5)
+        times = round((self.width * self.height / SEARCHED_PIXELS) ** 0.5)
         return turned(self.stored.reduce(times), self.orientation)
 
     def around(self, areas: Sequence[Box]) -> tuple[Image.Image, tuple[Box, ...]]:

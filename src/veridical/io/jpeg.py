@@ -1,8 +1,8 @@
 """What is missing or wrong in the data of a JPEG (ITU-T T.81).
 
-Pillow swallows the warnings of libjpeg. So a second look at the coefficients, by libjpeg-turbo
-without the way to pixels (simplejpeg at 1/8), says whether there are any: a third of the time of
-decoding, and no guess of ours. What libjpeg cannot know is read off the markers: a file without an
+Pillow swallows the warnings of libjpeg. So the coefficients are read once more, by libjpeg-turbo
+without the way to pixels (simplejpeg at 1/8), to learn whether there are any: a third of the time
+of decoding. What libjpeg cannot know is read off the markers: a file without an
 end marker is whole if all its data are there, and one with it may lack scans. Only where something
 is wrong more is decoded, to learn how much.
 """

@@ -299,9 +299,8 @@ def of_damage(damage: Damage, height: int) -> str:
         damage: Of the picture.
         height: Of the picture, px.
     """
-    told = _DAMAGE[damage.kind].format(
-        "less than 1 %" if damage.share < 0.01 else percent(damage.share)
-    )
+    part = "a little" if damage.share < 0.01 else percent(damage.share)
+    told = _DAMAGE[damage.kind].format(part)
     if damage.kind != "scans_missing" and damage.area.height == height and damage.share < 1:
         told += "; the rest may be wrong too"
     return told

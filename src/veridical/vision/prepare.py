@@ -94,17 +94,16 @@ def prepare(
         PhotoError: If the picture cannot be read.
     """
     photo = file.photo
-    image = photo.smaller()
     frame = Box(left=0.0, top=0.0, width=float(photo.width), height=float(photo.height))
     faceless = False
     if whole_image or configs[0].whole:
         # A frame without a face gets its numbers, and never a verdict: the model knows faces.
-        faceless = not configs[0].whole and not finder.find(image)
+        faceless = not configs[0].whole and not _found(finder, photo)
         found = [Seen(box=frame, areas=(frame,) * len(configs), face=None)]
     else:
         found = [
             Seen(box=face.box, areas=areas_of(face.box, configs, photo), face=face)
-            for face in _native(finder.find(image), photo, image)
+            for face in _found(finder, photo)
         ]
     rows = tuple(
         at
@@ -123,8 +122,10 @@ def prepare(
     )
 
 
-def _native(faces: Sequence[Face], photo: Photo, searched: Image.Image) -> Sequence[Face]:
-    """Return the faces of a smaller copy of a photo where they are in the photo itself."""
+def _found(finder: Finder, photo: Photo) -> Sequence[Face]:
+    """Return the faces of a photo; a very large one is searched in a smaller copy."""
+    searched = photo.smaller()
+    faces = finder.find(searched)
     across, down = photo.width / searched.width, photo.height / searched.height
     if (across, down) == (1.0, 1.0):
         return faces
