@@ -1,6 +1,7 @@
 """What is missing is said before the work, all at once; what was done before a stop is not lost."""
 
 import csv
+import errno
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from tests.cli.conftest import Album, Picture, Run, invoke, written
+from tests.cli.conftest import Album, Picture, Run, clean_error, invoke, written
 from veridical.detector import Detector
 from veridical.evaluate.kept import NAME
 from veridical.train import prepare
@@ -316,3 +317,29 @@ def test_the_demo_names_the_page_to_open(tmp_path: Path) -> None:
     command = ["make", "--no-print-directory", "demo", "VENV=venv"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert "Open in a browser: out/demo/a-1.html" in done.stdout.splitlines()
+
+
+def test_a_disk_that_fills_up_names_the_folder_and_what_is_kept(
+    run: Run, tiny_model: Path, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, out = album(real=4), tmp_path / "out"
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("veridical.evaluate.files._put", full)
+    done = invoke("evaluate", tiny_model, data, "--resamples", 100, "--out", out)
+    clean_error(done, f"{out}: cannot be written to (No space left on device)")
+    assert NAME in done.stderr
+    monkeypatch.undo()
+    assert NAME in written(out)
+
+
+def test_what_will_be_left_out_is_said_before_the_work(
+    run: Run, tiny_model: Path, album: Album, tmp_path: Path
+) -> None:
+    data = album(real=4)
+    (data / "real" / "2.png").write_text("This is text.")
+    done = invoke("evaluate", tiny_model, data, "--resamples", 100, "--out", tmp_path / "out")
+    told = done.stderr.index("Of 4 pictures, 1 cannot be used: ")
+    assert told < done.stderr.index("Judging pictures")

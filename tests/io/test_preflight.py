@@ -1,4 +1,5 @@
 import errno
+import os
 import pickle
 import shutil
 import sys
@@ -68,10 +69,10 @@ def test_a_disk_that_is_full_or_read_only_is_named(
 ) -> None:
     for number, says in ((errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")):
 
-        def fail(*_: object, number: int = number, **__: object) -> None:
-            raise OSError(number, errno.errorcode[number] and __import__("os").strerror(number))
+        def refused(*_: object, number: int = number, **__: object) -> None:
+            raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr("tempfile.TemporaryFile", fail)
+        monkeypatch.setattr("tempfile.TemporaryFile", refused)
         (error,) = preflight.folders({tmp_path / "new": 1})
         assert says in error.message
         assert not (tmp_path / "new").exists()

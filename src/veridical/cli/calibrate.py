@@ -79,6 +79,7 @@ def calibrate(
         from veridical.errors import VeridicalError
         from veridical.io.model import read_model
         from veridical.io.preflight import attempt, folders, refuse
+        from veridical.io.preflight import written as written_to
         from veridical.io.walk import photos as walk
         from veridical.present.words import printable
         from veridical.train import recalibrate
@@ -132,7 +133,8 @@ def calibrate(
             fpr=fpr,
         )
         shown.say("Writing the model")
-        recalibrate.write(out, read_model(old), made)
+        with written_to(out, "The model that was calibrated is as it was."):
+            recalibrate.write(out, read_model(old), made)
     for sentence in recalibrate.describe(made):
         click.echo(printable(sentence))
     click.echo(f"Use it: veridical inspect --model {printable(str(out))} PHOTOS")

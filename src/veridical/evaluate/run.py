@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from veridical.detector import Detector
-from veridical.errors import FolderUnusable, TooFewPhotos, VeridicalError
+from veridical.errors import TooFewPhotos, VeridicalError
 from veridical.evaluate.files import predictions, write
 from veridical.evaluate.kept import NAME, Kept
 from veridical.evaluate.measure import Evaluation, Outcome, evaluate
@@ -23,11 +23,16 @@ def _untracked(samples: Iterable[Sample], what: str, total: int) -> Iterable[Sam
     return samples
 
 
+def _unsaid(what: str) -> None:
+    pass
+
+
 def lacking(
     samples: Sequence[Sample] | None,
     folder: Path,
     *,
     track: Track = _untracked,
+    say: Callable[[str], None] = _unsaid,
     limits: Limits = Limits(),
 ) -> list[VeridicalError]:
     """Return an error about everything that is known to be missing for an evaluation.
@@ -36,6 +41,7 @@ def lacking(
         samples: Labelled pictures; None where they are not known, and not checked.
         folder: Folder for the results.
         track: Shows progress.
+        say: Told which pictures cannot be judged.
         limits: On what is decoded.
     """
     found = preflight.packages(["matplotlib"], extra="train", to="draw the plots of an evaluation")
@@ -50,6 +56,8 @@ def lacking(
                     hint="Evaluate on pictures of people, in a format that can be read.",
                 )
             )
+        elif why:
+            say(preflight.left_out(why, len(samples)))
     return found + preflight.folders({folder: _PAGES + _PER_PICTURE * len(samples or ())})
 
 
@@ -62,7 +70,7 @@ def evaluate_model(
     seed: int = 0,
     resamples: int = 1000,
     track: Track = _untracked,
-    say: Callable[[str], None] = lambda _: None,
+    say: Callable[[str], None] = _unsaid,
 ) -> Evaluation:
     """Judge labelled pictures, measure the verdicts, and write all of it into a folder.
 
@@ -86,9 +94,9 @@ def evaluate_model(
         TooFewPhotos: If no picture has a P(ai).
         FolderUnusable: If the folder cannot be written to.
     """
-    preflight.refuse(lacking(samples, folder, track=track, limits=detector.limits))
+    preflight.refuse(lacking(samples, folder, track=track, say=say, limits=detector.limits))
     outcomes: list[Outcome] = []
-    try:
+    with preflight.written(folder, f"Verdicts in {NAME} there are not asked for again."):
         folder.mkdir(parents=True, exist_ok=True)
         with Kept(folder, detector) as kept:
             try:
@@ -103,12 +111,6 @@ def evaluate_model(
         say("Writing tables and plots")
         write(evaluation, outcomes, folder)
         kept.remove()
-    except OSError as error:
-        raise FolderUnusable(
-            f"{folder}: cannot be written to ({error.strerror or error}); {len(outcomes):,} of "
-            f"{len(samples):,} pictures are judged.",
-            hint=f"Free some space. Verdicts that are in {NAME} there are not asked for again.",
-        ) from error
     return evaluation
 
 

@@ -9,8 +9,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -143,6 +143,24 @@ def _tried(folder: Path) -> tuple[int, int]:
                 one.rmdir()
 
 
+@contextmanager
+def written(folder: Path, kept: str) -> Iterator[None]:
+    """Turn what the system says while a folder is written to into an error that names the folder.
+
+    Args:
+        folder: What is written to.
+        kept: What is not lost, as a sentence.
+
+    Raises:
+        FolderUnusable: If the system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        wrong = _unusable(folder, error)
+        raise FolderUnusable(wrong.message, hint=f"{wrong.hint} {kept}") from error
+
+
 def _unusable(folder: Path, error: OSError) -> FolderUnusable:
     if isinstance(error, FileExistsError):
         return FolderUnusable(
@@ -193,6 +211,11 @@ def unusable(paths: Iterable[Path], limits: Limits = Limits()) -> dict[Path, Pho
         except PhotoError as error:
             found[path] = error
     return found
+
+
+def left_out(why: Mapping[Path, PhotoError], of: int) -> str:
+    """Return a sentence about the pictures that will be left out; "" if there are none."""
+    return f"Of {of} pictures,{said(why)}" if why else ""
 
 
 def said(why: Mapping[Path, PhotoError], most: int = 3) -> str:

@@ -28,10 +28,21 @@ from veridical.io.source import open_source
 from veridical.train import prepare
 from veridical.train.facts import KNOWN, PROBES, STAGES, Observed, Probe
 from veridical.train.prepare import Say, Track, unsaid, untracked
-from veridical.train.probes import REFUSE, WARN, Case, Fact, Finding, NotMeasured, Typical, ask
+from veridical.train.probes import (
+    FEWEST,
+    REFUSE,
+    WARN,
+    Case,
+    Fact,
+    Finding,
+    NotMeasured,
+    Typical,
+    ask,
+)
 from veridical.vision.crop import CropConfig
 from veridical.vision.prepare import Finder
 
+CLASSES: tuple[Label, Label] = ("real", "ai")
 PACKAGES = ("sklearn", "imagehash")
 _KEPT = 5000  # bytes of the facts of one picture
 MOST = 1000  # pictures drawn: the standard error of an AUROC is then below 0.02
@@ -110,6 +121,12 @@ def audit(
     """
     drawn = _draw(samples, sample, seed)
     refuse(lacking(drawn, cache=cache))
+    groups = {label: len({s.group for s in drawn if s.label == label}) for label in CLASSES}
+    if min(groups.values()) < FEWEST:
+        say(
+            f"The pictures are of {groups['real']} real and {groups['ai']} AI-generated groups; "
+            f"with fewer than {FEWEST} of each nothing can be measured"
+        )
     with prepare.opened(finder, configs, cache) as pictures:
         if pictures.known:
             say(f"Going on from earlier runs: {cache} has {pictures.known:,} pictures prepared")
@@ -221,9 +238,8 @@ def _said(typical: Typical) -> str:
 def _draw(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:
     """Draw at most half of `most` from each class."""
     order = np.random.default_rng(seed).permutation(len(samples))
-    classes: tuple[Label, Label] = ("real", "ai")
     return [
         sample
-        for label in classes
+        for label in CLASSES
         for sample in [samples[i] for i in order if samples[i].label == label][: most // 2]
     ]

@@ -29,7 +29,7 @@ from veridical.io.source import open_source
 from veridical.scoring import CropScore, alone
 from veridical.tokens import pool
 from veridical.train import prepare
-from veridical.train.prepare import Pictures, Track, untracked
+from veridical.train.prepare import Pictures, Say, Track, unsaid, untracked
 from veridical.train.store import Store
 from veridical.vision.runtime import one_blas_thread
 
@@ -69,6 +69,7 @@ def measure(
     engine: Engine,
     cache: Path,
     track: Track[Sample] = untracked,
+    say: Say = unsaid,
 ) -> dict[Sample, LogitDrops]:
     """Cover the largest face of every picture in `sets` ways; what is cached is not done again.
 
@@ -82,6 +83,7 @@ def measure(
         engine: How many pictures at a time.
         cache: Folder of the cache.
         track: Shows progress.
+        say: Told what is being done.
 
     Raises:
         DataError: If the cache cannot be used.
@@ -91,6 +93,8 @@ def measure(
         closing(Store(path, ("packed",))) as store,
         prepare.opened(detector.finder, detector.parts.configs, cache) as pictures,
     ):
+        if done := store.count():
+            say(f"Going on from earlier runs: {cache} has {done:,} faces covered")
 
         def work(sample: Sample) -> LogitDrops | None:
             try:

@@ -14,7 +14,7 @@ from veridical.detector import Detector
 from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.io.model import BACKBONE, CARD, ModelFolder, read_model, write_model
-from veridical.io.preflight import refuse
+from veridical.io.preflight import refuse, written
 from veridical.io.samples import Sample
 from veridical.io.splits import subsample
 from veridical.train.audit import Audit, audit, refuse_confounded
@@ -103,7 +103,7 @@ def train(
     """
     samples = samples if per_source is None else subsample(samples, per_source, seed)
     model = model_folder(backbone, default_model())
-    refuse(lacking(samples, out, cache=cache, recipe=recipe, backbone=model, track=track))
+    refuse(lacking(samples, out, cache=cache, recipe=recipe, backbone=model, track=track, say=say))
     for note in remarks(samples, recipe):
         say(note)
     say("Preparing the backbone")
@@ -173,7 +173,8 @@ def train(
             branch.name: one.record for branch, one in zip(parts.branches, explained, strict=False)
         },
     }
-    folder = write_model(out, card, tensors, made.path, explainer)
+    with written(out, f"All that training learnt from is kept in {cache}."):
+        folder = write_model(out, card, tensors, made.path, explainer)
     return Trained(folder=folder, features=features, fitted=fitted, audit=audited)
 
 
@@ -242,7 +243,7 @@ def _explained(
     fitted = []
     for at in range(len(parts.branches)):
         drops = measure(
-            detector, few, at, sets=SETS, engine=engine, cache=extractor.cache, track=track
+            detector, few, at, sets=SETS, engine=engine, cache=extractor.cache, track=track, say=say
         )
         say(f"Fitting the maps of crop {at + 1} of {len(parts.branches)}")
         fitted.append(fit_surrogate(drops, layers))

@@ -10,7 +10,7 @@ from veridical.io.formats import Limits
 from veridical.io.model import BACKBONE, CARD
 from veridical.io.samples import Label, Sample
 from veridical.train.audit import MOST, PACKAGES
-from veridical.train.prepare import Track, untracked
+from veridical.train.prepare import Say, Track, unsaid, untracked
 from veridical.train.recipes import Recipe
 
 FEWEST = 20  # pictures with a face per class: with fewer even the splits make no sense
@@ -31,6 +31,7 @@ def lacking(
     recipe: Recipe,
     backbone: Path | None,
     track: Track[Sample] = untracked,
+    say: Say = unsaid,
 ) -> list[VeridicalError]:
     """Return an error about everything that is known to be missing.
 
@@ -43,10 +44,11 @@ def lacking(
         recipe: What to fit.
         backbone: Model folder whose backbone is taken; None where one is exported.
         track: Shows progress.
+        say: Told which pictures will be left out.
     """
     found = preflight.packages(_packages(recipe, backbone), extra="train", to=_TO)
     if samples is not None:
-        found += _too_few(samples, recipe, track)
+        found += _too_few(samples, recipe, track, say)
     model = (backbone / BACKBONE) if backbone else None
     copied = model.stat().st_size if model and model.is_file() else _MODEL
     grown = _grown(len(samples or ()), recipe) - _size(cache)
@@ -74,7 +76,7 @@ def _packages(recipe: Recipe, backbone: Path | None) -> Iterator[str]:
 
 
 def _too_few(
-    samples: Sequence[Sample], recipe: Recipe, track: Track[Sample]
+    samples: Sequence[Sample], recipe: Recipe, track: Track[Sample], say: Say
 ) -> Iterator[VeridicalError]:
     shown = track(samples, "Checking pictures", len(samples))
     why = preflight.unusable((sample.path for sample in shown), Limits())
@@ -95,6 +97,8 @@ def _too_few(
             hint="Add pictures. A useful model takes hundreds per class, from many sources.",
         )
     else:
+        if why:
+            say(preflight.left_out(why, len(samples)))
         yield from _too_close(usable, recipe)
 
 
