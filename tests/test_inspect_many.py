@@ -24,9 +24,12 @@ from tests.conftest import (
 from veridical.arrays import ndarray
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector
+from veridical.engines import cores
+from veridical.errors import ModelMissing
 from veridical.explain.face import ExplainConfig
 from veridical.io.source import File, Source
 from veridical.report import Decision, Failure, Report
+from veridical.vision import backbone, runtime
 
 EVERY = pytest.mark.parametrize("batch", [1, 4])
 JOBS = pytest.mark.parametrize("jobs", [1, 2])
@@ -242,3 +245,48 @@ def test_no_photo_outlives_its_report(batch: int, jobs: int) -> None:
     for _ in detector(batch).inspect_many(source(), jobs=jobs):
         most = max(most, len(alive))
     assert most <= (1 if jobs == 1 else 3 * jobs) + 2 * batch + 2
+
+
+# --- threads -----------------------------------------------------------------------------------
+
+
+def test_a_batch_without_asked_threads_takes_one_per_picture(
+    tiny_model: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tuple[str, int]] = []
+    open_session = runtime.open_session
+
+    def seen(graph: str, *, threads: int, **options: object) -> object:
+        opened.append((Path(graph).name, threads))
+        return open_session(graph, threads=threads, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(backbone, "open_session", seen)
+    usual, one = Detector.load(tiny_model), Detector.load(tiny_model, threads=1)
+    assert opened == [("backbone.onnx", cores()), ("backbone.onnx", 1)]
+    batch = list(usual.inspect_many(paths, jobs=2, whole_image=True))
+    assert opened[2:] == [("backbone.onnx", 1)]  # once, and kept
+    assert batch == list(usual.inspect_many(paths, jobs=2, whole_image=True))
+    assert batch == list(one.inspect_many(paths, jobs=2, whole_image=True))
+    assert batch == [usual.inspect(path, whole_image=True) for path in paths]  # to the bit
+    assert len(opened) == 3
+    asked = Detector.load(tiny_model, threads=2)
+    list(asked.inspect_many(paths[:2], jobs=2, whole_image=True))
+    assert opened[3:] == [("backbone.onnx", 2)]
+
+
+def test_the_path_of_an_outcome_is_the_string_that_was_given(
+    tiny_detector: Detector, paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(paths[0].parent)
+    given = ["./0.jpg", ".//x/../none.jpg", "", "https://example.org/a.jpg"]
+    judged, *failed = tiny_detector.inspect_many(given)
+    assert [one.path for one in (judged, *failed)] == given
+    errors = [one.error if isinstance(one, Failure) else "" for one in failed]
+    assert "no such file" in errors[0]
+    assert errors[1] == "An empty path came; a picture was wanted."
+    assert "nothing is fetched" in errors[2]
+
+
+def test_an_empty_path_of_a_model_is_not_the_current_folder() -> None:
+    with pytest.raises(ModelMissing, match="An empty path came; a model folder was wanted"):
+        Detector.load("")

@@ -28,7 +28,7 @@ def test_a_model_is_calibrated_on_one_s_own_pictures_and_used(
     assert f"left out: {data}/press/2.png: is, to the byte, a copy of" in result.stderr
     assert rf"left out: {data}/press/a\x1b[31m.jpg: zero bytes came." in result.stderr
     assert f"left out: {data}/press/tiny.png: no face to judge" in result.stderr
-    told = json.loads(invoke("card", tmp_path / "new").stdout)
+    told = json.loads(invoke("card", tmp_path / "new", "--json").stdout)
     assert told["recalibrated"]["real"] == {"folder": "press", "pictures": 19}
     reports = lines(invoke("inspect", "--json", "--model", tmp_path / "new", data / "press"))
     assert {entry.get("model") for entry in reports} == {told["identity"][:12], None}

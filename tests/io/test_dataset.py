@@ -1,6 +1,9 @@
+from pathlib import Path
+
 from tests.io.conftest import Plant, refused
 from veridical.errors import ClassNamesUnclear, DataError, OneClassOnly
 from veridical.io.dataset import read_samples
+from veridical.io.walk import Skipped
 
 
 def test_a_picture_says_where_it_comes_from(plant: Plant) -> None:
@@ -101,3 +104,19 @@ def test_one_class_alone_is_an_error_with_counts(plant: Plant) -> None:
     data = plant("real/1.jpg", "real/2.jpg")
     (data / "fake").mkdir()
     assert "2 real and 0 AI-generated" in refused(OneClassOnly, data)
+
+
+def test_what_a_data_set_leaves_aside_is_told(plant: Plant) -> None:
+    data = plant("real/1.jpg", "real/n.txt", "ai/2", "ai/3.001", "docs/x.pdf", "loose.jpg", ".h")
+    for name in ("ai/2", "ai/3.001"):
+        (data / name).write_bytes(b"\x89PNG\r\n\x1a\n")
+    (data / "docs" / "x.pdf").write_bytes(b"%PDF-1.7")
+    told: list[Skipped] = []
+    groups = {one.path.name: one.group for one in read_samples(data, skip=told.append)}
+    assert groups == {"1.jpg": "real/1", "2": "ai/2", "3.001": "ai/3.001"}
+    assert {Path(one.path).name: one.why for one in told} == {
+        "n.txt": "empty",
+        "x.pdf": "no picture",
+        "loose.jpg": "no class",
+        ".h": "hidden",
+    }

@@ -1,5 +1,7 @@
 import hashlib
 import io
+import os
+import socket
 from collections import Counter
 from inspect import unwrap
 from pathlib import Path
@@ -192,3 +194,60 @@ def test_an_image_of_another_mode_keeps_its_colours() -> None:
         made = quarters(mode)
         assert read_photo(made).image.tobytes() == made.convert("RGB").tobytes()
         assert isinstance(made, Image.Image)
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "hint"),
+    [
+        ("", "An empty path came; a picture was wanted.", "Check where the path comes from."),
+        ("https://example.org/a.jpg", "nothing is fetched from a network", "Save the picture"),
+        ("HTTP://example.org/a.jpg", "nothing is fetched from a network", "Save the picture"),
+        ("s3://bucket/a.jpg", "nothing is fetched from a network", "Save the picture"),
+        ("data:image/jpeg;base64," + "A" * 5000, "nothing is fetched", "Save the picture"),
+        ("file:///x%20y.jpg", "is an address; a path was wanted", "Give the path: '/x y.jpg'"),
+    ],
+)
+def test_an_empty_path_and_an_address_are_called_what_they_are(
+    path: str, error: str, hint: str
+) -> None:
+    with pytest.raises(PhotoMissing) as caught:
+        open_source(path)
+    assert error in caught.value.message
+    assert caught.value.message.startswith(path)
+    assert hint in caught.value.hint
+
+
+def test_a_file_whose_name_looks_like_an_address_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("https:").mkdir()
+    Path("https:/a.png").write_bytes(b"x")
+    assert open_source("https://a.png").path == "https://a.png"
+
+
+@pytest.mark.parametrize("path", ["./a.jpg", ".//b/../a.jpg", "./-"])
+def test_the_path_is_the_string_that_was_given(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.jpg", "-"):
+        Path(name).write_bytes(b"x")
+    Path("b").mkdir()
+    assert open_source(path).path == path
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes on this system")
+def test_a_pipe_and_a_socket_are_refused_without_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    with pytest.raises(PhotoUnreadable, match="is a pipe") as caught:
+        open_source("./pipe")
+    assert caught.value.cli_hint
+    assert caught.value.cli_hint.endswith("veridical inspect - < ./pipe")
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind("socket")
+        with pytest.raises(PhotoUnreadable, match="is a socket"):
+            open_source("socket")

@@ -93,3 +93,26 @@ def test_only_the_picture_of_a_bug_is_shown(file: File, tmp_path: Path) -> None:
     assert has_picture("Traceback")
     assert not has_picture(None)
     assert not has_picture("Traceback", str(tmp_path / "absent.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("日本語の写真 (1)", "日本語の写真_1"),
+        ("हिन्दी चित्र", "हिन्दी_चित्र"),
+        ("фото", "фото"),
+        ("e\u0301te\u0301", "été"),
+        ("a\u202egpj\x1b[31m\nb", "a_gpj_31m_b"),
+        ("[red]x", "red_x"),
+        ("--x", "x"),
+        ("\udce9", "photo"),
+        ("日" * 200, "日" * 50),
+    ],
+)
+def test_a_page_keeps_the_letters_of_every_script_and_nothing_that_does_harm(
+    name: str, stem: str, file: File, tmp_path: Path
+) -> None:
+    page = write(report(FACE, path=f"{name}.jpg"), file, tmp_path / "out")
+    assert page.name == f"{stem}-abababab.html"
+    assert page.parent == tmp_path / "out"
+    assert page.exists()

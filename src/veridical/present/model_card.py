@@ -1,12 +1,13 @@
 """A model's card for people: what it is, what it promises, how often it was wrong."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from veridical.errors import ModelDamaged
 from veridical.present.numbers import percent
 from veridical.present.words import printable
+
+Card = Mapping[str, Any]
 
 _LABEL, _WIDTH = 16, 88  # columns
 
@@ -24,62 +25,49 @@ _NOTES = {
 }
 
 
-def card_page(identity: str, card: Mapping[str, Any], place: str) -> str:
+def card_page(identity: str, card: Card, place: str) -> str:
     """Return the page, as lines of text.
 
     Args:
         identity: SHA-256 of the card, in hex.
         card: Its entries.
         place: The model's folder.
-
-    Raises:
-        ModelDamaged: If an entry is absent, or not what it must be.
     """
     lines = [f"Model {identity[:12]}", ""]
-    try:
-        for label, text in _rows(card):
-            lines += _block(label, text)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as foreign:
-        raise ModelDamaged(
-            f"The card of the model in {place} does not say what it must ({foreign!r}).",
-            hint="Copy the whole folder again, or print the card as it is with --json.",
-        ) from foreign
+    for label, say in _ROWS.items():
+        try:
+            text = say(card)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError):
+            text = "the card does not say"
+        lines += _block(label, text)
+    for split, rates in card.get("measured", {}).items():
+        lines += _block(f"On {split}", _measured(rates))
+    if not card.get("measured"):
+        lines += _block("Measured", "not yet; `veridical evaluate` measures it on your pictures")
+    for key, label in _NOTES.items():
+        if note := card.get("notes", {}).get(key):
+            lines += _block(label, str(note))
     lines += ["", *_block("Folder", place), *_block("All entries", "with --json")]
     return "\n".join(lines)
 
 
-def _rows(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    made, recipe, network = card["made"], card["recipe"], card["backbone"]
-    yield "Made", f"by {made['with']}, on {made['on']}, with recipe {recipe['name']!r}"
-    yield (
-        "Network",
-        f"{network['name']}, {network['precision']}, {network['image_px']} px; frozen",
-    )
+def _made(card: Card) -> str:
+    made = card["made"]
+    return f"by {made['with']}, on {made['on']}, with recipe {card['recipe']['name']!r}"
+
+
+def _network(card: Card) -> str:
+    network = card["backbone"]
+    return f"{network['name']}, {network['precision']}, {network['image_px']} px; frozen"
+
+
+def _looks_at(card: Card) -> str:
     crops = " and ".join(one["name"] for one in card["crops"])
-    yield "Looks at", f"each face of {card['min_face_px']:g} px or more: {crops}"
-    yield "Trained on", _trained(card["trained_on"])
-    overall = card["fusion"]["overall"]
-    yield (
-        "Calibrated on",
-        f"{overall['real']:,} real and {overall['ai']:,} AI-generated pictures: "
-        f"{card['calibrated_on']}",
-    )
-    of_reals, of_ai = (percent(1 - overall[f"coverage_of_{one}"]) for one in ("reals", "ai"))
-    yield (
-        "Promises",
-        f"of pictures like those, at most {of_reals} of the real ones are called ai and at most "
-        f"{of_ai} of the AI-generated ones real, on average",
-    )
-    for split, rates in card.get("measured", {}).items():
-        yield f"On {split}", _measured(rates)
-    if not card.get("measured"):
-        yield "Measured", "not yet; `veridical evaluate` measures it on your pictures"
-    for key, label in _NOTES.items():
-        if note := card.get("notes", {}).get(key):
-            yield label, str(note)
+    return f"each face of {card['min_face_px']:g} px or more: {crops}"
 
 
-def _trained(told: Mapping[str, Any]) -> str:
+def _trained(card: Card) -> str:
+    told = card["trained_on"]
     sources: Sequence[Mapping[str, Any]] = told["sources"]
     real = {one["source"] for one in sources if one["label"] == "real"}
     generators = {one["generator"] or one["source"] for one in sources if one["label"] == "ai"}
@@ -87,6 +75,33 @@ def _trained(told: Mapping[str, Any]) -> str:
         f"{told['pictures']:,} pictures: real ones of {len(real)} sources, AI-generated ones of "
         f"{len(generators)} generators"
     )
+
+
+def _calibrated(card: Card) -> str:
+    overall = card["fusion"]["overall"]
+    return (
+        f"{overall['real']:,} real and {overall['ai']:,} AI-generated pictures: "
+        f"{card['calibrated_on']}"
+    )
+
+
+def _promises(card: Card) -> str:
+    overall = card["fusion"]["overall"]
+    of_reals, of_ai = (percent(1 - overall[f"coverage_of_{one}"]) for one in ("reals", "ai"))
+    return (
+        f"of pictures like those, at most {of_reals} of the real ones are called ai and at most "
+        f"{of_ai} of the AI-generated ones real, on average"
+    )
+
+
+_ROWS: dict[str, Callable[[Card], str]] = {
+    "Made": _made,
+    "Network": _network,
+    "Looks at": _looks_at,
+    "Trained on": _trained,
+    "Calibrated on": _calibrated,
+    "Promises": _promises,
+}
 
 
 def _measured(rates: Mapping[str, Sequence[float]]) -> str:
