@@ -1,5 +1,6 @@
 """Where answers go beside the terminal: a table, and a folder of pages."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,7 +28,7 @@ def opened_table(path: Path) -> "Iterator[Writer]":
 
     if str(path) == "-":
         # RFC 4180 wants line ends that no system changes.
-        stream = TextIOWrapper(click.get_binary_stream("stdout"), encoding="utf-8", newline="")
+        stream = TextIOWrapper(sys.stdout.buffer, encoding="utf-8", newline="")
         try:
             yield Writer(stream, bom=False)
         finally:
