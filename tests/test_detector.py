@@ -448,6 +448,16 @@ def test_an_explanation_shows_what_was_judged() -> None:
     assert report.faces[2].explanation is None
 
 
+def test_only_the_lead_face_is_explained_if_that_is_asked() -> None:
+    detector, pixels = sees((LARGE, REAL), (MIDDLE, AI), (TINY, AI))
+    every = detector.inspect(pixels, explain=FAST)
+    lead = detector.inspect(pixels, explain=replace(FAST, lead_only=True))
+    assert lead == every  # explanations are not compared
+    assert [face.explanation is not None for face in every.faces] == [True, True, False]
+    for at, face in enumerate(lead.faces):
+        assert (face.explanation is not None) == (at == lead.lead_index)
+
+
 def test_an_occlusion_finds_where_the_red_is() -> None:
     detector, _ = sees((LARGE, AI))
     pixels = squares(((0.0, 0.0, 60.0, 30.0), AI))  # the upper half alone

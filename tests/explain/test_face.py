@@ -9,7 +9,7 @@ from veridical.arrays import Float, UInt8, ndarray
 from veridical.box import Box
 from veridical.explain.attribution import channel_importance, relative_map, token_map
 from veridical.explain.face import ExplainConfig, Explainer, FaceTokens, Model, explain_face
-from veridical.explain.faithfulness import faithfulness, random_orders
+from veridical.explain.faithfulness import THOROUGH, faithfulness, random_orders
 from veridical.explain.occlusion import occlusion
 from veridical.explain.surrogate import Surrogate, posterior_update
 from veridical.tokens import Tokens, pool
@@ -35,6 +35,7 @@ def a_face(seen: Tokens = SEEN, turn: int = 0) -> FaceTokens:
         turn=turn,
         crop=CROP,
         tokens=seen,
+        logit=float(LOGIT(CROP[None])[0]),
         gradient=gradient,
         rest=rest,
     )
@@ -104,14 +105,38 @@ def test_a_surrogate_is_read_in_the_head_s_logits_and_drawn_in_calibrated_ones()
     np.testing.assert_allclose(found.patches, wanted)
 
 
-def test_the_passes_that_score_a_surrogate_s_map_also_update_it() -> None:
+def test_a_surrogate_s_map_is_scored_as_it_is() -> None:
+    before = explain_face(a_face(), a_model(a_surrogate()), FAST)
+    found = explain_face(a_face(), a_model(a_surrogate()), ExplainConfig())
+    np.testing.assert_array_equal(found.patches, before.patches)
+    assert found.forward_passes == 0
+    assert found.faithfulness == faithfulness(
+        found.patches, LOGIT, random_orders(CROP, GRID, LOGIT)
+    )
+
+
+def test_the_many_passes_of_the_thorough_test_also_update_the_map() -> None:
     surrogate = a_surrogate()
     before = explain_face(a_face(), a_model(surrogate), FAST)
-    found = explain_face(a_face(), a_model(surrogate), ExplainConfig())
-    orders = random_orders(CROP, GRID, LOGIT)
-    np.testing.assert_array_equal(found.patches, posterior_update(before.patches, orders))
+    found = explain_face(a_face(), a_model(surrogate), ExplainConfig(thorough=True))
+    orders = random_orders(CROP, GRID, LOGIT, rule=THOROUGH)
+    np.testing.assert_allclose(found.patches, posterior_update(before.patches, orders))
     assert found.forward_passes == len(orders.logit_drops) == 54
     assert found.faithfulness == faithfulness(found.patches, LOGIT, orders)
+
+
+def test_the_orders_ask_no_more_of_the_model_than_is_said() -> None:
+    asked: list[int] = []
+
+    def counted(crops: ndarray) -> ndarray:
+        asked.append(len(crops))
+        return LOGIT(crops)
+
+    model = replace(a_model(a_surrogate()), mean_logit=counted)
+    for thorough, passes in ((False, 4 + 2), (True, 54 + 6)):
+        asked.clear()
+        explain_face(a_face(), model, ExplainConfig(thorough=thorough))
+        assert sum(asked) == passes
 
 
 def test_contributions_are_scored_and_not_updated() -> None:

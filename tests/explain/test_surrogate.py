@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.explain.made import DIM, GRID, case, tokens
 from veridical.arrays import ndarray
-from veridical.explain.faithfulness import faithfulness, random_orders
+from veridical.explain.faithfulness import THOROUGH, faithfulness, random_orders
 from veridical.explain.occlusion import cover
 from veridical.explain.surrogate import Surrogate, posterior_update
 
@@ -40,7 +40,7 @@ def alike(a: ndarray, b: ndarray) -> float:
 @pytest.mark.parametrize("seed", range(4))
 def test_forward_passes_improve_a_map_that_knows_little(seed: int, shift: float) -> None:
     crop, logit, truth = case(seed, shift)
-    orders = random_orders(crop, GRID, logit, seed=seed)
+    orders = random_orders(crop, GRID, logit, rule=THOROUGH, seed=seed)
     poor = truth + 2 * truth.std() * np.random.default_rng(seed).normal(size=truth.shape)
     better = posterior_update(poor, orders)
     assert alike(better, truth) > alike(poor, truth) + 0.05
@@ -60,7 +60,7 @@ def test_how_much_is_covered_teaches_nothing_about_places() -> None:
 
     before = np.random.default_rng(0).normal(size=(GRID, GRID))
     flat = np.zeros((GRID, GRID))
-    orders = random_orders(crop, GRID, amount)
+    orders = random_orders(crop, GRID, amount, rule=THOROUGH)
     assert np.ptp(posterior_update(flat, orders)) < 1e-3
     assert alike(posterior_update(before, orders), before) < 1  # what it predicted did not happen
 
@@ -74,7 +74,7 @@ def test_an_updated_map_of_a_model_without_places_seldom_passes() -> None:
 
     passed = 0
     for seed in range(60):
-        orders = random_orders(crop, GRID, chance, seed=seed)
+        orders = random_orders(crop, GRID, chance, rule=THOROUGH, seed=seed)
         start = np.random.default_rng(seed).normal(size=(GRID, GRID))
         passed += faithfulness(posterior_update(start, orders), chance, orders).passed
     assert passed <= 15
