@@ -3,9 +3,9 @@
     python -m benchmarks.hostile --count 10000
 
 Every mutant has to end in claims, or in a named silence, within 0.5 s and 200 MB
-(docs/provenance.md). A mutant is a small painted file that says something (text, EXIF, XMP, IPTC, a credential where c2pa
-is installed) with one to three blows: truncation, bit flips, lengths of 4 GB, chunks in chunks, zip
-bombs, deep or recursive XML, loops of directories.
+(docs/provenance.md). A mutant is a small painted file that says something (text, EXIF, XMP, IPTC, a
+credential where c2pa is installed) with one to three blows: truncation, bit flips, lengths of 4 GB,
+chunks in chunks, zip bombs, deep or recursive XML, loops of directories.
 """
 
 import resource

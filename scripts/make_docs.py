@@ -2,8 +2,9 @@
 
     python scripts/make_docs.py
 
-docs/cli.md comes from the help of every command, docs/json.md from the types of the output, and
-the table of recipes in docs/training.md from `veridical.train.recipes`. The tests fail if one of
+docs/cli.md comes from the help of every command, docs/json.md from the types of the output, the
+table of recipes in docs/training.md from `veridical.train.recipes`, and the tables of headlines in
+docs/provenance.md from `veridical.provenance.headline`. The tests fail if one of
 them is stale.
 """
 
@@ -16,10 +17,12 @@ from pathlib import Path
 import click
 
 from veridical.box import Box
+from veridical.claims import Claim, ClaimSource, Declared, Says, Standing
 from veridical.cli.main import main as cli
 from veridical.infer.calibration import Calibration
 from veridical.infer.decision import together
 from veridical.present.records import Table, tables
+from veridical.provenance.headline import DECLARED, LEADS, PIXELS, SILENT, headline
 from veridical.report import (
     CropEvidence,
     Decision,
@@ -61,7 +64,12 @@ def pages() -> dict[str, str]:
         "cli.md": "\n\n".join(_cli()) + "\n",
         "json.md": "\n\n".join(_json()) + "\n",
         "training.md": filled(training, "recipes", _recipes()),
+        "provenance.md": filled(_text("provenance.md"), "headlines", _headlines()),
     }
+
+
+def _text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
 
 
 def filled(page: str, mark: str, text: str) -> str:
@@ -212,6 +220,16 @@ def _sample_report() -> Report:
         typical_real=-2.0,
     )
     decision, lead, reasons = together((face,), (calibration,))
+    claim = Claim(
+        source=ClaimSource.XMP,
+        says=Says.AI,
+        standing=Standing.UNSIGNED,
+        by="Made with Google AI",
+        plain="The file's description says: a trained model generated it. Anyone can write that.",
+        technical="XMP digital source type: trainedAlgorithmicMedia.",
+        raw={"DigitalSourceType": "trainedAlgorithmicMedia"},
+    )
+    told = headline((claim,), decision)
     return Report(
         path="portraits/one.jpg",
         sha256="0" * 64,
@@ -221,6 +239,9 @@ def _sample_report() -> Report:
         reasons=reasons,
         lead_index=lead,
         faces=(face,),
+        claims=(claim,),
+        headline=told.text,
+        declared=told.declared,
         coverage=0.9,
         coverage_of_reals=0.97,
         coverage_of_ai=0.9,
@@ -239,6 +260,38 @@ def _sample_failure() -> Failure:
         path="portraits/two.jpg",
         error="portraits/two.jpg: zero bytes came.",
         hint="Get the file again.",
+    )
+
+
+# --- headlines ---------------------------------------------------------------------------------
+
+
+def _headlines() -> str:
+    """Return the two halves of the table: how a headline begins, and how it ends."""
+    names = {
+        "by": "NAME",
+        "made": "AI-generated",
+        "with": " (NAME)",
+        "unread": "A C2PA credential is in this file and cannot be read",
+        "silent": SILENT[0],
+    }
+    declared = {origin: DECLARED.get(origin, Declared.NONE) for origin in LEADS}
+    begins = (
+        (f"{text.format(**names)} ...", f"`{declared[origin].value}`")
+        for origin, text in LEADS.items()
+    )
+    ends = (
+        (
+            {Says.AI: "AI-generated", Says.CAPTURE: "a camera took it", None: "neither"}[said],
+            *(PIXELS[said, decision] for decision in Decision),
+        )
+        for said in (Says.AI, Says.CAPTURE, None)
+    )
+    return "\n\n".join(
+        (
+            _table(("the headline begins", "`declared`"), begins),
+            _table(("the file says", *(f"pixels `{one.value}`" for one in Decision)), ends),
+        )
     )
 
 

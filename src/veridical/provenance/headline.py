@@ -100,7 +100,7 @@ _BESIDE = {
     Says.AI: "another part of the file says it is AI-generated",
     Says.CAPTURE: "another part of the file says a camera took it",
 }
-_DECLARED: dict[Origin, Declared] = {
+DECLARED: dict[Origin, Declared] = {
     Origin.TAMPERED: Declared.TAMPERED,
     Origin.SIGNED_TRUSTED_AI: Declared.AI_SIGNED,
     Origin.SIGNED_TRUSTED_CAPTURE: Declared.CAPTURE_SIGNED,
@@ -129,7 +129,7 @@ def headline(claims: Sequence[Claim], decision: Decision | None = None) -> Headl
             parts.append(words)
     if decision is not None:
         parts.append(PIXELS[direction, decision])
-    known = (_DECLARED[one] for one in map(origin_of, ranked) if one in _DECLARED)
+    known = (DECLARED[one] for one in map(origin_of, ranked) if one in DECLARED)
     return Headline(
         origin=origin,
         declared=next(known, Declared.NONE),
