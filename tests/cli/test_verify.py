@@ -142,6 +142,16 @@ def test_a_changed_number_is_found_with_its_place_and_size(verify: Run, case: Pa
     assert "The largest difference of a number is 0.25" in saying(result, "judgement")
 
 
+def test_a_changed_claim_is_found_and_is_no_change_of_the_judgement(
+    verify: Run, case: Path
+) -> None:
+    change(case, lambda record: record["report"].update(headline="Signed by a camera."))
+    result = verify(case, "--json")
+    assert result.exit_code == 1
+    assert (states(result)["judgement"], states(result)["claims"]) == ("same", "differs")
+    assert "Signed by a camera." in saying(result, "claims")
+
+
 def test_another_picture_is_not_the_one_of_the_report(
     verify: Run, case: Path, picture: Picture, tmp_path: Path
 ) -> None:

@@ -23,7 +23,8 @@ from veridical.claims import Claim, ClaimSource, Credential, Declared, InTime, S
 from veridical.errors import TrustListError
 from veridical.io.source import open_source
 from veridical.provenance import Trust, claims_of, read_claims
-from veridical.provenance.credential import facts, standing_of
+from veridical.provenance.credential import standing_of
+from veridical.provenance.manifest import facts
 from veridical.provenance.trust import DATE, certificates, read_trust, shipped
 
 PNG = saved(painted(), "PNG")
