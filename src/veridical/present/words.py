@@ -81,13 +81,14 @@ _PLAINLY = {
     ),
 }
 _SHORT = {
-    Reason.WITHIN_COVERAGE: "only one plausible",
+    Reason.WITHIN_COVERAGE: "clear enough",
     Reason.BOTH_PLAUSIBLE: "both plausible",
     Reason.NEITHER_PLAUSIBLE: "neither plausible",
     Reason.INTERVAL_TOO_WIDE: "interval too wide",
     Reason.UNLIKE_TRAINING: "unlike training",
     Reason.CHANGES_UNDER_RECOMPRESSION: "changes in copies",
     Reason.FACE_TOO_SMALL: "face too small",
+    Reason.DAMAGED: "damaged file",
     Reason.NO_FACE: "no face found",
     Reason.WHOLE_IMAGE: "whole frame",
     Reason.FACES_DISAGREE: "faces disagree",
