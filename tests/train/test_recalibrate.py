@@ -89,7 +89,7 @@ def test_a_promise_that_so_few_cannot_keep_is_refused_with_the_number_needed() -
         with pytest.raises(TooFewPhotos, match=f"^{count} real .* takes at least {needed}") as told:
             recalibrate(OLD, pictures(0, count), fpr=fpr)
         if count:
-            asked = float(told.value.hint.split("--fpr ")[1].rstrip("."))
+            asked = float((told.value.cli_hint or "").split("--fpr ")[1].rstrip("."))
             recalibrate(OLD, pictures(0, count), fpr=asked)  # what the hint says works
     with pytest.raises(TooFewPhotos, match=r"^8 AI-generated .* at most 10 % .* at least 9"):
         recalibrate(OLD, pictures(0, 99), pictures(3, 8))
