@@ -13,6 +13,7 @@ from veridical.cli import options
 from veridical.cli.outputs import Desk, opened_folder, opened_table
 from veridical.cli.pipes import Pipes, descriptor
 from veridical.cli.progress import Progress
+from veridical.cli.stages import on_stop
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
@@ -35,6 +36,7 @@ METHODS = (
 )
 """Those of `train/gradients.py`, which is not imported to print a help text."""
 
+INDEX = "index.html"
 EXTRAS = ("json", "figure")
 """Those of `present/files.py`, likewise."""
 
@@ -234,6 +236,7 @@ def inspect(
         else:
             found = detector.inspect_many(sources, jobs=jobs, whole_image=whole_image, cues=cues)
         tally, lost = Tally(), 0
+        on_stop(lambda: _stopped(tally.total, total, table, explain))
         for outcome in map(options.at_hand, found):
             tally.add(outcome)
             if rows:
@@ -245,8 +248,18 @@ def inspect(
     if not as_json and not printed:
         with options.naming(options.STDOUT):
             _summarise(tally, detector, wide=wide)
+            if explain:
+                click.echo(f"Open {explain / INDEX}")
     if tally.failed or lost:
         raise SystemExit(ALL_FAILED if tally.failed == tally.total else SOME_FAILED)
+
+
+def _stopped(done: int, total: int | None, table: Path | None, folder: Path | None) -> str:
+    """Say what is there after Ctrl-C."""
+    count = f"{done:,} of {total:,}" if total else f"{done:,}"
+    kept = [f"their rows are in {table}"] if table and str(table) != "-" else []
+    kept += [f"their pages are in {folder}"] if folder else []
+    return f"Stopped: {count} pictures are judged{''.join(f'; {one}' for one in kept)}."
 
 
 def _explainers(

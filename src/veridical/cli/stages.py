@@ -6,7 +6,7 @@ a stage begins, and then every few seconds, also while one item takes long.
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 EVERY_S = 3.0  # between two lines where there is no terminal
 _RECENT_S = 30.0  # that a rate is measured over: what a cache holds goes by much faster
-_KEY = "veridical.stages"
+_KEY, _TOLD = "veridical.stages", "veridical.told"
 _FIRST, _NEXT = "Starting", "Going on"  # shown where long nothing is said of what is being done
 
 
@@ -256,9 +256,16 @@ def stages() -> Iterator[Stages]:
     del meta[_KEY]  # not where the work was stopped: `stopped` is asked then
 
 
+def on_stop(told: Callable[[], str]) -> None:
+    """Say what a command without stages had done, should it be stopped."""
+    _meta()[_TOLD] = told
+
+
 def stopped() -> str:
     """Return what a command had done when it was stopped; see `Stages.stopped`."""
-    known = _meta().get(_KEY)
+    known, told = _meta().get(_KEY), _meta().get(_TOLD)
+    if callable(told):
+        return str(told())
     if not isinstance(known, Stages):
         return "Stopped."
     known.close()
