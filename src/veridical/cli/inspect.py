@@ -235,7 +235,7 @@ def inspect(
             found = desk.answers(sources, jobs)
         else:
             found = detector.inspect_many(sources, jobs=jobs, whole_image=whole_image, cues=cues)
-        tally, lost = Tally(), 0
+        tally = Tally()
         on_stop(lambda: _stopped(tally.total, total, table, explain))
         for outcome in map(options.at_hand, found):
             tally.add(outcome)
@@ -244,7 +244,7 @@ def inspect(
             with progress.aside(), options.naming(options.STDOUT):
                 show(outcome)
             progress.advance()
-        lost = desk.lost if folder else 0
+    lost = desk.lost if folder else 0
     if not as_json and not printed:
         with options.naming(options.STDOUT):
             _summarise(tally, detector, wide=wide)

@@ -1,7 +1,6 @@
 """Where answers go beside the terminal: a table, and a folder of pages."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,8 +77,7 @@ class Desk:
         self._detector, self._folder = detector, folder
         self._config, self._extras = config, extras
         self._whole_image, self._cues = whole_image, cues
-        self.lost = 0  # pictures with an answer and no explanation
-        self._unwritten = Counter[str]()
+        self.lost = 0  # explanations that are missing
 
     def answers(
         self, sources: "Iterable[str | File | Failure]", jobs: int
@@ -92,21 +90,15 @@ class Desk:
             if why and not isinstance(answer, Failure):
                 self.lost += 1
                 options.warn(f"no explanation: {why.path}: {why.error}")
-            try:
-                self._folder.add(made, answer)
-            except OSError as error:  # such as a full disk: no fault of the picture, nor of ours
-                self.lost += not isinstance(answer, Failure)
-                self._unwritten[error.strerror or str(error)] += 1
+            self._folder.add(made, answer)
             yield answer
 
     def close(self) -> None:
         """Write the last page and the index, and tell what could not be written."""
-        try:
-            self._folder.close()
-        except OSError as error:
-            self._unwritten[error.strerror or str(error)] += 1
-        for why, count in self._unwritten.items():
-            options.warn(f"{self._folder.path}: {why}: files of {count} pictures were not written.")
+        self._folder.close()
+        for why, count in self._folder.unwritten.items():
+            self.lost += count
+            options.warn(f"{self._folder.path}: {why}: {count} files were not written.")
 
     def _work(
         self, source: "str | File | Failure"

@@ -8,6 +8,7 @@ face are written only if they are asked for.
 import io
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -120,6 +121,7 @@ class Folder:
     Attributes:
         path: Where it is; made if it is missing.
         prior: Share of AI-generated pictures that every P(ai) assumes.
+        unwritten: How many files the system did not take, by what it said, such as a full disk.
 
     Raises:
         FolderTaken: If it holds an index page of somebody else.
@@ -127,6 +129,7 @@ class Folder:
 
     path: Path
     prior: float
+    unwritten: Counter[str] = field(default_factory=Counter, init=False)
     _entries: list[Entry] = field(default_factory=list, init=False)
     _tally: Tally = field(default_factory=Tally, init=False)
     _names: set[str] = field(default_factory=set, init=False)
@@ -179,13 +182,16 @@ class Folder:
     def _write_waiting(self, after: str | None) -> None:
         if self._waiting is None:
             return
-        name, text = self._waiting
+        (name, text), self._waiting = self._waiting, None
         self._write(name, linked(text, index=INDEX, before=self._before, after=after).encode())
-        self._before, self._waiting = name, None
+        self._before = name
 
     def _write(self, name: str, content: bytes) -> None:
-        with _whole(self.path / name) as draft:
-            draft.write_bytes(content)
+        try:
+            with _whole(self.path / name) as draft:
+                draft.write_bytes(content)
+        except OSError as error:  # no fault of the picture, nor of ours: the others go on
+            self.unwritten[error.strerror or str(error)] += 1
 
 
 @contextmanager
