@@ -30,7 +30,12 @@ RESTARTS = saved(painted(), "JPEG", quality=85, restart_marker_rows=1)
 
 def multi_picture() -> bytes:
     file = io.BytesIO()
-    painted().save(file, "MPO", save_all=True, append_images=[painted().transpose(1)])
+    painted().save(
+        file,
+        "MPO",
+        save_all=True,
+        append_images=[painted().transpose(Image.Transpose.FLIP_TOP_BOTTOM)],
+    )
     return file.getvalue()
 
 
