@@ -116,8 +116,8 @@ def test_fewer_bits_in_a_type_of_sixteen_are_refused(kind: str, top: int) -> Non
 def deep_png(top: int) -> bytes:
     """A PNG of 48 bits per pixel: a ramp up to a level."""
     ramp = np.linspace(0, top, 16).astype(">u2").repeat(3).tobytes()
-    size = struct.pack(">IIBBBBB", 16, 1, 16, 2, 0, 0, 0)
-    parts = ((b"IHDR", size), (b"IDAT", zlib.compress(b"\0" + ramp)), (b"IEND", b""))
+    head = (b"IHDR", struct.pack(">IIBBBBB", 16, 1, 16, 2, 0, 0, 0))
+    parts = (head, (b"IDAT", zlib.compress(b"\0" + ramp)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
         for kind, body in parts

@@ -242,4 +242,6 @@ def test_damage_and_further_frames_are_said_without_details() -> None:
     steps = ("frame 1 of 12 taken",)
     text = " ".join(shown(replace(REPORT, frames=12, steps=steps)).split())
     assert "Frames Only one of 12 was looked at (frame 1 of 12 taken)." in text
+    hidden = replace(REPORT, steps=("default image of the PNG, which viewers hide, passed over",))
+    assert "Frames Default image of the PNG" in " ".join(shown(hidden).split())
     assert "Frames" not in shown(REPORT)

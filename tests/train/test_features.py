@@ -191,7 +191,7 @@ def test_what_cannot_be_used_is_named_and_costs_no_other_picture(
     assert found.samples == tuple(samples)
     assert [one for one, _ in found.unreadable] == [broken, empty, absent]
     for (_, why), says in zip(
-        found.unreadable, ("cannot be decoded", "zero bytes", "no such file"), strict=True
+        found.unreadable, ("is missing or wrong", "zero bytes", "no such file"), strict=True
     ):
         assert says in why
     assert counting.passes == 5 * EACH

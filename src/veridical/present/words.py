@@ -300,7 +300,7 @@ def of_damage(damage: Damage, height: int) -> str:
         damage: Of the picture.
         height: Of the picture, px.
     """
-    part = "a little" if damage.share < 0.01 else percent(damage.share)
+    part = "a little" if damage.share < 0.01 else percent(round(damage.share, 2))
     told = _DAMAGE[damage.kind].format(part)
     if damage.kind != "scans_missing" and damage.area.height == height and damage.share < 1:
         told += "; the rest may be wrong too"
@@ -309,10 +309,12 @@ def of_damage(damage: Damage, height: int) -> str:
 
 def of_frames(report: Report) -> str:
     """Say that a file holds more than was looked at; empty where it does not."""
-    if report.frames == 1:
-        return ""
-    took = next((step for step in report.steps if step.endswith(" taken") and " of " in step), "")
-    return f"only one of {report.frames} was looked at" + (f" ({took})" if took else "")
+    told = [step for step in report.steps if step.endswith(" passed over")]
+    if report.frames > 1:
+        took = [step for step in report.steps if step.endswith(" taken") and " of " in step]
+        which = f" ({took[0]})" if took else ""
+        told.insert(0, f"only one of {report.frames} was looked at{which}")
+    return "; ".join(told)
 
 
 # --- base rates --------------------------------------------------------------------------------
