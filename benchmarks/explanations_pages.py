@@ -8,7 +8,9 @@ from research.composites import KINDS, REGIONS
 from benchmarks.common import Record
 from benchmarks.maps import REMOVALS
 from benchmarks.pages import percent, percents, table
-from veridical.explain.faithfulness import N_RANDOM
+from veridical.explain.faithfulness import THOROUGH
+
+N_RANDOM = THOROUGH.n_random
 
 PASSED = 0.9  # share of the decided pictures on which the drawn map has to beat random orders
 
@@ -76,6 +78,15 @@ def decided_page(records: Sequence[Record]) -> str:
         f"Every one of nine, which is what it takes to be drawn, on {percent(passed_)}: "
         f"{_met(passed_ >= PASSED)}."
     )
+
+
+def short_page(records: Sequence[Record]) -> str:
+    """Return how often a map is shown after the short test."""
+    rows = []
+    for name in ("ai", "real", "undecided"):
+        own = [one for one in records if one["decision"] == name]
+        rows.append([name, len(own), percents(sum(one["passed"] for one in own), len(own))])
+    return table(["decision", "pictures", "map is shown"], rows, numbers=True)
 
 
 def _hits(records: Sequence[Record]) -> tuple[list[bool], list[bool]]:

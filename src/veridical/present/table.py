@@ -13,8 +13,9 @@ restores it.
 import csv
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 from veridical.present.tally import FAILED, kind
 from veridical.present.words import next_step, printable
@@ -82,7 +83,7 @@ class Writer:
         bom: Whether to begin with a byte order mark.
     """
 
-    def __init__(self, file: IO[str], *, bom: bool) -> None:
+    def __init__(self, file: TextIOBase, *, bom: bool) -> None:
         self._file = file
         self._rows = csv.writer(file, lineterminator="\r\n")
         file.write(_BOM if bom else "")
@@ -97,7 +98,7 @@ class Writer:
             self._rows.writerow(row)
             self._file.flush()
         except OSError as error:  # such as a full disk, which does not say of which file
-            raise OSError(error.errno, error.strerror, self._file.name) from error
+            raise OSError(error.errno, error.strerror, getattr(self._file, "name", None)) from error
 
 
 def values(outcome: Report | Failure) -> list[Cell]:
@@ -114,7 +115,7 @@ def cell(value: Cell) -> str:
     if not isinstance(value, str):
         return repr(value) if isinstance(value, int) else repr(float(value))
     text = printable(value)
-    begins = text.lstrip()[:1]
+    begins = value.lstrip()[:1]
     return f"'{text}" if (begins and begins in _GUARDED) or _is_number(text) else text
 
 
@@ -126,7 +127,7 @@ def _is_number(text: str) -> bool:
     return False
 
 
-def open_table(path: Path) -> IO[str]:
+def open_table(path: Path) -> TextIOWrapper:
     """Open a file for a table.
 
     Raises:
