@@ -12,7 +12,7 @@ CODE := src tests scripts benchmarks research
 demo: $(VENV)/.base ## judge the example pictures, and write a page about each
 	$(BIN)/veridical inspect examples --explain out/demo
 	@echo
-	@echo "Pages: out/demo/*.html   Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
+	@echo "Pages: out/demo/index.html   Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
 
 test: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest
