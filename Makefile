@@ -13,8 +13,7 @@ demo: $(VENV)/.base ## judge the example pictures, and write a page about each
 	@echo "Judging the example pictures. The verdicts come first, then a page about each."
 	@$(BIN)/veridical inspect examples --explain out/demo
 	@echo
-	@echo "Open in a browser: $$(ls out/demo/index.html out/demo/*.html 2>/dev/null | head -n 1)"
-	@echo "Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
+	@echo "Pages: out/demo/index.html   Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
 
 test: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest

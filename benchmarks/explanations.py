@@ -1,24 +1,28 @@
 """What is each map worth?
 
     python -m benchmarks.explanations DATA/manifest.csv --work DIR [--backbone FOLDER]
-        [--parts faithful decided composites] [--quick]
+        [--parts faithful decided short composites] [--quick]
 
 **faithful**: some decided and undecided pictures of `val`. The map of every method against 9 random
 orders and an edge detector: deletion and insertion with three removals, and the time that a map
 takes, in forward passes of the encoder.
 
-**decided**: the map that is drawn, on every decided picture of `val`, by the package's own test.
+**decided**: the map that is drawn, on every decided picture of `val`, by the package's thorough
+test.
+
+**short**: the same by its short test, on some pictures of `val` of any decision.
 
 **composites**: faces of which a region was replaced (`research.composites`): does the map point
 at it?
 
-What is drawn is the map that the surrogate reads off tokens, updated by the forward passes of its
-test. Where these would cost too much, *surrogate* is the map before the update. It is of the crop
-that spoke most for the verdict, while the others stay. FOLDER is the backbone as a Hugging Face
-folder (`python scripts/make_backbone.py FOLDER`): the methods that go through the whole network
-need it and `veridical[train]`; without it they are left out. They know the first crop only, and
-*faithful* is then about it. What was found is kept in DIR, picture by picture; an interrupted run
-goes on. The tables go into docs/explanations.md.
+*Drawn* is the map of the thorough test: what the surrogate reads off tokens, updated by the forward
+passes of the test. *Surrogate* is the map before the update: the short test draws this one, and it
+stands where the passes would cost too much. Maps are of the crop that spoke most for the verdict,
+while the others stay. FOLDER is the backbone as a Hugging Face folder (`python
+scripts/make_backbone.py FOLDER`): the methods that go through the whole network need it and
+`veridical[train]`; without it they are left out. They know the first crop only, and *faithful* is
+then about it. What was found is kept in DIR, picture by picture; an interrupted run goes on. The
+tables go into docs/explanations.md.
 """
 
 import argparse
@@ -33,7 +37,12 @@ import numpy as np
 from research.composites import KINDS, REGIONS, Kind, Part, composite, misfit
 
 from benchmarks.common import Record, path_of, remembered
-from benchmarks.explanations_pages import composites_page, decided_page, faithful_page
+from benchmarks.explanations_pages import (
+    composites_page,
+    decided_page,
+    faithful_page,
+    short_page,
+)
 from benchmarks.maps import REMOVALS, curves, edges, hit, order_of, per_patch, removed
 from benchmarks.pages import DOCS, publish
 from veridical.arrays import Float, UInt8, ndarray
@@ -59,6 +68,7 @@ N_RANDOM = THOROUGH.n_random
 PAGE = DOCS / "explanations.md"
 PICTURES = {Decision.AI: 8, Decision.REAL: 8, Decision.UNDECIDED: 4}
 OF_EACH = 40  # bases of a kind of composite
+TESTED = 100  # pictures that get the short test
 UPDATED = 8  # every eighth composite has the map that is drawn
 
 Crop = UInt8[ndarray, "size size 3"]
@@ -134,16 +144,21 @@ class Seen:
 
 
 def explained(
-    bench: Bench, file: File, *, faithfulness: bool, network: Network | None = None
+    bench: Bench,
+    file: File,
+    *,
+    faithfulness: bool,
+    thorough: bool = True,
+    network: Network | None = None,
 ) -> Seen | None:
     """Judge a picture and explain its largest face; None where there is nothing to explain.
 
-    Only with `faithfulness` is the map the one that is drawn: the forward passes of its test
-    update it. With a network the first crop is explained.
+    With `faithfulness` and `thorough` the forward passes of its test update the map. With a network
+    the first crop is explained.
     """
     detector, parts = bench.detector, bench.detector.parts
     further = (Through(name="grad-cam", network=network),) if network else ()
-    config = ExplainConfig(faithfulness=faithfulness, explainers=further)
+    config = ExplainConfig(faithfulness=faithfulness, thorough=thorough, explainers=further)
     report = detector.inspect(file, explain=config)
     if not report.faces or (explanation := report.faces[0].explanation) is None:
         return None
@@ -234,7 +249,7 @@ def measured(bench: Bench, sample: Sample) -> Record:
     if "surrogate" in maps:
         timed["surrogate"] = lambda: by_surrogate(seen, tokens)
         timed["drawn"] = lambda: posterior_update(
-            by_surrogate(seen, tokens), random_orders(crop, grid, logit)
+            by_surrogate(seen, tokens), random_orders(crop, grid, logit, rule=THOROUGH)
         )
     for name, make in timed.items():
         start = time.perf_counter()
@@ -245,7 +260,7 @@ def measured(bench: Bench, sample: Sample) -> Record:
     maps["edges"] = sign * edges(crop, grid)
     maps["random"] = draw.normal(size=(grid, grid))
     orders = [order_of(values, sign) for values in maps.values()]
-    orders += [draw.permutation(grid * grid) for _ in range(N_RANDOM)]
+    orders += [draw.permutation(grid * grid) for _ in range(THOROUGH.orders)]
     at_random = range(len(maps), len(orders))
     scores: Record = {name: {} for name in maps}
     for kind in REMOVALS:
@@ -284,6 +299,24 @@ def decided(bench: Bench) -> list[Record]:
         }
 
     return bench.kept("decided", own, test)
+
+
+def short(bench: Bench) -> list[Record]:
+    """Ask the package's short test about some pictures, whatever the decision."""
+    draw = np.random.default_rng(1)
+    picked = [bench.pictures[i] for i in draw.permutation(len(bench.pictures))]
+
+    def test(sample: Sample) -> Record:
+        seen = explained(bench, open_source(sample.path), faithfulness=True, thorough=False)
+        if seen is None or (found := seen.explanation.faithfulness) is None:
+            return {"decision": "none"}
+        return {
+            "decision": seen.face.decision.value,
+            "gain": found.deletion + found.insertion,
+            "passed": found.passed,
+        }
+
+    return bench.kept("short", picked[: bench.few(TESTED, 3)], test)
 
 
 # --- composites ----------------------------------------------------------------------------------
@@ -353,6 +386,7 @@ def pointed(
 PARTS: dict[str, tuple[Callable[[Bench], list[Record]], Callable[[list[Record]], str]]] = {
     "faithful": (faithful, faithful_page),
     "decided": (decided, decided_page),
+    "short": (short, short_page),
     "composites": (composites, composites_page),
 }
 

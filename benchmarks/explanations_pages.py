@@ -85,6 +85,15 @@ def decided_page(records: Sequence[Record]) -> str:
     )
 
 
+def short_page(records: Sequence[Record]) -> str:
+    """Return how often a map is shown after the short test."""
+    rows = []
+    for name in ("ai", "real", "undecided"):
+        own = [one for one in records if one["decision"] == name]
+        rows.append([name, len(own), percents(sum(one["passed"] for one in own), len(own))])
+    return table(["decision", "pictures", "map is shown"], rows, numbers=True)
+
+
 def _hits(records: Sequence[Record]) -> tuple[list[bool], list[bool]]:
     return [one["gain"] > 0 for one in records], [one["passed"] for one in records]
 

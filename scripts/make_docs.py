@@ -26,6 +26,7 @@ from veridical.infer.calibration import Calibration
 from veridical.infer.decision import together
 from veridical.io.formats import Limits
 from veridical.present.records import Table, tables
+from veridical.present.table import COLUMNS
 from veridical.provenance.headline import DECLARED, LEADS, PIXELS, SILENT, headline
 from veridical.report import (
     CropEvidence,
@@ -137,6 +138,12 @@ def _json() -> Iterator[str]:
         yield f"## {table.title}"
         yield _first(table.description)
         yield _fields(table)
+    yield "## The table"
+    columns = (f"`{name}`{f' ({note})' if note else ''}" for name, (note, *_) in COLUMNS.items())
+    yield (
+        "`--csv FILE` writes a row per picture, failures too, with the numbers of the lead face: "
+        f"{', '.join(columns)}. Text that a spreadsheet would run begins with an apostrophe."
+    )
     yield "## Examples"
     yield "The numbers are invented."
     for outcome in (_sample_report(), _sample_failure()):

@@ -254,7 +254,7 @@ def numbers() -> dict[str, list[str]]:
     """What the pages say in numbers, said again by the code."""
     limits, defaults = Limits(), Detector.__dataclass_fields__
     sure, fairly, not_very = (limit for limit, _ in words.SURENESS)
-    short, strict = faithfulness.SHORT, faithfulness.THOROUGH
+    short, thorough = faithfulness.SHORT, faithfulness.THOROUGH
     return {
         "using.md": [
             f"{limits.max_bytes // 2**20} MiB",
@@ -289,11 +289,13 @@ def numbers() -> dict[str, list[str]]:
             f"JPEG of quality {PERTURBATIONS[1].quality} (",
         ],
         "explanations.md": [
-            f"| {short.steps} | {short.orders}, each also reversed | {short.passes} |",
-            f"| {short.passes} | {2 * short.steps} |",
-            f"| {strict.steps} | {strict.orders} | {strict.passes} | {2 * strict.steps} |",
-            *(f"| one time in {round(1 / rule.by_chance)} |" for rule in (short, strict)),
-            f"covers this very face {strict.passes} times",
+            f"{short.orders} random orders with their reverses: {short.passes} forward passes, and "
+            f"{2 * short.steps} for each map. A map that knows nothing passes 1 time in "
+            f"{1 / short.by_chance:.0f}:",
+            f"has {thorough.steps} steps, a quarter, half and three quarters, and {thorough.orders} "
+            f"random orders: {thorough.passes} passes, and {2 * thorough.steps} for each map; "
+            f"1 time in {1 / thorough.by_chance:.0f}.",
+            f"covers this very face {thorough.passes} times",
             f"the {attribution.N_CHANNELS} largest",
             f"up to the {MOST_FACES} largest",
         ],
@@ -380,6 +382,13 @@ def test_no_relative_link_is_dead(page: Path) -> None:
         if not there.exists() or (anchor and anchor not in anchors(there)):
             dead.append(target)
     assert not dead
+
+
+def test_the_readme_says_how_many_pictures_got_no_verdict() -> None:
+    (told,) = re.findall(r"(\d+) % got no verdict", text(ROOT / "README.md"))
+    decided = re.findall(r"\| share decided \(not `undecided`\) \| (0\.\d+)", text("accuracy.md"))
+    assert len(decided) == 2
+    assert all(abs(100 * (1 - float(one)) - int(told)) < 1 for one in decided)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=where)

@@ -70,7 +70,9 @@ def _argument(option: re.Match[str]) -> str:
     return option[1] or f"`{option[2].replace('-', '_')}`"  # a command stays as it is
 
 
-def _rebuild(kind: type[VeridicalError], message: str, hint: str, cli_hint: str | None) -> VeridicalError:
+def _rebuild(
+    kind: type[VeridicalError], message: str, hint: str, cli_hint: str | None
+) -> VeridicalError:
     error = kind.__new__(kind)
     VeridicalError.__init__(error, message, hint=hint, cli_hint=cli_hint)
     return error

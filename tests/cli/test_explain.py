@@ -12,8 +12,64 @@ from PIL import Image
 from tests.cli.conftest import CHECK, HOSTILE, Picture, Run, clean_error, lines, see, written
 from veridical.cli.inspect import METHODS
 from veridical.cues import DEFAULT_CUES
+from veridical.detector import Detector
 from veridical.present import files
+from veridical.report import Report
 from veridical.vision.prepare import Finder
+
+
+def test_an_explanation_is_a_page_and_an_index_and_nothing_else(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    path, why = picture(tmp_path / "a.jpg"), tmp_path / "deep" / "why"
+    (entry,) = lines(run("--json", path, "--explain", why))
+    assert written(why) == [f"a-{entry['sha256'][:8]}.html", "index.html"]
+
+
+def test_only_the_lead_face_gets_a_map_unless_more_is_asked_for(
+    run: Run,
+    picture: Picture,
+    fake_finder: Callable[..., Finder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    see(fake_finder((0.0, 0.0, 30.0, 30.0), (34.0, 34.0, 20.0, 20.0)), monkeypatch)
+    path, why = picture(tmp_path / "a.jpg"), tmp_path / "why"
+    for more, maps_of, against in (((), "lead", 4), (("--thorough",), "all", 9)):
+        run(path, "--explain", why, "--write", "json", *more)
+        (whole,) = (json.loads(one.read_text()) for one in why.glob("*.json"))
+        found = [face["explanation"] for face in whole["faces"]]
+        assert len(found) == 2
+        for at, one in enumerate(found):
+            assert (one is not None) == (maps_of == "all" or at == whole["lead_index"])
+            if one:
+                assert one["faithfulness"]["n_random"] == against
+
+
+def test_a_picture_is_decoded_and_judged_once(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspect, seen = Detector.inspect, list[str | None]()
+
+    def counted(self: Detector, source: Any, **options: Any) -> Report:
+        seen.append(source.path)
+        return inspect(self, source, **options)
+
+    monkeypatch.setattr(Detector, "inspect", counted)
+    paths = [str(picture(tmp_path / name)) for name in ("a.png", "b.png")]
+    run("--explain", tmp_path / "why", "--jobs", 1, *paths)
+    assert seen == paths
+
+
+def test_an_index_of_somebody_else_is_said_before_the_work(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    path = picture(tmp_path / "in" / "a.png")
+    (tmp_path / "index.html").write_text("<h1>My site</h1>")
+    result = run(path, "--explain", tmp_path)
+    assert result.exit_code == 2
+    assert "was not written by veridical" in " ".join(result.stderr.split())
+    assert written(tmp_path) == ["in", "index.html"]
 
 
 def test_an_explanation_is_a_page_a_report_and_a_figure_of_every_judged_face(
@@ -26,12 +82,13 @@ def test_an_explanation_is_a_page_a_report_and_a_figure_of_every_judged_face(
     two = fake_finder((0.0, 0.0, 30.0, 30.0), (34.0, 34.0, 20.0, 20.0), (0.0, 60.0, 4.0, 4.0))
     see(two, monkeypatch)
     path, why = picture(tmp_path / "my.holiday.photo.jpg"), tmp_path / "deep" / "why"
-    result = run("--json", path, "--explain", why, "--occlude", 16, 16)
+    extras = ("--write", "json", "--write", "figure", "--thorough")
+    result = run("--json", path, "--explain", why, "--occlude", 16, 16, *extras)
     assert result.exit_code == 0
     (entry,) = lines(result)
     stem = f"my.holiday.photo-{entry['sha256'][:8]}"
     figures = [f"{stem}-face{n}.png" for n in (1, 2)]
-    assert written(why) == sorted([*figures, f"{stem}.html", f"{stem}.json"])
+    assert written(why) == sorted([*figures, f"{stem}.html", f"{stem}.json", "index.html"])
     for name in figures:
         with Image.open(why / name) as figure:
             assert figure.format == "PNG"
@@ -52,16 +109,16 @@ def test_maps_through_the_network_are_drawn_and_written(
 ) -> None:
     pytest.importorskip("captum")
     path, why = picture(tmp_path / "a.png"), tmp_path / "why"
-    result = run("--json", path, "--explain", why, "--through", tiny_vit("vit"))
+    result = run("--json", path, "--explain", why, "--write", "json", "--through", tiny_vit("vit"))
     assert result.stdout == run("--json", path).stdout
     (one,) = maps(why)
     assert one["name"] == "integrated-gradients"
     assert np.array(one["patches"]).shape == (4, 4)
-    assert one["faithfulness"]["n_random"] == 9
-    (page,) = why.glob("*.html")
+    assert one["faithfulness"]["n_random"] == 4
+    (page,) = why.glob("a-*.html")
     assert "integrated-gradients" in page.read_text()
     two = ("--method", "grad-cam", "--method", "attention-rollout")
-    run(path, "--explain", why, "--through", tiny_vit("vit"), *two)
+    run(path, "--explain", why, "--write", "json", "--through", tiny_vit("vit"), *two)
     assert [one["name"] for one in maps(why)] == ["grad-cam", "attention-rollout"]
     other = run(path, "--explain", why, "--through", tiny_vit("dinov2_registers"))
     clean_error(other, "the model has BackboneSpec")
@@ -116,10 +173,11 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(
     shutil.copyfile(one, copy)
     hostile = [picture(tmp_path / "d" / name) for name in HOSTILE]
     why = tmp_path / "why"
-    result = run("--explain", why, "--jobs", 2, one, copy, other, *hostile)
+    extras = ("--write", "json", "--write", "figure")
+    result = run("--explain", why, *extras, "--jobs", 2, one, copy, other, *hostile)
     assert result.exit_code == 0
     names = written(why)
-    assert len(names) == 3 * (2 + len(HOSTILE))  # a copy has the same explanation
+    assert len(names) == 3 * (3 + len(HOSTILE)) + 1
     assert all(name.isascii() and name.isprintable() and " " not in name for name in names)
     assert not [name for name in names if name.startswith("-")]
     for name in names:
@@ -133,7 +191,7 @@ def test_a_picture_that_fails_leaves_a_page_that_says_so(
     result = run("--json", "--explain", tmp_path / "why", *bad)
     assert result.exit_code == 4
     assert all(entry["bug"] is None for entry in lines(result))
-    names = written(tmp_path / "why")
+    names = [name for name in written(tmp_path / "why") if name != "index.html"]
     assert len(names) == len(bad)
     for name in names:
         assert re.fullmatch(r"[A-Za-z0-9][\w.-]*-failed-[0-9a-f]{8}\.html", name)
@@ -144,13 +202,14 @@ def test_an_explanation_that_fails_costs_no_answer_and_is_told(
     run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, why = picture(tmp_path / "a.jpg"), tmp_path / "why"
-    monkeypatch.setattr(files, "write", lambda *_: 1 // 0)
+    monkeypatch.setattr(files, "make", lambda *_: 1 // 0)
     result = run("--json", path, "--explain", why)
     assert result.exit_code == 3
     assert result.stdout == run("--json", path).stdout
     assert f"no explanation: {path}: internal error (ZeroDivisionError)" in result.stderr
-    (name,) = written(why)
+    name, index = written(why)
     assert "-failed-" in name
+    assert index == "index.html"
 
 
 def test_a_picture_without_a_face_leaves_a_page_alone(
@@ -162,8 +221,9 @@ def test_a_picture_without_a_face_leaves_a_page_alone(
 ) -> None:
     see(fake_finder(), monkeypatch)
     assert run(picture(tmp_path / "a.jpg"), "--explain", tmp_path / "why").exit_code == 0
-    assert [name.rpartition(".")[2] for name in written(tmp_path / "why")] == ["html", "json"]
-    (page,) = (path.read_text(encoding="utf-8") for path in (tmp_path / "why").glob("*.html"))
+    name, index = written(tmp_path / "why")
+    assert index == "index.html"
+    page = (tmp_path / "why" / name).read_text(encoding="utf-8")
     assert "No face was found, and only faces are judged" in page
 
 

@@ -1,11 +1,15 @@
+import csv
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from tests.cli.conftest import BAD, HOSTILE, Picture, Run, invoke, lines
 from tests.conftest import Painter
+from veridical.cli.progress import Progress
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector
 from veridical.io import source
@@ -32,6 +36,30 @@ def test_many_pictures_are_counted(run: Run, picture: Picture, tmp_path: Path) -
     assert result.exit_code == 3
     counted = [line.split() for line in result.stdout.splitlines()]
     assert ["pictures", "in", "all", "3"] in counted
+    text = " ".join(result.stdout.split())
+    assert "Failed, and what to do next 1 Get the file again." in text
+    assert text.count("half of the pictures are AI-generated") == 1
+
+
+def test_more_than_five_pictures_get_a_line_each_unless_details_are_asked_for(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    paths = [picture(tmp_path / f"{n}.jpg") for n in range(5)]
+    assert run(tmp_path).stdout.count("P(ai) 0.") == 5
+    (broken := tmp_path / "5.jpg").touch()
+    result = run(tmp_path)
+    assert result.exit_code == 3
+    assert "P(ai) 0." not in result.stdout
+    head, *listed = result.stdout.splitlines()[:7]
+    assert head.startswith("ANSWER")
+    for path, line in zip(paths, listed, strict=False):
+        assert line.endswith(f"  {path}")
+    assert listed[5].endswith(f"  {broken}: zero bytes came.")
+    for option in ("--details", "--verbose"):
+        told = run(tmp_path, option).stdout
+        assert told.count("P(ai) 0.") == 5
+        assert told.count("half of the pictures are AI-generated") == 1
+        assert ("SHA-256" in told) == (option == "--verbose")
 
 
 def test_json_is_one_object_per_line_in_the_order_asked(
@@ -109,6 +137,90 @@ def test_a_prior_is_told_beside_the_answer_and_leaves_it_alone(
 def test_without_an_option_the_cpu_judges(run: Run, picture: Picture, tmp_path: Path) -> None:
     path = picture(tmp_path / "a.png")
     assert run("--json", "--device", "cpu", path).stdout == run("--json", path).stdout
+
+
+# --- signs of life ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_more_than_three_pictures_show_at_standard_error_how_far_the_work_is(
+    run: Run, picture: Picture, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    for n in range(3):
+        picture(tmp_path / f"{n}.png")
+    assert run(tmp_path, *options).stderr == ""
+    picture(tmp_path / "3.png")
+    result = run(tmp_path, *options)
+    assert result.stderr.splitlines()[0] == "Judging pictures: 0 of 4 ..."
+    assert "Judging" not in result.stdout
+
+
+def test_few_pictures_that_take_long_show_it_too(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model is loaded in silence otherwise."""
+    load = Detector.load
+
+    def slow(*arguments: Any, **options: Any) -> Detector:
+        time.sleep(0.3)
+        return load(*arguments, **options)
+
+    monkeypatch.setattr(Detector, "load", slow)
+    monkeypatch.setattr(
+        "veridical.cli.inspect.Progress", lambda: Progress(patience=0.05, every=0.05)
+    )
+    result = run("--json", picture(tmp_path / "a.png"))
+    assert result.stderr.startswith("Loading the model ...\n")
+    assert len(lines(result)) == 1
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def test_a_table_has_a_row_for_every_picture_in_the_order_asked(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    (tmp_path / "b.jpg").touch()
+    paths = [picture(tmp_path / "=c.png"), tmp_path / "b.jpg", picture(tmp_path / "a.png")]
+    table = tmp_path / "t.csv"
+    result = run("--json", "--csv", table, "--jobs", 2, *paths)
+    assert result.exit_code == 3
+    assert result.stdout == run("--json", *paths).stdout
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8-sig").splitlines()))
+    for row, entry in zip(rows, lines(result), strict=True):
+        assert row["path"] == entry["path"]
+        if entry["schema"] == REPORT:
+            assert float(row["p_ai"]) == entry["p_ai"]
+            assert row["reasons"].split() == entry["reasons"]
+    assert [row["decision"] == "failed" for row in rows] == [False, True, False]
+    assert "AI" in run("--csv", table, *paths).stdout  # people read the answers beside it
+
+
+def test_a_table_can_be_printed_and_then_nothing_else_is(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(Path("=a.png"))
+    result = run("--csv", "-", "=a.png")
+    assert result.exit_code == 0
+    assert result.stdout_bytes.count(b"\r\n") == result.stdout_bytes.count(b"\n") == 2
+    (row,) = csv.DictReader(result.stdout.splitlines())
+    assert row["path"] == "'=a.png"
+
+
+def test_a_table_that_cannot_be_written_is_said_before_the_work(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = picture(tmp_path / "a.png")
+    before = path.read_bytes()
+    monkeypatch.setattr(Detector, "inspect", lambda *_args, **_options: pytest.fail("judged"))
+    slip = run("--csv", path, path)
+    assert slip.exit_code == 2
+    assert "is there, and is no table of veridical" in " ".join(slip.stderr.split())
+    assert path.read_bytes() == before
+    nowhere = run("--csv", tmp_path / "absent" / "t.csv", path)
+    assert nowhere.exit_code == 1
+    assert "No such file or directory" in nowhere.stderr
 
 
 # --- cues ---------------------------------------------------------------------------------------
@@ -296,6 +408,10 @@ def test_hostile_names_are_only_names(
         (["--explain", "why", "--occlude", "0", "8"], "0 is not in the range"),
         (["--explain", "why", "--occlude", "16"], "requires 2 arguments"),
         (["--through", "some-vit"], "needs --explain DIR"),
+        (["--thorough"], "needs --explain DIR"),
+        (["--write", "json"], "needs --explain DIR"),
+        (["--explain", "why", "--write", "poem"], "is not one of"),
+        (["--csv", "-", "--json"], "both print"),
         (["--explain", "why", "--method", "grad-cam"], "needs --through BACKBONE"),
         (["--explain", "why", "--through", "a-vit", "--method", "guess"], "is not one of"),
         (["--device", "abacus"], "is not one of"),

@@ -30,7 +30,7 @@ from tests.present.made import (
     spot,
 )
 from veridical.explanation import Faithfulness, NamedMap
-from veridical.present.html import MOST_FACES, card, failure_page, page
+from veridical.present.html import MOST_FACES, card, failure_page, linked, page
 from veridical.present.words import LIMITS
 from veridical.report import Decision, FaceResult, NotApplicable, Reason, Report
 
@@ -225,6 +225,16 @@ def test_folders_are_private() -> None:
     assert "private" not in of_failure(path="private/b.jpg", error="private/b.jpg: zero bytes.")
 
 
+def test_a_page_of_a_folder_links_to_its_index_and_its_neighbours() -> None:
+    source = of(face(), title="<main>\n")
+    made = linked(source, index="index.html", before="a.html", after=None)
+    read = Reader(made)
+    assert [link["href"] for link in read.named("a")] == ["index.html", "a.html"]
+    assert joined(read.texts).split()[:3] == ["All", "pictures", "Previous"]
+    assert read.tags[[tag for tag, _ in read.tags].index("main") + 1][0] == "nav"
+    assert not Reader(source).named("a")
+
+
 # --- what is said -------------------------------------------------------------------------------
 
 
@@ -313,6 +323,13 @@ def test_a_face_that_was_not_judged_is_named_and_numbered() -> None:
     text = words(of(face(), SMALL))
     assert "Face 2: not judged" in text
     assert "The face has too few pixels to be judged." in text
+
+
+def test_a_face_without_a_map_beside_one_with_a_map_says_how_to_get_one() -> None:
+    says = "No map was made of this face. --thorough makes one of every face."
+    assert says in words(of(face(), FACE))
+    assert says not in words(of(FACE, FACE))
+    assert says not in words(of(face(), SMALL))
 
 
 def test_a_crowd_does_not_make_an_endless_page() -> None:

@@ -19,7 +19,8 @@ from tests.present.made import (
     report,
 )
 from veridical.box import Box
-from veridical.present.terminal import show, summary
+from veridical.present.tally import Tally
+from veridical.present.terminal import assumption, show, summary
 from veridical.report import Damage, Decision, Failure, Reason, Report
 
 HOSTILE = "[red]\x1b[31m\x07\u202egpj.:smile:\udce9\n.jpg"
@@ -205,11 +206,19 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 # --- many photos --------------------------------------------------------------------------------
 
 
-def test_the_summary_counts_every_kind_and_all() -> None:
-    into = console()
-    summary(into, {"real": 1200, "ai": 31, "undecided": 7, "failed": 2})
+def told(*outcomes: Report | Failure) -> str:
+    into, tally = console(), Tally()
+    for outcome in outcomes:
+        tally.add(outcome)
+    summary(into, tally)
     assert isinstance(into.file, io.StringIO)
-    rows = [line.split() for line in into.file.getvalue().splitlines()]
+    return into.file.getvalue()
+
+
+def test_the_summary_counts_every_kind_and_all() -> None:
+    real, unsure = judged(Decision.REAL), judged(Decision.UNDECIDED, Reason.BOTH_PLAUSIBLE)
+    outcomes = [report(real)] * 1200 + [REPORT] * 31 + [report(unsure)] * 7 + [FAILURE] * 2
+    rows = [line.split() for line in told(*outcomes).splitlines()]
     assert ["REAL", "1,200", "96.8", "%"] in rows
     assert ["AI-GENERATED", "31", "2.5", "%"] in rows
     assert ["UNDECIDED", "7", "0.6", "%"] in rows
@@ -217,11 +226,35 @@ def test_the_summary_counts_every_kind_and_all() -> None:
     assert ["pictures", "in", "all", "1,240"] in rows
 
 
+def test_the_summary_says_why_pictures_got_no_answer_and_what_to_do_the_commonest_first() -> None:
+    unsure = report(judged(Decision.UNDECIDED, Reason.BOTH_PLAUSIBLE, Reason.INTERVAL_TOO_WIDE))
+    other = replace(FAILURE, hint="Ask \x1b[31mfor it.")
+    text = " ".join(told(unsure, report(), unsure, FAILURE, other, FAILURE).split())
+    for part in (
+        "Why undecided, and what to do next 2 Real and AI-generated pictures both looked like",
+        "Look for a larger or an earlier copy, and judge that. 1 No face was found",
+        "Failed, and what to do next 2 Get the file again. 1 Ask \\x1b[31mfor it.",
+    ):
+        assert part in text
+    assert "interval" not in text  # the first reason alone counts
+    assert "next" not in told(REPORT)
+
+
 def test_the_summary_of_nothing_divides_by_nothing() -> None:
-    into = console()
-    summary(into, {})
+    assert "nan" not in told()
+
+
+def test_of_many_pictures_the_assumption_is_said_once() -> None:
+    into = console(width=200)
+    for _ in range(3):
+        show(REPORT, into, alone=False)
+    assumption(into, 0.5)
     assert isinstance(into.file, io.StringIO)
-    assert "nan" not in into.file.getvalue()
+    text = into.file.getvalue()
+    assert text.count("half of the pictures") == 1
+    assert text.endswith(
+        "P(ai) assumes that half of the pictures are AI-generated. Change it with --prior.\n"
+    )
 
 
 def test_damage_and_further_frames_are_said_without_details() -> None:

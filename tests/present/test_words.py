@@ -11,6 +11,7 @@ from tests.present.made import ABSENT, COPIES, FACE, INFORMS, REPORT, SPOKEN, VE
 from veridical.infer.priors import predictive_values
 from veridical.present.numbers import bar, nats, percent, ratio, share
 from veridical.present.words import (
+    assumed,
     because,
     in_chances,
     in_numbers,
@@ -21,7 +22,9 @@ from veridical.present.words import (
     of_cues,
     plainly,
     printable,
+    progress,
     says,
+    shortly,
     why,
 )
 from veridical.report import Decision, Reason
@@ -77,22 +80,40 @@ def test_printable_text_is_printable_and_leaves_the_rest_alone(text: str) -> Non
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_is_said_plainly_and_has_a_next_step(reason: Reason) -> None:
+    command = "`veridical calibrate`"  # which one can type
     jargon = r"coverage|credible|interval|calibrat|nats|logit|saliency|P\(ai\)|doubt"
     for decision in Decision:
         step = next_step(decision, (reason,))
         assert step.endswith(".")
         for text in (plainly(reason), why(decision, (reason,), 0.9), step):
-            assert not re.search(jargon, text)
+            assert not re.search(jargon, text.replace(command, ""))
 
 
 def test_next_steps_are_what_a_person_can_do() -> None:
-    larger = "Look for the original or a larger copy, and check the source."
-    assert next_step(Decision.UNDECIDED, (Reason.BOTH_PLAUSIBLE,)) == larger
+    for reason, part in (
+        (Reason.BOTH_PLAUSIBLE, "a larger or an earlier copy"),
+        (Reason.UNLIKE_TRAINING, "what the file says about its own origin"),
+        (Reason.INTERVAL_TOO_WIDE, "Let a person look at the face, first at the places in the map"),
+        (Reason.NEITHER_PLAUSIBLE, "of your photos get this answer, fit the thresholds to them"),
+    ):
+        assert part in next_step(Decision.UNDECIDED, (reason,))
     ai = next_step(Decision.AI, (Reason.WITHIN_COVERAGE, Reason.FACES_DISAGREE))
     assert ai.startswith("Check the source. Never accuse a person")
     assert ai.endswith("Read the answer about each face before you act.")
     assert "can be staged" in next_step(Decision.REAL, (Reason.WITHIN_COVERAGE,))
     assert next_step(Decision.UNDECIDED, ()) == ""
+
+
+@pytest.mark.parametrize("reason", [one for one in Reason if one is not Reason.WITHIN_COVERAGE])
+def test_a_next_step_is_one_sentence(reason: Reason) -> None:
+    step = next_step(Decision.UNDECIDED, (reason,))
+    assert step[0].isupper()
+    assert step.count(".") == 1
+    assert len(step.split()) <= 22
+
+
+def test_short_reasons_are_told_apart() -> None:
+    assert len({shortly(reason) for reason in Reason}) == len(Reason)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +271,27 @@ def test_what_alarms_are_worth_is_said_in_whole_photos(prior: float, says: str) 
     told = in_numbers(prior, predictive_values(rates(*RATES), prior))
     assert told.startswith(says)
     assert "measured on test" in told
+
+
+def test_what_p_ai_assumes_is_one_sentence() -> None:
+    assert assumed(0.5) == "P(ai) assumes that half of the pictures are AI-generated."
+    assert "10 % of the pictures" in assumed(0.1)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "told"),
+    [
+        (0, None, 9.0, "Judging ..."),
+        (0, 60, 9.0, "Judging: 0 of 60 ..."),
+        (12, None, 9.0, "Judging: 12 ..."),
+        (12, 60, 9.0, "Judging: 12 of 60, about 36 s left ..."),
+        (1000, 2000, 0.0, "Judging: 1,000 of 2,000 ..."),
+    ],
+)
+def test_progress_says_what_is_known(
+    done: int, total: int | None, seconds: float, told: str
+) -> None:
+    assert progress("Judging", done, total, seconds) == told
 
 
 def test_a_rate_of_zero_never_reads_as_always_right() -> None:

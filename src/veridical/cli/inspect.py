@@ -49,32 +49,30 @@ EXTRAS = ("json", "figure")
     "table",
     type=options.FILE,
     metavar="FILE",
-    help="Also write a table with one row per picture; `-` prints it instead of the answers.",
+    help="Also write a table, one row per picture; `-` prints it instead.",
 )
 @click.option(
     "--details",
     is_flag=True,
-    help=f"Print a block of lines for each picture, also for more than {FEW}.",
+    help=f"Print all about each picture, also of more than {FEW}.",
 )
 @click.option(
     "--explain",
     type=options.FOLDER,
     metavar="DIR",
-    help="Write into DIR a page for each picture that shows why, and an index of the pages.",
+    help="Write into DIR a page that shows why for each picture, and an index.",
 )
 @click.option(
     "--write",
     "extras",
     multiple=True,
     type=click.Choice(EXTRAS),
-    help="With --explain: also write the whole report of each picture, or a figure of each face. "
-    "Repeat it for both.",
+    help="With --explain: also write each report, or a figure of each face. Repeat it for both.",
 )
 @click.option(
     "--thorough",
     is_flag=True,
-    help="With --explain: make a map of every face, from ten times as many forward passes, and "
-    "test it more strictly.",
+    help="With --explain: better maps, of every face, more strictly tested. Slow.",
 )
 @click.option(
     "--occlude",

@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import TextIOBase
 from threading import Event, RLock, Thread
-from typing import IO, Any
+from typing import Any
 
 FEW = 3  # items that need no sign if they are fast
 PATIENCE = 3.0  # s, without any sign
@@ -27,9 +28,9 @@ class Progress:
     """
 
     def __init__(
-        self, stream: IO[str] | None = None, *, patience: float = PATIENCE, every: float = EVERY
+        self, stream: TextIOBase | None = None, *, patience: float = PATIENCE, every: float = EVERY
     ) -> None:
-        self._stream = stream or sys.stderr
+        self._stream: Any = stream or sys.stderr
         self._every, self._patience = every, patience
         self._lock, self._woken, self._over = RLock(), Event(), Event()
         self._what, self._done = "Starting", 0

@@ -13,8 +13,9 @@ restores it.
 import csv
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 from veridical.present.tally import FAILED, kind
 from veridical.present.words import next_step, printable
@@ -26,48 +27,48 @@ _BOM = "\ufeff"  # without it Excel takes UTF-8 for the code page of the machine
 _GUARDED = "=+-@\t\r＝＋－＠'"  # Japanese Excel reads the full-width signs, too
 
 COLUMNS: dict[str, tuple[str, Callable[[Report], Cell], Callable[[Failure], Cell]]] = {
-    "path": ("as it was given", lambda r: r.path, lambda f: f.path),
+    "path": ("", lambda r: r.path, lambda f: f.path),
     "decision": (f"`real`, `ai`, `undecided` or `{FAILED}`", kind, kind),
-    "p_ai": ("P(ai)", lambda r: r.p_ai, lambda _: None),
+    "p_ai": ("", lambda r: r.p_ai, lambda _: None),
     "interval_low": (
-        "lower end of its interval",
+        "",
         lambda r: r.interval[0] if r.interval else None,
         lambda _: None,
     ),
-    "interval_high": ("upper end", lambda r: r.interval[1] if r.interval else None, lambda _: None),
-    "prior": ("share that it assumes", lambda r: r.prior, lambda _: None),
+    "interval_high": ("", lambda r: r.interval[1] if r.interval else None, lambda _: None),
+    "prior": ("", lambda r: r.prior, lambda _: None),
     "p_ai_at_prior": (
-        "P(ai) at `--prior`",
+        "",
         lambda r: r.at_prior.p_ai if r.at_prior else None,
         lambda _: None,
     ),
     "reasons": (
-        "most important first",
+        "",
         lambda r: " ".join(reason.value for reason in r.reasons),
         lambda _: None,
     ),
-    "faces": ("how many were found", lambda r: len(r.faces), lambda _: None),
+    "faces": ("how many", lambda r: len(r.faces), lambda _: None),
     "lead_face": (
-        "which of them, the largest is 1",
+        "the largest is 1",
         lambda r: None if r.lead_index is None else r.lead_index + 1,
         lambda _: None,
     ),
     "lead_face_px": (
-        "its longer side",
+        "",
         lambda r: round(r.lead.box.size_px) if r.lead else None,
         lambda _: None,
     ),
-    "error": ("what went wrong", lambda _: None, lambda f: f.error),
+    "error": ("", lambda _: None, lambda f: f.error),
     "next_step": (
-        "what to do",
+        "",
         lambda r: next_step(r.decision, r.reasons),
         lambda f: f.hint,
     ),
-    "sha256": ("of the file", lambda r: r.sha256, lambda _: None),
-    "model": ("which one judged", lambda r: r.model, lambda _: None),
-    "version": ("of this program", lambda r: r.version, lambda _: None),
+    "sha256": ("", lambda r: r.sha256, lambda _: None),
+    "model": ("", lambda r: r.model, lambda _: None),
+    "version": ("", lambda r: r.version, lambda _: None),
 }
-"""Of each column what it holds, for people, and how to get it; always in this order."""
+"""Of each column what its name does not say, and how to get it; always in this order."""
 
 
 class TableTaken(ValueError):
@@ -82,7 +83,7 @@ class Writer:
         bom: Whether to begin with a byte order mark.
     """
 
-    def __init__(self, file: IO[str], *, bom: bool) -> None:
+    def __init__(self, file: TextIOBase, *, bom: bool) -> None:
         self._file = file
         self._rows = csv.writer(file, lineterminator="\r\n")
         file.write(_BOM if bom else "")
@@ -97,7 +98,7 @@ class Writer:
             self._rows.writerow(row)
             self._file.flush()
         except OSError as error:  # such as a full disk, which does not say of which file
-            raise OSError(error.errno, error.strerror, self._file.name) from error
+            raise OSError(error.errno, error.strerror, getattr(self._file, "name", None)) from error
 
 
 def values(outcome: Report | Failure) -> list[Cell]:
@@ -114,7 +115,7 @@ def cell(value: Cell) -> str:
     if not isinstance(value, str):
         return repr(value) if isinstance(value, int) else repr(float(value))
     text = printable(value)
-    begins = text.lstrip()[:1]
+    begins = value.lstrip()[:1]
     return f"'{text}" if (begins and begins in _GUARDED) or _is_number(text) else text
 
 
@@ -126,7 +127,7 @@ def _is_number(text: str) -> bool:
     return False
 
 
-def open_table(path: Path) -> IO[str]:
+def open_table(path: Path) -> TextIOWrapper:
     """Open a file for a table.
 
     Raises:

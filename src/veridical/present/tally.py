@@ -23,15 +23,19 @@ class Tally:
     Attributes:
         kinds: Pictures of each `kind`.
         reasons: Undecided pictures by their first reason.
+        hints: Failed pictures by what to do about them.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[Reason] = field(default_factory=Counter)
+    hints: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Report | Failure) -> None:
         """Count one picture."""
         self.kinds[kind(outcome)] += 1
-        if isinstance(outcome, Report) and outcome.decision is Decision.UNDECIDED:
+        if isinstance(outcome, Failure):
+            self.hints[outcome.hint] += 1
+        elif outcome.decision is Decision.UNDECIDED:
             self.reasons.update(outcome.reasons[:1])
 
     @property

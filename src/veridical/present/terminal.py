@@ -71,16 +71,18 @@ def summary(console: Console, tally: Tally) -> None:
         part = f"{100 * count / total:.1f} %" if total else "-"
         table.add_row(Text(word, style=style if count else "dim"), f"{count:,}", part)
     console.print(table)
-    if tally.reasons:
-        console.print(Text("\nWhy undecided, and what to do next", style="bold"))
-        why = Table.grid(padding=(0, 2))
-        why.add_column(justify="right", min_width=5)
-        why.add_column(overflow="fold")
-        for count, reason, step in tally.undecided():
-            why.add_row(f"{count:,}", Text.assemble(f"{reason} ", (step, "italic")))
-        console.print(why)
-    if tally.failed:
-        console.print(Text(f"\nWhat to do about {tally.failed:,} FAILED: see --details."))
+    undecided = ((n, f"{reason} ", step) for n, reason, step in tally.undecided())
+    failed = ((n, "", safe(hint, console)) for hint, n in tally.hints.most_common())
+    for title, lines in (("Why undecided", undecided), ("Failed", failed)):
+        if counted := list(lines):
+            console.print(Text(f"\n{title}, and what to do next", style="bold"))
+            grid = Table.grid(padding=(0, 2))
+            grid.add_column(justify="right", min_width=5)
+            grid.add_column(overflow="fold")
+            for count, reason, step in counted:
+                grid.add_row(f"{count:,}", Text.assemble(reason, (step, "italic")))
+            console.print(grid)
+    console.print()
 
 
 def _report(report: Report, block: Table, console: Console, *, details: bool, alone: bool) -> None:

@@ -107,9 +107,7 @@ _NEXT = {
         "Check what the file says about its own origin, and the source: the model does not know "
         "such pictures."
     ),
-    Reason.CHANGES_UNDER_RECOMPRESSION: (
-        "Look for the original file, or the copy that was saved again the fewest times."
-    ),
+    Reason.CHANGES_UNDER_RECOMPRESSION: "Look for the original file, or an earlier copy.",
     Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
     Reason.DAMAGED: "Get the file again, or look for an undamaged copy.",
     Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
