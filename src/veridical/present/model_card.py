@@ -104,7 +104,7 @@ _ROWS: dict[str, Callable[[Card], str]] = {
 }
 
 
-def _measured(rates: Mapping[str, Sequence[float]]) -> str:
+def _measured(rates: Mapping[str, Any]) -> str:
     said = (
         f"{what}: {100 * rates[name][0]:.1f} % ({100 * rates[name][1]:.1f} to "
         f"{100 * rates[name][2]:.1f})"
