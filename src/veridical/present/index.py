@@ -41,6 +41,8 @@ class Entry:
         interval: Of `p_ai`.
         faces: How many were found; None where nobody looked.
         why: In a few words.
+        declares: What the file says of its own origin, in a few words.
+        headline: The same beside the answer, as a sentence.
         step: What to do next.
         thumb: A small copy, as the text of an address; empty for none.
         size: Of that copy, px.
@@ -53,6 +55,8 @@ class Entry:
     interval: tuple[float, float] | None = None
     faces: int | None = None
     why: str
+    declares: str = "-"
+    headline: str = ""
     step: str
     thumb: str = ""
     size: tuple[int, int] = (0, 0)
@@ -80,6 +84,8 @@ def entry(report: Report, photo: Photo) -> Entry:
         interval=report.interval,
         faces=len(report.faces),
         why=words.shortly(report.reasons[0]) if report.reasons else "",
+        declares=words.declares(report.declared),
+        headline=report.headline,
         step=words.next_step(report.decision, report.reasons),
         thumb=f"data:image/jpeg;base64,{b64encode(into.getvalue()).decode()}",
         size=image.size,

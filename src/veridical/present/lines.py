@@ -22,18 +22,21 @@ def header(console: Console, level: float) -> None:
         console: Where to.
         level: Mass of the intervals.
     """
-    says = _row("ANSWER", "P(ai)", f"{percent(level)} interval", "WHY", "FACES", "PICTURE")
+    says = _row(
+        "ANSWER", "P(ai)", f"{percent(level)} interval", "WHY", "FILE SAYS", "FACES", "PICTURE"
+    )
     _print(Text(says, style="bold"), console)
 
 
 def line(outcome: Report | Failure, console: Console) -> None:
-    """Print one picture: answer, P(ai), interval, first reason, number of faces, path.
+    """Print one picture: answer, P(ai), interval, first reason, what the file says, number of faces,
+    path.
 
     A picture that could not be judged has what went wrong in the place of its path, which that
     begins with.
     """
     if isinstance(outcome, Failure):
-        style, row = FAILED, _row("FAILED", "-", "-", "not judged", "-", outcome.error)
+        style, row = FAILED, _row("FAILED", "-", "-", "not judged", "-", "-", outcome.error)
     else:
         style = STYLE[outcome.decision]
         judged = outcome.p_ai is not None and outcome.interval is not None
@@ -42,6 +45,7 @@ def line(outcome: Report | Failure, console: Console) -> None:
             share(outcome.p_ai) if judged and outcome.p_ai is not None else "-",
             span(outcome.interval) if judged and outcome.interval is not None else "-",
             words.shortly(outcome.reasons[0]) if outcome.reasons else "",
+            words.declares(outcome.declared),
             str(len(outcome.faces)),
             "a picture without a file name" if outcome.path is None else outcome.path,
         )
@@ -50,8 +54,18 @@ def line(outcome: Report | Failure, console: Console) -> None:
     _print(text, console)
 
 
-def _row(answer: str, p_ai: str, interval: str, why: str, faces: str, last: str) -> str:
-    cells = (f"{answer:<12}", f"{p_ai:>6}", f"{interval:<16}", f"{why:<18}", f"{faces:>5}", last)
+def _row(
+    answer: str, p_ai: str, interval: str, why: str, declares: str, faces: str, last: str
+) -> str:
+    cells = (
+        f"{answer:<12}",
+        f"{p_ai:>6}",
+        f"{interval:<16}",
+        f"{why:<18}",
+        f"{declares:<18}",
+        f"{faces:>5}",
+        last,
+    )
     return _GAP.join(cells)
 
 

@@ -47,6 +47,8 @@ COLUMNS: dict[str, tuple[str, Callable[[Report], Cell], Callable[[Failure], Cell
         lambda r: " ".join(reason.value for reason in r.reasons),
         lambda _: None,
     ),
+    "declared": ("what the file says", lambda r: r.declared.value, lambda _: None),
+    "headline": ("", lambda r: r.headline, lambda _: None),
     "faces": ("how many", lambda r: len(r.faces), lambda _: None),
     "lead_face": (
         "the largest is 1",

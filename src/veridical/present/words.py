@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from veridical.claims import Declared
 from veridical.infer.priors import EVEN, posterior
 from veridical.present.numbers import chances, nats, percent, pictures, ratio, share, span
 from veridical.report import (
@@ -124,6 +125,21 @@ _BESIDE = (
     Reason.FACES_DISAGREE,
     Reason.DAMAGED,
 )  # said even where they are not the first
+
+
+_DECLARED = {
+    Declared.AI_SIGNED: "AI, signed",
+    Declared.AI_UNVERIFIED: "AI, unverified",
+    Declared.CAPTURE_SIGNED: "camera, signed",
+    Declared.CAPTURE_UNVERIFIED: "camera, unverified",
+    Declared.TAMPERED: "tampered",
+    Declared.NONE: "-",
+}
+
+
+def declares(declared: Declared) -> str:
+    """Return what a file says of its own origin, in a few words."""
+    return _DECLARED[declared]
 
 
 def says(reason: Reason) -> str:

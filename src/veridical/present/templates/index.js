@@ -7,6 +7,7 @@ const value = {
   name: (row) => row.cells[1].textContent,
   kind: (row) => row.dataset.kind,
   why: (row) => row.cells[5].textContent,
+  says: (row) => row.cells[6].textContent,
   p: (row) => Number(row.dataset.p),
   faces: (row) => Number(row.dataset.faces),
 };
