@@ -29,8 +29,7 @@ def header(console: Console, level: float) -> None:
 
 
 def line(outcome: Report | Failure, console: Console) -> None:
-    """Print one picture: answer, P(ai), interval, first reason, what the file says, number of faces,
-    path.
+    """Print one picture: what was judged, what the file says of its origin, and its path.
 
     A picture that could not be judged has what went wrong in the place of its path, which that
     begins with.
