@@ -142,7 +142,8 @@ def test_a_format_of_each_class_is_caught_and_named(album: Album) -> None:
     with pytest.raises(Confounded) as caught:
         refuse_confounded(found)
     assert "AI pictures are PNG (100 %)" in caught.value.message
-    assert "--allow-confounds" in caught.value.hint
+    assert "`allow_confounds`" in caught.value.hint
+    assert "--allow-confounds" in (caught.value.cli_hint or "")
 
 
 def test_centred_faces_of_one_class_are_caught_and_named_and_cutting_mends_it(

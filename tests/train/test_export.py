@@ -257,7 +257,7 @@ def test_blocks_that_are_not_there_are_refused(tiny_vit: Vit, layers: tuple[int,
 def test_a_side_that_is_no_multiple_of_the_patch_is_refused(tiny_vit: Vit) -> None:
     with pytest.raises(NotAViT, match="30 px is no multiple of the patch") as caught:
         TorchBackbone(str(tiny_vit("clip")), image_px=30)
-    assert caught.value.hint == "Use 24 px."
+    assert caught.value.hint == "Use 24 px (`image_px`)."
 
 
 def test_a_precision_that_we_do_not_know_is_refused(tiny_vit: Vit, tmp_path: Path) -> None:

@@ -416,7 +416,8 @@ def test_confounded_pictures_are_refused_before_any_feature_unless_allowed(
         with pytest.raises(Confounded) as caught:
             make_model(tmp_path / "out", samples=mixed)
     assert "AI pictures are JPEG (100 %), real ones PNG (100 %)" in caught.value.message
-    assert "--allow-confounds" in caught.value.hint
+    assert "`allow_confounds`" in caught.value.hint
+    assert "--allow-confounds" in (caught.value.cli_hint or "")
     assert not (tmp_path / "out").exists()
     made = make_model(tmp_path / "out", samples=mixed, recipe=BRIEF, allow_confounds=True)
     (file, *_) = made.folder.card["audit"]["findings"]
