@@ -303,7 +303,8 @@ def holdout_page(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         "AUROC, shrunk and re-encoded",
         "TPR at 1 % FPR",
     )
-    return f"{table(header, lines)}\n\nECE over all of these, each row and class alike: {pooled_ece(rows):.3f}."
+    ece = f"ECE over all of these, each row and class alike: {pooled_ece(rows):.3f}."
+    return f"{table(header, lines)}\n\n{ece}"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
