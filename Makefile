@@ -13,7 +13,7 @@ demo: $(VENV)/.base ## judge the example pictures, and write a page about each
 	@echo "Judging the example pictures. The verdicts come first, then a page about each."
 	@$(BIN)/veridical inspect examples --explain out/demo
 	@echo
-	@echo "Pages: out/demo/index.html   Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
+	@echo "Next: $(BIN)/veridical inspect YOUR-PHOTO.jpg"
 
 test: $(VENV)/.dev ## the tests
 	$(BIN)/python -m pytest

@@ -303,22 +303,6 @@ def test_it_is_said_what_is_done_also_while_one_call_keeps_the_interpreter() -> 
     assert lines.index("Fitting, 4 s") < lines.index("After")
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_the_demo_names_the_page_to_open(tmp_path: Path) -> None:
-    for name in ("Makefile", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    (program := tmp_path / "venv" / "bin" / "veridical").parent.mkdir(parents=True)
-    program.write_text(
-        "#!/bin/sh\nmkdir -p out/demo && touch out/demo/a-1.html out/demo/b-2.html\n"
-    )
-    program.chmod(0o755)
-    for name in ("bin/python", ".base"):
-        (tmp_path / "venv" / name).touch()
-    command = ["make", "--no-print-directory", "demo", "VENV=venv"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "Open in a browser: out/demo/a-1.html" in done.stdout.splitlines()
-
-
 def test_a_disk_that_fills_up_names_the_folder_and_what_is_kept(
     run: Run, tiny_model: Path, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

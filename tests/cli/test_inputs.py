@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Picture, Run, invoke, lines, see, written
-from veridical.detector import Detector
+from tests.cli.conftest import Picture, Run, invoke, lines, written
 from veridical.present import files
 from veridical.report import REPORT
 
@@ -303,23 +302,6 @@ def test_a_page_that_fits_no_more_leaves_the_others(
     assert result.exit_code == 3
     assert "1 files were not written" in result.stderr
     assert sorted(one.name[0] for one in (tmp_path / "why").glob("*.html")) == ["a", "c", "i"]
-
-
-def test_a_full_disk_in_another_command_names_the_folder(
-    tiny_model: Path,
-    tiny_detector: Detector,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    picture: Picture,
-) -> None:
-    see(tiny_detector.finder, monkeypatch)
-    for label in ("real", "ai"):
-        picture(tmp_path / "data" / label / "1.png")
-    monkeypatch.setattr("veridical.evaluate.files.write", full_disk)
-    out = tmp_path / "results"
-    result = invoke("evaluate", tiny_model, tmp_path / "data", "--out", out)
-    assert result.exit_code == 1
-    assert f"error: {out}: No space left on device." in result.stderr.splitlines()
 
 
 def test_a_standard_error_that_is_full_costs_nothing(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.cli.conftest import BAD, HOSTILE, Picture, Run, invoke, lines
 from tests.conftest import Painter
@@ -485,3 +486,44 @@ def test_what_is_damaged_or_one_of_many_is_said_without_details(
     assert (other["frames"], other["damage"]["kind"]) == (1, "cut_off")
     assert other["decision"] == "undecided"
     assert "damaged" in other["reasons"]
+
+
+def test_ctrl_c_says_what_is_judged_and_where_it_is(
+    run: Run, picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [picture(tmp_path / f"{name}.jpg") for name in "abc"]
+    table, why, inspect = tmp_path / "t.csv", tmp_path / "why", Detector.inspect
+
+    def stops(self: Detector, source: Any, **options: Any) -> Any:
+        if str(source.path) == str(paths[2]):
+            raise KeyboardInterrupt
+        return inspect(self, source, **options)
+
+    monkeypatch.setattr(Detector, "inspect", stops)
+    stopped = run(*paths, "--jobs", 1, "--csv", table, "--explain", why)
+    assert stopped.exit_code == 130
+    assert stopped.stderr.splitlines()[-1] == (
+        f"Stopped: 2 of 3 pictures are judged; their rows are in {table}; their pages are in {why}."
+    )
+    assert len(table.read_text(encoding="utf-8-sig").splitlines()) == 3
+    assert {one.name[0] for one in why.glob("*.html")} == {"a", "b", "i"}
+
+
+def test_many_pictures_are_told_with_what_their_files_say(
+    run: Run, picture: Picture, tmp_path: Path
+) -> None:
+    for number in range(6):
+        picture(tmp_path / f"{number}.png")
+    marked = PngInfo()
+    marked.add_text("parameters", "a face\nSteps: 20, Sampler: Euler a, CFG scale: 7, Seed: 1")
+    with Image.open(tmp_path / "3.png") as image:
+        image.save(tmp_path / "3.png", pnginfo=marked)
+    result = run(tmp_path, "--csv", tmp_path / "t.csv", "--explain", tmp_path / "why")
+    said = ["AI, unverified" in line for line in result.stdout.splitlines()[1:7]]
+    assert said == [number == 3 for number in range(6)]
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8-sig") as file:
+        declared = [row["declared"] for row in csv.DictReader(file)]
+    assert declared == ["ai_unverified" if number == 3 else "none" for number in range(6)]
+    index = (tmp_path / "why" / "index.html").read_text(encoding="utf-8")
+    assert index.count("AI, unverified") == 1
+    assert result.stdout.splitlines()[-1] == f"Open {tmp_path / 'why' / 'index.html'}"

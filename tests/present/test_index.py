@@ -59,11 +59,11 @@ SOME = (report(FACE, path="in/a.jpg"), UNSURE, replace(FAILURE, path="in/c.jpg")
 def test_every_picture_is_a_row_with_a_link_to_its_page() -> None:
     read = Rows(of(*SOME))
     head, *rows = [[" ".join(cell.split()) for cell in row] for row in read.rows]
-    assert head == ["Picture", "Name", "Answer", "P(ai)", "Interval", "Why", "Faces"]
+    assert head == ["Picture", "Name", "Answer", "P(ai)", "Interval", "Why", "File says", "Faces"]
     assert rows == [
-        ["", "a.jpg", "AI-GENERATED", "0.973", "0.912 to 0.994", "only one plausible", "1"],
-        ["", "b.jpg", "UNDECIDED", "0.973", "0.912 to 0.994", "both plausible", "1"],
-        ["", "c.jpg", "NOT JUDGED", "–", "", "b.jpg: zero bytes came.", "–"],
+        ["", "a.jpg", "AI-GENERATED", "0.973", "0.912 to 0.994", "clear enough", "-", "1"],
+        ["", "b.jpg", "UNDECIDED", "0.973", "0.912 to 0.994", "both plausible", "-", "1"],
+        ["", "c.jpg", "NOT JUDGED", "–", "", "b.jpg: zero bytes came.", "-", "–"],
     ]
     links = [entries["href"] for tag, entries in read.tags if tag == "a"]
     assert links == ["page-0.html", "page-1.html", "page-2.html"]

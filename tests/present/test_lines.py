@@ -24,8 +24,8 @@ def test_one_picture_is_one_line_with_its_path_in_one_piece_at_the_end() -> None
     path = "folder/" * 30 + "猫 é.jpg"
     made = replace(REPORT, path=path)
     head, told = shown(made)
-    assert head.split() == ["ANSWER", "P(ai)", "90", "%", "interval", "WHY", "FACES", "PICTURE"]
-    assert told.startswith("AI-GENERATED   0.973  0.912 to 0.994    only one plausible")
+    assert head.split()[5:] == ["WHY", "FILE", "SAYS", "FACES", "PICTURE"]
+    assert told.startswith("AI-GENERATED   0.973  0.912 to 0.994    clear enough        -")
     assert told.endswith(f"    1  {path}")
 
 
