@@ -176,7 +176,10 @@ def noise_image(side: int = 24, seed: int = 3) -> Image.Image:
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:
     """The bytes of a file in that format."""
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    # Pillow keeps what an earlier save of the same image was told: JPEG's would break TIFF.
+    if "append_images" in options:
+        options["append_images"] = [one.copy() for one in options["append_images"]]
+    picture.copy().save(file, kind, **options)
     return file.getvalue()
 
 

@@ -79,7 +79,7 @@ def test_pictures_are_judged_and_explained_without_any_extra(
     assert whole["p_ai"] is not None
     assert whole["faces"][whole["lead_index"]]["verdict"]["p_ai"] == whole["p_ai"]
     names = sorted(path.suffix for path in (tmp_path / "why").iterdir())
-    assert names == [".html", ".json", ".png"]
+    assert names == [".html", ".html"]  # a page and the index
     assert not set(EXTRAS) & set(eval(done.stderr.splitlines()[-1]))
 
 

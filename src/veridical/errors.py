@@ -192,9 +192,14 @@ class NotReady(VeridicalError):
     problems: tuple[VeridicalError, ...]
 
     def __init__(
-        self, message: str, *, hint: str, problems: tuple[VeridicalError, ...] = ()
+        self,
+        message: str,
+        *,
+        hint: str,
+        cli_hint: str | None = None,
+        problems: tuple[VeridicalError, ...] = (),
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, cli_hint=cli_hint)
         self.problems = problems
 
     def __reduce__(self) -> tuple[object, ...]:

@@ -90,11 +90,11 @@ def test_a_copy_contradicts_only_with_the_opposite_verdict() -> None:
     }
     page = copies_page(SAMPLES, told)
     first, copy = cells(page, AS_DELIVERED), cells(page, "JPEG 30")
-    assert first[7] == "0.000"
-    assert copy[7] == "0.250"  # a; b had no verdict to contradict
-    assert first[6].startswith("0.000")
-    assert copy[6].startswith("1.000")  # both AI pictures are called real
-    assert (first[8], copy[8]) == ("0", "1")
+    assert first[6] == "0/4"
+    assert copy[6] == "1/4"  # a; b had no verdict to contradict
+    assert first[5].startswith("0/")
+    assert copy[5] == "2/2"  # both AI pictures are called real
+    assert (first[4].split("/")[1], copy[4].split("/")[1]) == ("2", "1")  # d has no score
 
 
 def test_generators_with_few_pictures_are_left_out_of_the_mean() -> None:
