@@ -133,14 +133,15 @@ def test_nothing_half_written_is_left_behind(
 ) -> None:
     def broken(self: Path, _content: bytes) -> int:
         self.touch()
-        raise OSError("The disk is full.")
+        raise OSError(28, "No space left on device")
 
     made = report(EXPLAINED, path="x.jpg")
-    drawn = make(made, file)
+    drawn = make(made, file, JSON)
     monkeypatch.setattr(Path, "write_bytes", broken)
     pages = Folder(path=tmp_path / "out", prior=0.5)
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(OSError, match="No space left") as caught:
         pages.add(drawn, made)
+    assert caught.value.filename == str(tmp_path / "out" / "x-abababab.json")
     assert list((tmp_path / "out").iterdir()) == []
 
 

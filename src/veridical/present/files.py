@@ -178,8 +178,12 @@ class Folder:
         self._before, self._waiting = name, None
 
     def _write(self, name: str, content: bytes) -> None:
-        with _whole(self.path / name) as draft:
-            draft.write_bytes(content)
+        path = self.path / name
+        try:
+            with _whole(path) as draft:
+                draft.write_bytes(content)
+        except OSError as error:  # such as a full disk, which does not say of which file
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
