@@ -289,8 +289,8 @@ def numbers() -> dict[str, list[str]]:
             f"JPEG of quality {PERTURBATIONS[1].quality} (",
         ],
         "explanations.md": [
-            f"{short.orders} random orders with their reverses: {short.passes} forward passes, and "
-            f"{2 * short.steps} for each map. A map that knows nothing passes 1 time in "
+            f"{short.orders} random orders with their reverses: {short.passes} forward passes, "
+            f"and {2 * short.steps} for each map. A map that knows nothing passes 1 time in "
             f"{1 / short.by_chance:.0f}:",
             f"has {thorough.steps} steps, a quarter, half and three quarters, and "
             f"{thorough.orders} random orders: {thorough.passes} passes, and "

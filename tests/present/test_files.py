@@ -133,15 +133,15 @@ def test_nothing_half_written_is_left_behind(
 ) -> None:
     def broken(self: Path, _content: bytes) -> int:
         self.touch()
-        raise OSError("The disk is full.")
+        raise OSError(28, "No space left on device")
 
     made = report(EXPLAINED, path="x.jpg")
-    drawn = make(made, file)
+    drawn = make(made, file, JSON)
     monkeypatch.setattr(Path, "write_bytes", broken)
     pages = Folder(path=tmp_path / "out", prior=0.5)
     pages.add(drawn, made)
     pages.close()
-    assert pages.unwritten == {"The disk is full.": 2}  # the page and the index
+    assert pages.unwritten == {"No space left on device": 3}  # the page, its JSON and the index
     assert list((tmp_path / "out").iterdir()) == []
 
 
