@@ -238,7 +238,8 @@ def inspect(
         for outcome in map(options.at_hand, found):
             tally.add(outcome)
             if rows:
-                rows.add(outcome)
+                with options.naming(str(table)):
+                    rows.add(outcome)
             with progress.aside(), options.naming(options.STDOUT):
                 show(outcome)
             progress.advance()
