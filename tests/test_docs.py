@@ -293,8 +293,8 @@ def numbers() -> dict[str, list[str]]:
             f"and {2 * short.steps} for each map. A map that knows nothing passes 1 time in "
             f"{1 / short.by_chance:.0f}:",
             f"has {thorough.steps} steps, a quarter, half and three quarters, and "
-            f"{thorough.orders} random orders: {thorough.passes} passes, and {2 * thorough.steps} for each map; "
-            f"1 time in {1 / thorough.by_chance:.0f}.",
+            f"{thorough.orders} random orders: {thorough.passes} passes, "
+            f"and {2 * thorough.steps} for each map; 1 time in {1 / thorough.by_chance:.0f}.",
             f"covers this very face {thorough.passes} times",
             f"the {attribution.N_CHANNELS} largest",
             f"up to the {MOST_FACES} largest",
