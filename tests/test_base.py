@@ -65,7 +65,8 @@ def test_pictures_are_judged_and_explained_without_any_extra(
     woken = "\nprint(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
     code = BLOCKER + (
         "from veridical.cli.main import main\n"
-        "more = ['--whole-image', '--occlude', '16', '16', '--write', 'json', '--write', 'figure']\n"
+        "more = ['--whole-image', '--occlude', '16', '16']\n"
+        "more += ['--write', 'json', '--write', 'figure']\n"
         "for extra in ([], [*more, '--explain', sys.argv[1]]):\n"
         "    main(['inspect', '--json', *extra, *sys.argv[2:]], standalone_mode=False)\n"
     )
