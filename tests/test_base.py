@@ -67,7 +67,9 @@ def test_pictures_are_judged_and_explained_without_any_extra(
     woken = "\nprint(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)\n"
     code = BLOCKER + (
         "from veridical.cli.main import main\n"
-        "for extra in ([], ['--whole-image', '--explain', sys.argv[1], '--occlude', '16', '16']):\n"
+        "more = ['--whole-image', '--occlude', '16', '16']\n"
+        "more += ['--write', 'json', '--write', 'figure']\n"
+        "for extra in ([], [*more, '--explain', sys.argv[1]]):\n"
         "    main(['inspect', '--json', *extra, *sys.argv[2:]], standalone_mode=False)\n"
     )
     done = base(code + woken, tmp_path / "why", "--model", tiny_model, portrait)
@@ -79,7 +81,7 @@ def test_pictures_are_judged_and_explained_without_any_extra(
     assert whole["p_ai"] is not None
     assert whole["faces"][whole["lead_index"]]["verdict"]["p_ai"] == whole["p_ai"]
     names = sorted(path.suffix for path in (tmp_path / "why").iterdir())
-    assert names == [".html", ".html"]  # a page and the index
+    assert names == [".html", ".html", ".json", ".png"]
     assert not set(EXTRAS) & set(eval(done.stderr.splitlines()[-1]))
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.present.made import ABSENT, COPIES, FACE, INFORMS, REPORT, SPOKEN, VERDICT, report
 from veridical.infer.priors import predictive_values
-from veridical.present.numbers import bar, nats, percent, ratio, share
+from veridical.present.numbers import bar, nats, percent, progress, ratio, share
 from veridical.present.words import (
     assumed,
     because,
@@ -22,7 +22,6 @@ from veridical.present.words import (
     of_cues,
     plainly,
     printable,
-    progress,
     says,
     shortly,
     why,

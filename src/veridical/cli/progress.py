@@ -111,7 +111,8 @@ class Progress:
                 self._line()
 
     def _line(self) -> None:
-        from veridical.present.words import progress
+        # This runs beside the import of everything else, so it comes from a module without imports.
+        from veridical.present.numbers import progress
 
         passed = time.monotonic() - self._since
         with suppress(OSError, ValueError):  # nobody listens any more

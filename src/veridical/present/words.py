@@ -462,24 +462,6 @@ def passed_over(counts: Counter[str], *, listed: bool) -> str:
     return f"{counts.total()} passed over in folders{more}: {parts}."
 
 
-# --- many pictures -----------------------------------------------------------------------------
-
-
-def progress(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Say how far some work is, and how long the rest will take.
-
-    Args:
-        what: Such as "Judging pictures".
-        done: Items.
-        total: Items in all, if that is known.
-        seconds: Since it began.
-    """
-    told = f"{what}: {done:,} of {total:,}" if total else f"{what}{f': {done:,}' if done else ''}"
-    if total and done and seconds > 0:
-        told += f", about {math.ceil((total - done) * seconds / done):,} s left"
-    return f"{told} ..."
-
-
 # --- text --------------------------------------------------------------------------------------
 
 
