@@ -112,9 +112,13 @@ def _cli() -> Iterator[str]:
 
 
 def _help(command: click.Command, name: str) -> str:
-    context = click.Context(command, info_name=name, terminal_width=_COLUMNS)
+    # A command keeps the help option that it is first asked for: it has to be the right one.
+    names = cli.context_settings["help_option_names"]
+    context = click.Context(
+        command, info_name=name, terminal_width=_COLUMNS, help_option_names=names
+    )
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    text = re.sub(r"\n  --help +Show this message and exit\.", "", text)
+    text = re.sub(r"\n  -h, --help +Show this message and exit\.", "", text)
     return re.sub(r"\n\n  Example:\n(?: {6}.*\n?)+", "\n", text)  # other pages have examples
 
 

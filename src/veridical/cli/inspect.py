@@ -171,6 +171,8 @@ def inspect(
     ):
         if value and not explain:
             raise click.UsageError(f"{option} needs --explain DIR: that is where it shows.")
+    if through == "":
+        raise click.UsageError("--through: an empty name came; is a variable of the shell empty?")
     if methods and not through:
         raise click.UsageError("--method needs --through BACKBONE: it names a map of that network.")
     printed = str(table) == "-"
@@ -233,15 +235,17 @@ def inspect(
             found = desk.answers(sources, jobs)
         else:
             found = detector.inspect_many(sources, jobs=jobs, whole_image=whole_image, cues=cues)
-        tally = Tally()
+        tally, unwritten = Tally(), ""
         on_stop(lambda: _stopped(tally.total, total, table, explain))
         for outcome in map(options.at_hand, found):
             tally.add(outcome)
-            if rows:
-                with options.naming(str(table)):
-                    rows.add(outcome)
             with progress.aside(), options.naming(options.STDOUT):
                 show(outcome)
+            try:
+                if rows:
+                    rows.add(outcome)
+            except OSError as error:  # such as a full disk: it costs the table, and no answer
+                rows, unwritten = None, error.strerror or str(error)
             progress.advance()
     lost = desk.lost if folder else 0
     if not as_json and not printed:
@@ -249,13 +253,17 @@ def inspect(
             _summarise(tally, detector, wide=wide)
             if explain:
                 click.echo(f"Open {explain / INDEX}")
-    if tally.failed or lost:
+    if unwritten:
+        options.warn(f"{table}: {unwritten}. The rows of some pictures are missing.")
+    if tally.failed or lost or unwritten:
         raise SystemExit(ALL_FAILED if tally.failed == tally.total else SOME_FAILED)
 
 
 def _stopped(done: int, total: int | None, table: Path | None, folder: Path | None) -> str:
     """Say what is there after Ctrl-C."""
     count = f"{done:,} of {total:,}" if total else f"{done:,}"
+    if not done:
+        return "Stopped: no picture was judged yet."
     kept = [f"their rows are in {table}"] if table and str(table) != "-" else []
     kept += [f"their pages are in {folder}"] if folder else []
     return f"Stopped: {count} pictures are judged{''.join(f'; {one}' for one in kept)}."

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from io import TextIOWrapper
@@ -41,8 +41,13 @@ def opened_table(path: Path) -> "Iterator[Writer]":
         raise click.UsageError(
             f"--csv {path}: this file is there, and is no table of veridical. Name another one."
         ) from None
-    with file:
-        yield Writer(file, bom=True)
+    with options.naming(str(path)):
+        table = Writer(file, bom=True)
+    try:
+        yield table
+    finally:
+        with suppress(OSError):  # a disk that is full was told of when a row was written
+            file.close()
 
 
 def opened_folder(path: Path, detector: "Detector") -> "Folder":

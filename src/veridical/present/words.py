@@ -307,6 +307,10 @@ _DAMAGE = {
 }
 
 
+_ALL = 0.995  # of the picture: then a coarse version of it may be there
+_COARSE = "the data end early: at best a coarse version of the picture came"
+
+
 def of_damage(damage: Damage, height: int) -> str:
     """Say what is wrong with a file's data, how much of the picture that costs, and where.
 
@@ -315,7 +319,8 @@ def of_damage(damage: Damage, height: int) -> str:
         height: Of the picture, px.
     """
     part = "a little" if damage.share < 0.01 else percent(round(damage.share, 2))
-    told = _DAMAGE[damage.kind].format(part)
+    missing = damage.kind == "cut_off" and damage.share > _ALL
+    told = _COARSE if missing else _DAMAGE[damage.kind].format(part)
     if damage.kind != "scans_missing" and damage.area.height == height and damage.share < 1:
         told += "; the rest may be wrong too"
     return told
