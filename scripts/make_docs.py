@@ -118,7 +118,7 @@ def _help(command: click.Command, name: str) -> str:
         command, info_name=name, terminal_width=_COLUMNS, help_option_names=names
     )
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
-    text = re.sub(r"\n  -h, --help +Show this message and exit\.", "", text)
+    text = re.sub(r"\n  (?:-h, )?--help +Show this message and exit\.", "", text)
     return re.sub(r"\n\n  Example:\n(?: {6}.*\n?)+", "\n", text)  # other pages have examples
 
 

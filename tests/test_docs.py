@@ -49,7 +49,7 @@ DOCS = ROOT / "docs"
 FRONT = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "NOTICE")]
 PAGES = sorted([*FRONT, *DOCS.glob("*.md"), ROOT / "examples" / "README.md"])
 GENERATED = {"cli.md", "json.md"}
-CONTEXT = click.Context(cli)
+CONTEXT = click.Context(cli, **cli.context_settings)
 COMMANDS = {name: cli.get_command(CONTEXT, name) for name in cli.list_commands(CONTEXT)}
 MOST_WORDS = 18_000  # of what there is to read; CHANGELOG.md and NOTICE are records
 
@@ -180,7 +180,7 @@ def test_every_command_line_is_understood(code: str) -> None:
     for name, *arguments in commands(code):
         command = COMMANDS[name]
         assert command is not None
-        command.make_context(name, arguments)
+        command.make_context(name, arguments, parent=CONTEXT)
 
 
 @named([(page, line, code) for page, line, _, code in SHELL])

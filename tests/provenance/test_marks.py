@@ -20,7 +20,7 @@ from veridical.claims import Claim, ClaimSource, Says, Standing
 from veridical.io.exif import Exif
 from veridical.io.metadata import Metadata
 from veridical.io.source import open_source
-from veridical.provenance import read_claims
+from veridical.provenance import claims_of, read_claims
 from veridical.provenance.fields import Fields
 from veridical.provenance.generators import READERS, comfyui
 from veridical.provenance.marks import Mark, read_marks, table
@@ -257,3 +257,12 @@ def test_a_fault_of_a_reader_costs_its_claims_and_says_so(monkeypatch: pytest.Mo
     found = claims(saved(painted(), "JPEG", exif=block))
     assert "Internal error in the reader of marks (ZeroDivisionError)" in found[0].technical
     assert found[1].by == "Canon EOS 5D"
+
+
+def test_a_credit_is_no_name_of_what_made_the_picture() -> None:
+    body = "<Iptc4xmpExt:DigitalSourceType>trainedAlgorithmicMedia</Iptc4xmpExt:DigitalSourceType>"
+    credited = f"{body}<photoshop:Credit>OpenAI (signature checked)</photoshop:Credit>"
+    told = claims_of(open_source(png(("XML:com.adobe.xmp", xmp(credited).decode()))))
+    assert told.declared == "ai_unverified"
+    assert "OpenAI" not in told.headline
+    assert all(claim.by is None for claim in told.claims if claim.says == "ai")

@@ -307,7 +307,7 @@ def _in_log(folder: Path, log: Path) -> Check:
     own = sha256(sums.read_bytes()).hexdigest() if sums.is_file() else None
     lines = [one["seq"] for one in chain.read_chain(log).entries if one.get("sums") == own]
     if lines:
-        return Check("line in the log", "same", f"Line {lines[0]} is about these very files.")
+        return Check("line in the log", "same", f"Line {lines[0]} has these very hashes.")
     return Check("line in the log", "differs", "No intact line of the log is about these files.")
 
 

@@ -181,7 +181,7 @@ def _plain(credential: Credential, standing: Standing, words: str) -> str:
     name = f"“{credential.signer}”" if credential.signer else "somebody without a name"
     if standing is Standing.BROKEN:
         torn = (
-            "the picture is not the one that was signed"
+            "this is not byte for byte the file that was signed"
             if credential.bytes_intact is False
             else "the credential holds no hash of this picture"
             if credential.bytes_intact is None

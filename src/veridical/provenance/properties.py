@@ -22,7 +22,7 @@ def read_source_type(fields: Fields) -> Iterator[Claim]:
         source=ClaimSource.XMP,
         says=says,
         standing=Standing.UNSIGNED,
-        by=cut(credit[0], 80) if credit else None,
+        by=None,  # a credit names an agency or a photographer, not what made the picture
         forgeable=True,
         plain=f"The file's description says: {words}. Anyone can write that.",
         technical=f"XMP digital source type: {', '.join(cut(term(v), 80) for v in values[:5])}.",
