@@ -96,15 +96,8 @@ EXTRAS = ("json", "figure")
     help="With --through: which map to make. Repeat it for several.  "
     "[default: integrated-gradients]",
 )
-@click.option(
-    "--model",
-    type=options.PATH,
-    default="default",
-    help="Model folder.  [default: the model in the package]",
-)
-@click.option(
-    "--whole-image", is_flag=True, help="Judge the whole frame instead of the faces in it."
-)
+@options.model
+@options.whole_image
 @click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
 @click.option(
     "--prior",

@@ -66,6 +66,15 @@ recipe = click.option(
     show_default=True,
     help="How to train; `reference` reproduces the reference pipeline.",
 )
+model = click.option(
+    "--model",
+    type=PATH,
+    default="default",
+    help="Model folder.  [default: the model in the package]",
+)
+whole_image = click.option(
+    "--whole-image", is_flag=True, help="Judge the whole frame instead of the faces in it."
+)
 fast = click.option(
     "--fast",
     is_flag=True,

@@ -51,15 +51,8 @@ def _time(
     help="Time of the report, ISO 8601 with its zone.  [default: now]",
 )
 @click.option("--log", type=options.PATH, metavar="FILE", help="Add a line to this log of reports.")
-@click.option(
-    "--model",
-    type=options.PATH,
-    default="default",
-    help="Model folder.  [default: the model in the package]",
-)
-@click.option(
-    "--whole-image", is_flag=True, help="Judge the whole frame instead of the faces in it."
-)
+@options.model
+@options.whole_image
 @click.option(
     "--prior",
     type=float,

@@ -18,12 +18,7 @@ MARK = {"same": "same", "differs": "DIFFERS", "unchecked": "NOT CHECKED", "note"
     metavar="FILE",
     help="The picture.  [default: the copy in FOLDER, else the path in the report]",
 )
-@click.option(
-    "--model",
-    type=options.PATH,
-    default="default",
-    help="Model folder.  [default: the model in the package]",
-)
+@options.model
 @click.option("--log", type=options.PATH, metavar="FILE", help="Also check this log of reports.")
 @click.option("--head", metavar="HASH", help="The log's last hash, as it was noted elsewhere.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
