@@ -20,36 +20,31 @@ from veridical.cues import DEFAULT_CUES, examine_all
 from veridical.cues.protocol import Cue
 from veridical.engines import cores, engine_of, outcome, outcomes
 from veridical.errors import ModelMissing
-from veridical.explain.face import ExplainConfig, FaceTokens, Model, explain_face
-from veridical.explanation import Explanation
-from veridical.infer.calibration import Calibration
-from veridical.infer.decision import Judged, judge, recheck, together
+from veridical.explain.face import ExplainConfig
+from veridical.infer.decision import judge, together
 from veridical.infer.head import summarise
 from veridical.infer.priors import assumed, at_prior, checked, predictive_values
-from veridical.io.decode import Photo
 from veridical.io.formats import Limits
 from veridical.io.model import read_model
 from veridical.io.source import File, Source, open_source
+from veridical.judging import FaceJudge, unjudged
 from veridical.provenance import Trust, read_claims
 from veridical.provenance.headline import headline
 from veridical.provenance.trust import NO_OTHERS, read_trust
 from veridical.report import (
     AtPrior,
-    CropEvidence,
     Decision,
     FaceResult,
     Failure,
     Reason,
     Report,
-    Stability,
 )
 from veridical.scoring import FaceScore, score
 from veridical.tokens import Tokens
 from veridical.vision.backbone import Backbone, OnnxBackbone, tokens_of
-from veridical.vision.crop import crop_box
 from veridical.vision.faces import FaceFinder
-from veridical.vision.perturb import PERTURBATIONS, Perturbation, apply
-from veridical.vision.prepare import Finder, Prepared, Seen, crops_of, prepare
+from veridical.vision.perturb import PERTURBATIONS, Perturbation
+from veridical.vision.prepare import Finder, Prepared, Seen, prepare
 from veridical.vision.runtime import CPU, one_blas_thread
 
 
@@ -277,15 +272,18 @@ class Detector:
             faces = tuple(
                 self._face(prepared, at, scores[at], cues)
                 if at in own
-                else _result(seen, _unjudged(prepared, seen))
+                else unjudged(seen, _why_not(prepared, seen))
                 for at, seen in enumerate(prepared.faces)
             )
-            calibrations = [self._calibration(seen.box.size_px) for seen in prepared.faces]
+            calibrations = [self._judge.calibration(seen.box.size_px) for seen in prepared.faces]
             damaged = prepared.file.photo.damage is not None
             decision, lead, reasons = together(faces, calibrations, damaged=damaged)
             if explain:
                 faces = tuple(
-                    replace(face, explanation=self._explained(seen, scores[at], *own[at], explain))
+                    replace(
+                        face,
+                        explanation=self._judge.explained(seen, scores[at], *own[at], explain),
+                    )
                     if at in own and (at == lead or not explain.lead_only)
                     else face
                     for at, (face, seen) in enumerate(zip(faces, prepared.faces, strict=True))
@@ -340,18 +338,13 @@ class Detector:
             faceless=prepared.faceless,
         )
         if judged[0].decision is Decision.AI:
-            judged = self._rechecked(judged, prepared.file.photo, seen)
+            judged = self._judge.rechecked(judged, prepared.file.photo, seen)
         verdict, reasons = judged
         result = replace(
-            _result(seen, *reasons),
+            unjudged(seen, *reasons),
             decision=verdict.decision,
             verdict=verdict,
-            crops=tuple(
-                CropEvidence(crop=branch.name, area=area, evidence=evidence)
-                for branch, area, evidence in zip(
-                    self.parts.branches, seen.areas, scored.evidence, strict=True
-                )
-            ),
+            crops=self._judge.evidence(seen, scored),
         )
         if cues:
             readings = examine_all(
@@ -359,78 +352,6 @@ class Detector:
             )
             result = replace(result, readings=readings)
         return result
-
-    def _rechecked(self, judged: Judged, photo: Photo, seen: Seen) -> Judged:
-        """Withdraw the verdict `ai` if it changes in perturbed copies.
-
-        A copy in which the face is smaller than what we judge is left out: it would be a test of
-        its size.
-        """
-        least = self.parts.min_face_px
-        tried = [one for one in self.perturbations if seen.box.size_px * one.scale >= least]
-        if not tried:
-            return judged
-        own = [self._copy(photo, seen, how) for how in tried]
-        stability = Stability(
-            perturbations=tuple(one.name for one in tried),
-            p_ai=tuple(summarise(one.logits).p_ai for one in own),
-        )
-        return recheck(judged, stability, [one.calibration for one in own])
-
-    def _copy(self, photo: Photo, seen: Seen, how: Perturbation) -> FaceScore:
-        """Score a face in a perturbed copy of its photo."""
-        scale = how.scale
-        # The areas are those that the face would have in the copy, px of the photo.
-        areas = [
-            crop_box(seen.box.scaled(scale), one, photo.width * scale, photo.height * scale).scaled(
-                1 / scale
-            )
-            if seen.face
-            else area
-            for one, area in zip(self.parts.configs, seen.areas, strict=True)
-        ]
-        copy, there = apply(*photo.around(areas), how)
-        crops = crops_of(copy, there, self.parts.configs, seen.turn)
-        # One at a time: each gets all the threads, and no second session has to be opened.
-        return score(self.parts, tokens_of(self.backbone, crops), seen.box.size_px * scale)
-
-    def _explained(
-        self,
-        seen: Seen,
-        scored: FaceScore,
-        crops: UInt8[ndarray, "crops size size 3"],
-        tokens: Sequence[Tokens],
-        explain: ExplainConfig,
-    ) -> Explanation:
-        """Explain the crop that spoke most for the verdict; the others stay as they are."""
-        evidence = np.array(scored.evidence)
-        # Further maps know the first crop only.
-        at = 0 if explain.explainers else int(np.argmax(evidence * np.sign(evidence.sum())))
-        own = scored.crop(at, self.backbone)
-        gradient, rest = own.linear(scored.forwards[at].features)
-        face = FaceTokens(
-            name=own.branch.name,
-            area=seen.areas[at],
-            turn=seen.turn,
-            crop=crops[at],
-            tokens=tokens[at],
-            logit=float(scored.logits.mean()),
-            gradient=gradient,
-            rest=rest,
-        )
-        model = Model(
-            mean_logit=own.mean_logit,
-            p_ai=own.p_ai,
-            pooling=self.parts.pooling,
-            baseline=own.branch.head.mean,
-            slope=own.slope,
-            surrogate=own.branch.surrogate,
-        )
-        return explain_face(face, model, explain)
-
-    def _calibration(self, face_px: float) -> Calibration:
-        fusion = self.parts.fusion
-        return fusion.calibration(fusion.place(face_px))
 
     def _config(self, explain: bool | ExplainConfig) -> ExplainConfig | None:
         """Return what to find out; a window that fits no crop is said before the work."""
@@ -472,6 +393,15 @@ class Detector:
         return replace(self, finder=finder, backbone=self.backbone.on_one_thread())
 
     @cached_property
+    def _judge(self) -> FaceJudge:
+        return FaceJudge(
+            backbone=self.backbone,
+            parts=self.parts,
+            level=self.level,
+            perturbations=self.perturbations,
+        )
+
+    @cached_property
     def _assumed(self) -> float:
         return assumed(self.card)
 
@@ -508,22 +438,9 @@ def _unmeasured(card: Mapping[str, Any]) -> Mapping[str, Any]:
     return {key: value for key, value in card.items() if key != "measured"}
 
 
-def _unjudged(prepared: Prepared, seen: Seen) -> Reason:
+def _why_not(prepared: Prepared, seen: Seen) -> Reason:
     """Return why a face was not cropped."""
     return Reason.DAMAGED if seen.damaged(prepared.file.photo) else Reason.FACE_TOO_SMALL
-
-
-def _result(seen: Seen, *reasons: Reason) -> FaceResult:
-    face = seen.face
-    return FaceResult(
-        box=seen.box,
-        turn=seen.turn,
-        landmarks=face.landmarks if face else (),
-        confidence=face.score if face else 0.0,
-        decision=Decision.UNDECIDED,
-        reasons=reasons,
-        verdict=None,
-    )
 
 
 def _chosen(cues: bool | Sequence[Cue]) -> Sequence[Cue]:

@@ -14,15 +14,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib import import_module
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from veridical.box import Box
 from veridical.claims import Claim, Declared
 from veridical.encode import plain
 from veridical.explanation import Drawing, Explanation, Point
 
-Kind = Literal["veridical.report/4", "veridical.failure/1"]
+Kind = Literal["veridical.report/4", "veridical.video/1", "veridical.failure/1"]
 REPORT: Kind = "veridical.report/4"
+VIDEO: Kind = "veridical.video/1"
 FAILURE: Kind = "veridical.failure/1"
 
 
@@ -45,6 +46,7 @@ class Reason(StrEnum):
     CHANGES_UNDER_RECOMPRESSION = "changes_under_recompression"
     FACE_TOO_SMALL = "face_too_small"
     DAMAGED = "damaged"
+    FEW_LOOKS = "few_looks"
     NO_FACE = "no_face"
     WHOLE_IMAGE = "whole_image"
     FACES_DISAGREE = "faces_disagree"
@@ -412,7 +414,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, of the published shape (`veridical schema`)."""
-        return _to_dict(REPORT, self)
+        return told(REPORT, self)
 
     def to_json(self) -> str:
         """Return the report as one line of ASCII JSON, at full precision."""
@@ -444,14 +446,20 @@ class Failure:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the failure as plain values, of the published shape (`veridical schema`)."""
-        return _to_dict(FAILURE, self)
+        return told(FAILURE, self)
 
     def to_json(self) -> str:
         """Return the failure as one line of ASCII JSON."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
 
-def _to_dict(schema: Kind, value: Report | Failure) -> dict[str, Any]:
+@runtime_checkable
+class _Located(Protocol):
+    @property
+    def path(self) -> str | None: ...
+
+
+def told(schema: Kind, value: _Located) -> dict[str, Any]:
     """Return plain values; `path_bytes` holds a name that is no Unicode, to the byte, in hex."""
     found = plain(value)
     assert isinstance(found, dict)
