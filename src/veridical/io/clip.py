@@ -82,7 +82,7 @@ class ClipFacts:
         coded_height: Px, as coded.
         fps: Mean frames per second; None of a single frame.
         constant_fps: Whether all frames are shown equally long, to the clock of the file.
-        start: When the first frame begins to be shown, seconds; more than 0 where sound comes first.
+        start: When the first frame begins to be shown, seconds; 0 unless sound comes first.
         duration: Seconds, until the last frame ends.
         frames: How many there are to see; None where the packets do not show it.
         orientation: Of EXIF's eight, by which coded frames are turned.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from veridical.errors import PhotoError, PhotoTooSlow
 from veridical.io.clip import Container
 from veridical.io.clip_file import ClipFile
-from veridical.io.clip_packets import Packets, check_frame_size, open_container
+from veridical.io.clip_packets import Packets, check_frame_size, open_container, scan
 from veridical.io.formats import said
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def runs(packets: Packets, wanted: Sequence[int]) -> list[Run]:
 class Decoder:
     """The open container and its decoder.
 
+    `stream` and `container` are those of the last opening; older ones are gone: keep none.
+
     Attributes:
-        packets: Set by whoever scanned them.
+        packets: Of the pictures.
         neighbours: Whether frames come with those before and after.
     """
-
-    packets: Packets
 
     def __init__(self, file: ClipFile, kind: Container, threads: int) -> None:
         self._file, self._kind, self.threads = file, kind, max(1, threads)
@@ -95,6 +95,12 @@ class Decoder:
         self.stream: VideoStream
         self._opened = False
         self.open()
+        try:
+            self.packets = scan(self.container, self.stream, file)
+        except BaseException:
+            self.close()
+            raise
+        self._fresh = False
 
     def open(self, threads: int | None = None) -> None:
         """Open the container, or open it once more at its beginning."""
@@ -221,7 +227,7 @@ class Decoder:
         """
         for back in _STEPS_BACK if key >= 0 else ():
             earlier = max(0, key - back)
-            if earlier == 0 and int(self.packets.key_places[0]) == 0:
+            if self._fresh and int(self.packets.key_places[earlier]) == 0:
                 break
             found = self._jump(earlier, int(self.packets.key_ticks[key]))
             if found is not None:

@@ -35,7 +35,7 @@ from veridical.io.clip import (
 from veridical.io.clip_decode import Damage, Decoded, Decoder, Run, runs
 from veridical.io.clip_fields import deinterlaced
 from veridical.io.clip_file import ClipFile, missing_bytes, open_clip_file
-from veridical.io.clip_packets import check_frame_size, clip_errors_only, scan
+from veridical.io.clip_packets import check_frame_size, clip_errors_only
 from veridical.io.clip_pixels import colour_of, geometry_of, shown_pixels
 from veridical.io.formats import describe
 from veridical.io.source import File
@@ -60,7 +60,8 @@ class Clip(Protocol):
     def frames(self, times: Iterable[Fraction | float], *, exact: bool = True) -> Iterator[Frame]:
         """Yield the frames that are shown at these times, in order, each once.
 
-        Damage and limits reached on the way are put into `lost`.
+        Damage and limits reached on the way are put into `lost`. Go through one of these iterators
+        at a time, while the clip is open.
 
         Args:
             times: Seconds since the beginning of the clip.
@@ -121,19 +122,21 @@ class _Video:
 
     def __init__(self, file: ClipFile, kind: Container, threads: int) -> None:
         self.lost: list[Lost] = []
+        self._turn = 0
         self._file, self._kind, self._threads = file, kind, max(1, threads)
         with clip_errors_only(file.name):
+            file.pause()
+            self._sha256 = file.sha256()
+            file.resume()
             missing = missing_bytes(file, kind)
             self._decoder = Decoder(file, kind, threads)
             try:
                 made = need("av.video.reformatter", extra="video", to="read videos")
                 self._reformatter = made.VideoReformatter()
-                stream = self._decoder.stream
-                self._packets = scan(self._decoder.container, stream, file)
-                self._decoder.packets = self._packets
-                self._decoder.open()
+                self._packets = self._decoder.packets
                 first = self._first()
-                self._geometry = geometry_of(first, stream.sample_aspect_ratio)
+                aspect = self._decoder.stream.sample_aspect_ratio
+                self._geometry = geometry_of(first, aspect)
                 self.facts = self._facts(first)
                 self._decoder.neighbours = self.facts.interlaced
                 check_frame_size(file, self.facts.width, self.facts.height)
@@ -145,13 +148,15 @@ class _Video:
 
     def close(self) -> None:
         """Give the decoder back."""
+        self._turn += 1
         self._decoder.close()
 
     def frames(self, times: Iterable[Fraction | float], *, exact: bool = True) -> Iterator[Frame]:
         """Yield the frames that are shown at these times; see `Clip`."""
         wanted = self._chosen([Fraction(one) for one in times], exact)
+        self._turn += 1
+        given, mine = -1, self._turn
         self._file.resume()
-        given = -1
         try:
             for one in self._read(wanted):
                 if one.index <= given:  # two times fell on it
@@ -165,6 +170,8 @@ class _Video:
                 given = one.index
                 self._file.pause()
                 yield frame
+                if mine != self._turn:  # its demuxer is gone, and must not be touched
+                    raise RuntimeError("The clip was closed, or other frames were asked for.")
                 self._file.resume()
         finally:
             self._file.pause()
@@ -258,10 +265,6 @@ class _Video:
         packets, file = self._packets, self._file
         width, height = self._geometry.shown(first.width, first.height)
         fps, constant = packets.rate(stream)
-        file.pause()
-        digest = file.sha256()
-        file.resume()
-        self._decoder.open()
         return ClipFacts(
             container=self._kind,
             codec=stream.codec_context.codec.canonical_name,
@@ -279,7 +282,7 @@ class _Video:
             colour=colour_of(first),
             interlaced=first.interlaced_frame,
             has_audio=bool(container.streams.audio),
-            sha256=digest,
+            sha256=self._sha256,
             size=file.size,
             tags=bounded_tags(container.metadata, stream.metadata),
         )
