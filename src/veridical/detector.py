@@ -5,9 +5,10 @@ File ─ photo ─ faces ─ crops ─ tokens ─ logits ─ verdicts ─ readin
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property, partial
 from itertools import islice
-from os import PathLike
+from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +20,18 @@ from veridical.assembly import Parts, assemble, default_model, with_samples
 from veridical.cues import DEFAULT_CUES, examine_all
 from veridical.cues.protocol import Cue
 from veridical.engines import cores, engine_of, outcome, outcomes
-from veridical.errors import ModelMissing
+from veridical.errors import ModelMissing, NotAPhoto
 from veridical.explain.face import ExplainConfig
 from veridical.infer.decision import judge, together
 from veridical.infer.head import summarise
 from veridical.infer.priors import assumed, at_prior, checked, predictive_values
+from veridical.io.clip import MOST_TIMES, ClipLimits, Frame, plan
 from veridical.io.formats import Limits
 from veridical.io.model import read_model
 from veridical.io.source import File, Source, open_source
+from veridical.io.video import open_clip
 from veridical.judging import FaceJudge, unjudged
-from veridical.provenance import Trust, read_claims
+from veridical.provenance import Trust, claims_of_clip, read_claims
 from veridical.provenance.headline import headline
 from veridical.provenance.trust import NO_OTHERS, read_trust
 from veridical.report import (
@@ -40,12 +43,15 @@ from veridical.report import (
     Report,
 )
 from veridical.scoring import FaceScore, score
+from veridical.timeline import of_clip
 from veridical.tokens import Tokens
+from veridical.video import Lost, VideoReport
 from veridical.vision.backbone import Backbone, OnnxBackbone, tokens_of
 from veridical.vision.faces import FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation
 from veridical.vision.prepare import Finder, Prepared, Seen, prepare
 from veridical.vision.runtime import CPU, one_blas_thread
+from veridical.watch import footage_of, watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +231,93 @@ class Detector:
                     yield one
                 else:
                     yield outcome(partial(finish, one), next(tokens), path=one.file.path)
+
+    def inspect_video(
+        self,
+        source: str | PathLike[str] | bytes,
+        *,
+        every: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+        most: int = MOST_TIMES,
+        jobs: int | None = None,
+        explain: bool | ExplainConfig = False,
+        limits: ClipLimits = ClipLimits(),
+    ) -> VideoReport:
+        """Judge the people of a clip: a video, or an animated GIF, WebP or PNG.
+
+        Frames are taken all over the clip and searched for faces; faces are joined into people, and
+        each is judged by up to a dozen looks. Sound is not judged.
+
+        Args:
+            source: A path, or the bytes of a file. A file is never held in memory as a whole.
+            every: Seconds between two searched frames; None for `most` frames over the clip.
+            start: Where to begin, seconds; None for the beginning.
+            end: Where to end, seconds; None for the end.
+            most: How many frames are searched, at most.
+            jobs: Frames, and looks, worked on at the same time; None means one per core.
+            explain: Also explain the most telling look of each person.
+            limits: On what the clip may ask of us.
+
+        Raises:
+            PhotoError: If it cannot be read, or no time lies between `start` and `end`.
+            MissingExtra: If the packages of `veridical[video]` are not installed.
+        """
+        config = self._config(explain)
+        jobs = jobs or cores()
+        own = self._on_one_thread if jobs > 1 else self
+        with open_clip(source, limits, threads=jobs) as clip:
+            facts = clip.facts
+            try:
+                times = plan(facts, every=every, start=start, end=end, most=most)
+            except ValueError as error:
+                raise NotAPhoto(str(error), hint="Check `every`, `start` and `end`.") from None
+
+            def again(time: Fraction) -> Frame | None:
+                return next(clip.frames((time,)), None)
+
+            seen = watch(
+                clip.frames(times, exact=False),
+                again,
+                own.finder,
+                own._judge,
+                engine_of(jobs),
+                config,
+            )
+            lost = tuple(clip.lost)
+        with one_blas_thread():
+            decision, lead, reasons = of_clip(seen.tracks, self._judge)
+        verdict = None if lead is None else seen.tracks[lead].verdict
+        p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
+        claims = claims_of_clip(source, self.trust)
+        told = headline(claims, decision)
+        of_reals, of_ai = self.parts.coverage
+        return VideoReport(
+            path=None if isinstance(source, bytes) else fsdecode(source),
+            sha256=facts.sha256,
+            decision=decision,
+            p_ai=p_ai,
+            interval=interval,
+            reasons=reasons,
+            lead_index=lead,
+            tracks=seen.tracks,
+            claims=claims,
+            headline=told.text,
+            declared=told.declared,
+            coverage=min(of_reals, of_ai),
+            coverage_of_reals=of_reals,
+            coverage_of_ai=of_ai,
+            level=self.level,
+            prior=self._assumed,
+            at_prior=self._at_prior(p_ai, interval),
+            footage=footage_of(facts),
+            searched_s=seen.searched_s,
+            cuts_s=seen.cuts_s,
+            lost=tuple(Lost(start_s=one.from_s, end_s=one.to_s, why=one.why) for one in lost),
+            steps=seen.steps,
+            model=self.model,
+            version=VERSION,
+        )
 
     def logits(
         self, source: Source | File, *, whole_image: bool = False

@@ -31,9 +31,9 @@ class Footage:
         codec: Such as `h264`.
         width: px, as a player shows it: turned, and with square pixels.
         height: px, likewise.
-        fps: Mean frames per second; null where the container does not say.
-        duration_s: Seconds; null where the container does not say.
-        n_frames: As the container says; null where it does not.
+        fps: Mean frames per second; null of a single frame.
+        duration_s: Seconds, until the last frame ends.
+        n_frames: How many there are to see; null where that is not known.
         audio: Whether there is sound. It is not judged.
         tags: What the container says of itself, such as `encoder`; anybody can write that.
     """
@@ -43,7 +43,7 @@ class Footage:
     width: int
     height: int
     fps: float | None
-    duration_s: float | None
+    duration_s: float
     n_frames: int | None
     audio: bool
     tags: tuple[tuple[str, str], ...] = ()
@@ -126,8 +126,6 @@ class Track:
             each other. 0 where there is no verdict.
         span: The shortest part of the track whose looks alone give the same decision; null where
             nothing was decided.
-        telling: Places in `looks` of those that spoke most for the decision, the most telling
-            first.
     """
 
     sightings: tuple[Sighting, ...]
@@ -138,7 +136,6 @@ class Track:
     verdict: Verdict | None
     effective_looks: float = 0.0
     span: Span | None = None
-    telling: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.decision is not (self.verdict.decision if self.verdict else Decision.UNDECIDED):

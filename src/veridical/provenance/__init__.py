@@ -6,11 +6,14 @@ One small reader for each kind of claim, all fed by the one parser of metadata (
 Nothing is fetched from a network. A reader that fails costs its own claim, and says so.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 from veridical.claims import Claim, ClaimSource, FileClaims, Says, Standing
+from veridical.errors import PhotoError
+from veridical.io.formats import Limits
 from veridical.io.metadata import Metadata
-from veridical.io.source import File
+from veridical.io.source import File, open_source
 from veridical.provenance.credential import read_credential
 from veridical.provenance.facts import read_exif_facts, read_file_facts
 from veridical.provenance.fields import Fields, fields_of
@@ -20,7 +23,7 @@ from veridical.provenance.properties import read_source_type, read_trail
 from veridical.provenance.stealth import read_stealth
 from veridical.provenance.trust import NO_OTHERS, Trust
 
-__all__ = ["Trust", "claims_of", "read_claims"]
+__all__ = ["Trust", "claims_of", "claims_of_clip", "read_claims"]
 
 
 def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
@@ -66,6 +69,31 @@ def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
             )
         )
     return tuple(claims)
+
+
+CLIP_BYTES = 64 * 2**20
+"""Of the largest clip whose claims are read: its bytes are held meanwhile."""
+
+
+def claims_of_clip(
+    source: str | os.PathLike[str] | bytes, trust: Trust = NO_OTHERS
+) -> tuple[Claim, ...]:
+    """Read what a clip says about its own origin; see `read_claims`.
+
+    Args:
+        source: A path, or bytes.
+        trust: Whose signatures count.
+    """
+    try:
+        file = open_source(source, Limits(max_bytes=CLIP_BYTES))
+    except PhotoError:
+        return (
+            _nothing(
+                "What this clip says about its origin was not read: the file is too large.",
+                f"Claims are read from clips of up to {CLIP_BYTES // 2**20} MiB.",
+            ),
+        )
+    return read_claims(file, trust)
 
 
 def claims_of(file: File, trust: Trust = NO_OTHERS) -> FileClaims:

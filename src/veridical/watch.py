@@ -1,0 +1,235 @@
+"""Watch a clip: search its frames for faces, join them into people, and look at each."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import partial
+
+import numpy as np
+from PIL import Image
+
+from veridical.arrays import UInt8, ndarray
+from veridical.engines import Engine
+from veridical.explain.face import ExplainConfig
+from veridical.io.clip import ClipFacts, Frame
+from veridical.io.decode import Photo
+from veridical.judging import FaceJudge
+from veridical.scoring import score
+from veridical.timeline import LOOKS, Copies, Scored, judged_track, spread, unjudged_track
+from veridical.tokens import Tokens
+from veridical.video import Footage, Sighting, Track
+from veridical.vision.backbone import tokens_of
+from veridical.vision.faces import Face
+from veridical.vision.prepare import Finder, Seen, areas_of, crops_of
+from veridical.vision.runtime import one_blas_thread
+from veridical.vision.tracking import (
+    Appearance,
+    Thumbnail,
+    appearance,
+    is_cut,
+    link,
+    thumbnail,
+)
+
+FULL_EVERY = 6  # searched frames, of which one is searched for the smallest faces, too
+QUICK_PX = 960  # long side of the copy in which the others are searched
+PEOPLE = 12  # of a frame whose crops are kept: the largest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Found:
+    """A face in a frame that was searched.
+
+    Attributes:
+        seen: Where it is, and what would be looked at.
+        looks: For joining it with other frames' faces.
+        crops: Of it; None of a face too small, or beyond the largest `PEOPLE`.
+    """
+
+    seen: Seen
+    looks: Appearance
+    crops: UInt8[ndarray, "crops size size 3"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Searched:
+    """A frame after the search for faces.
+
+    Attributes:
+        time: When it is shown, seconds.
+        small: For finding cuts.
+        found: Its faces.
+        steps: What was done to it on the way in.
+    """
+
+    time: Fraction
+    small: Thumbnail
+    found: tuple[Found, ...]
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Watched:
+    """What was seen in a clip.
+
+    Attributes:
+        tracks: Judged ones first, the largest face first.
+        searched_s: When the searched frames are shown, seconds.
+        cuts_s: Those that begin another shot.
+        steps: What was done to the frames on the way in.
+    """
+
+    tracks: tuple[Track, ...]
+    searched_s: tuple[float, ...]
+    cuts_s: tuple[float, ...]
+    steps: tuple[str, ...]
+
+
+def watch(
+    frames: Iterable[Frame],
+    again: Callable[[Fraction], Frame | None],
+    finder: Finder,
+    model: FaceJudge,
+    engine: Engine,
+    explain: ExplainConfig | None = None,
+) -> Watched:
+    """Find, follow and judge the people of a clip.
+
+    Frames are dropped as soon as they have been searched; what is kept grows with their number
+    and with the people in them, never with the length of the clip.
+
+    Args:
+        frames: To be searched, in order of time.
+        again: Reads the frame at a time once more, for the test in copies.
+        finder: Finds faces.
+        model: What judges.
+        engine: How many frames, and looks, are worked on at the same time.
+        explain: How to explain the most telling look of each person; None for not at all.
+    """
+    numbered = enumerate(frames)
+    searched = list(engine.map(lambda one: _search(one[1], one[0], finder, model), numbered))
+    cuts = [at > 0 and is_cut(searched[at - 1].small, one.small) for at, one in enumerate(searched)]
+    chains = link(
+        [[(one.seen.box, one.looks) for one in frame.found] for frame in searched],
+        [float(frame.time) for frame in searched],
+        cuts,
+    )
+
+    def copies(one: Scored) -> Copies:
+        frame = again(Fraction(one.time_s))
+        return () if frame is None else model.copies(_photo(frame), one.seen)
+
+    tracks = []
+    for chain in chains:
+        own = [(searched[f], searched[f].found[k]) for f, k in chain.places]
+        sightings = tuple(_sighting(frame, found) for frame, found in own)
+        track = unjudged_track(sightings, model.parts.min_face_px)
+        if track is None:
+            kept = [(frame, found) for frame, found in own if found.crops is not None]
+            chosen = [kept[at] for at in spread(len(kept), LOOKS)]
+            track = _judge(sightings, chosen, model, engine, copies, explain)
+        tracks.append(track)
+    ordered = sorted(tracks, key=lambda one: (one.verdict is None, -one.size_px))
+    return Watched(
+        tracks=tuple(ordered),
+        searched_s=tuple(float(one.time) for one in searched),
+        cuts_s=tuple(float(one.time) for one, cut in zip(searched, cuts, strict=True) if cut),
+        steps=tuple(dict.fromkeys(step for one in searched for step in one.steps)),
+    )
+
+
+def _judge(
+    sightings: Sequence[Sighting],
+    chosen: Sequence[tuple[Searched, Found]],
+    model: FaceJudge,
+    engine: Engine,
+    copies: Callable[[Scored], Copies],
+    explain: ExplainConfig | None,
+) -> Track:
+    looks = list(engine.map(partial(_look, model), chosen))
+    scored = [one for one, _ in looks]
+    with one_blas_thread():
+        track = judged_track(sightings, scored, model, copies)
+        if explain and track.verdict:
+            means = np.array([one.score.logits.mean() for one in scored])
+            at = int(np.argmax(means * np.sign(means.mean())))
+            crops = chosen[at][1].crops
+            assert crops is not None
+            own = model.explained(scored[at].seen, scored[at].score, crops, looks[at][1], explain)
+            listed = list(track.looks)
+            listed[at] = replace(listed[at], face=replace(listed[at].face, explanation=own))
+            track = replace(track, looks=tuple(listed))
+    return track
+
+
+def _look(model: FaceJudge, one: tuple[Searched, Found]) -> tuple[Scored, Sequence[Tokens]]:
+    frame, found = one
+    assert found.crops is not None
+    tokens = tokens_of(model.backbone, found.crops)
+    with one_blas_thread():
+        scored = score(model.parts, tokens, found.seen.box.size_px)
+    return (
+        Scored(
+            time_s=float(frame.time), seen=found.seen, score=scored, crop=found.crops[-1].copy()
+        ),
+        tokens,
+    )
+
+
+def _search(frame: Frame, at: int, finder: Finder, model: FaceJudge) -> Searched:
+    photo = _photo(frame)
+    image = photo.stored
+    configs = model.parts.configs
+    found = []
+    for rank, face in enumerate(_faces(image, finder, thorough=at % FULL_EVERY == 0)):
+        seen = Seen(box=face.box, areas=areas_of(face.box, configs, image), face=face)
+        large = face.box.size_px >= model.parts.min_face_px and rank < PEOPLE
+        crops = crops_of(*photo.around(seen.areas), configs, seen.turn) if large else None
+        found.append(Found(seen=seen, looks=appearance(image, face), crops=crops))
+    return Searched(time=frame.time, small=thumbnail(image), found=tuple(found), steps=frame.steps)
+
+
+def _faces(image: Image.Image, finder: Finder, *, thorough: bool) -> Sequence[Face]:
+    scale = QUICK_PX / max(image.size)
+    if thorough or scale >= 1:
+        return finder.find(image)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    small = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    across, down = image.width / small.width, image.height / small.height
+    return [
+        replace(
+            face,
+            box=face.box.scaled(across, down),
+            landmarks=tuple((x * across, y * down) for x, y in face.landmarks),
+        )
+        for face in finder.find(small)
+    ]
+
+
+def _photo(frame: Frame) -> Photo:
+    return Photo(stored=Image.fromarray(frame.pixels), steps=())
+
+
+def _sighting(frame: Searched, found: Found) -> Sighting:
+    face = found.seen.face
+    return Sighting(
+        time_s=float(frame.time),
+        box=found.seen.box,
+        turn=found.seen.turn,
+        confidence=face.score if face else 0.0,
+    )
+
+
+def footage_of(facts: ClipFacts) -> Footage:
+    """Return what a clip is, as reports tell it."""
+    return Footage(
+        container=facts.container,
+        codec=facts.codec,
+        width=facts.width,
+        height=facts.height,
+        fps=None if facts.fps is None else float(facts.fps),
+        duration_s=float(facts.duration),
+        n_frames=facts.frames,
+        audio=facts.has_audio,
+        tags=tuple(facts.tags.items()),
+    )
