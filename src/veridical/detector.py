@@ -19,7 +19,7 @@ from veridical.arrays import Float, UInt8, ndarray
 from veridical.assembly import Parts, assemble, default_model, with_samples
 from veridical.cues import DEFAULT_CUES, examine_all
 from veridical.cues.protocol import Cue
-from veridical.engines import cores, engine_of, outcome, outcomes
+from veridical.engines import Serial, Threads, cores, engine_of, outcome, outcomes
 from veridical.errors import ModelMissing, NotAPhoto
 from veridical.explain.face import ExplainConfig
 from veridical.infer.decision import judge, together
@@ -255,7 +255,7 @@ class Detector:
             start: Where to begin, seconds; None for the beginning.
             end: Where to end, seconds; None for the end.
             most: How many frames are searched, at most.
-            jobs: Frames, and looks, worked on at the same time; None means one per core.
+            jobs: Frames searched at the same time; None means one per core.
             explain: Also explain the most telling look of each person.
             limits: On what the clip may ask of us.
 
@@ -265,7 +265,9 @@ class Detector:
         """
         config = self._config(explain)
         jobs = jobs or cores()
-        own = self._on_one_thread if jobs > 1 else self
+        finder = self.finder
+        if jobs > 1 and isinstance(finder, FaceFinder):
+            finder = FaceFinder(1, finder.providers)
         with open_clip(source, limits, threads=jobs) as clip:
             facts = clip.facts
             try:
@@ -279,9 +281,9 @@ class Detector:
             seen = watch(
                 clip.frames(times, exact=False),
                 again,
-                own.finder,
-                own._judge,
-                engine_of(jobs),
+                finder,
+                self._judge,
+                Threads(jobs, ahead=1) if jobs > 1 else Serial(),
                 config,
             )
             lost = tuple(clip.lost)

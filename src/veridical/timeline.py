@@ -18,7 +18,8 @@ from veridical.vision.perturb import Perturbation
 from veridical.vision.prepare import Seen
 
 FEWEST = 5  # searched frames that a person must be seen in to be judged
-LOOKS = 12  # of a person at most: more cost time, and resemble those there are
+LOOKS = 12  # at one person, at most: more cost time, and resemble those there are
+IN_ALL = 36  # at all people of a clip, unless that would leave one fewer than FEWEST
 
 Copies = tuple[tuple[Perturbation, FaceScore], ...]
 
@@ -47,14 +48,25 @@ def spread(count: int, most: int) -> list[int]:
     return [int((2 * at + 1) * count / (2 * most)) for at in range(most)]
 
 
-def unjudged_track(sightings: Sequence[Sighting], min_face_px: float) -> Track | None:
-    """Return the track of somebody who was seen too briefly, or too small; None of others."""
+def looks_each(people: int) -> int:
+    """Return how many looks each of so many people gets, at most."""
+    return max(FEWEST, min(LOOKS, IN_ALL // max(people, 1)))
+
+
+def unjudged_track(sightings: Sequence[Sighting], min_face_px: float, looked: int) -> Track | None:
+    """Return the track of somebody who was seen too briefly, or too small; None of others.
+
+    Args:
+        sightings: In the frames that were searched.
+        min_face_px: Longer side of the smallest face that is judged, px.
+        looked: In how many of these frames the face can be judged.
+    """
     size = median(one.box.size_px for one in sightings)
     reasons = tuple(
         reason
         for reason, holds in (
-            (Reason.FACE_TOO_SMALL, size < min_face_px),
-            (Reason.FEW_LOOKS, len(sightings) < FEWEST),
+            (Reason.FACE_TOO_SMALL, size < min_face_px and len(sightings) >= FEWEST),
+            (Reason.FEW_LOOKS, looked < FEWEST),
         )
         if holds
     )

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -15,7 +14,7 @@ from veridical.io.clip import ClipFacts, Frame
 from veridical.io.decode import Photo
 from veridical.judging import FaceJudge
 from veridical.scoring import score
-from veridical.timeline import LOOKS, Copies, Scored, judged_track, spread, unjudged_track
+from veridical.timeline import Copies, Scored, judged_track, looks_each, spread, unjudged_track
 from veridical.tokens import Tokens
 from veridical.video import Footage, Sighting, Track
 from veridical.vision.backbone import tokens_of
@@ -103,7 +102,7 @@ def watch(
         again: Reads the frame at a time once more, for the test in copies.
         finder: Finds faces.
         model: What judges.
-        engine: How many frames, and looks, are worked on at the same time.
+        engine: How many frames are searched at the same time.
         explain: How to explain the most telling look of each person; None for not at all.
     """
     numbered = enumerate(frames)
@@ -119,15 +118,18 @@ def watch(
         frame = again(Fraction(one.time_s))
         return () if frame is None else model.copies(_photo(frame), one.seen)
 
+    seen = [[(searched[f], searched[f].found[k]) for f, k in chain.places] for chain in chains]
+    known = [
+        (own, sightings := tuple(_sighting(*one) for one in own), _untold(own, sightings, model))
+        for own in seen
+    ]
+    most = looks_each(sum(track is None for _, _, track in known))
     tracks = []
-    for chain in chains:
-        own = [(searched[f], searched[f].found[k]) for f, k in chain.places]
-        sightings = tuple(_sighting(frame, found) for frame, found in own)
-        track = unjudged_track(sightings, model.parts.min_face_px)
+    for own, sightings, track in known:
         if track is None:
             kept = [(frame, found) for frame, found in own if found.crops is not None]
-            chosen = [kept[at] for at in spread(len(kept), LOOKS)]
-            track = _judge(sightings, chosen, model, engine, copies, explain)
+            chosen = [kept[at] for at in spread(len(kept), most)]
+            track = _judge(sightings, chosen, model, copies, explain)
         tracks.append(track)
     ordered = sorted(tracks, key=lambda one: (one.verdict is None, -one.size_px))
     return Watched(
@@ -138,15 +140,23 @@ def watch(
     )
 
 
+def _untold(
+    own: Sequence[tuple[Searched, Found]], sightings: Sequence[Sighting], model: FaceJudge
+) -> Track | None:
+    """Return the track of somebody who cannot be judged; None of others."""
+    looked = sum(found.crops is not None for _, found in own)
+    return unjudged_track(sightings, model.parts.min_face_px, looked)
+
+
 def _judge(
     sightings: Sequence[Sighting],
     chosen: Sequence[tuple[Searched, Found]],
     model: FaceJudge,
-    engine: Engine,
     copies: Callable[[Scored], Copies],
     explain: ExplainConfig | None,
 ) -> Track:
-    looks = list(engine.map(partial(_look, model), chosen))
+    # One after the other: each gets all the threads, and no second session has to be opened.
+    looks = [_look(model, one) for one in chosen]
     scored = [one for one, _ in looks]
     with one_blas_thread():
         track = judged_track(sightings, scored, model, copies)
