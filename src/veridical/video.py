@@ -88,7 +88,8 @@ class Look:
     Attributes:
         time_s: When that frame is shown, seconds from the beginning of the clip.
         face: The answer about this frame alone, as if it were a photo; never tested in copies.
-        crop: What the widest crop shows, upright; not part of JSON.
+        crop: What the widest crop shows, or the one that was explained; upright, and not part of
+            JSON.
     """
 
     time_s: float

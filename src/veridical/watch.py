@@ -167,7 +167,12 @@ def _judge(
             assert crops is not None
             own = model.explained(scored[at].seen, scored[at].score, crops, looks[at][1], explain)
             listed = list(track.looks)
-            listed[at] = replace(listed[at], face=replace(listed[at].face, explanation=own))
+            names = [branch.name for branch in model.parts.branches]
+            listed[at] = replace(
+                listed[at],
+                face=replace(listed[at].face, explanation=own),
+                crop=crops[names.index(own.crop)].copy(),
+            )
             track = replace(track, looks=tuple(listed))
     return track
 

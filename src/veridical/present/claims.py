@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from veridical.claims import Claim, ClaimSource, FileClaims, Says, Standing
 from veridical.provenance.headline import Origin, headline
 from veridical.report import Report
+from veridical.video import VideoReport
 
 ABOUT = (
     "These are the file's own words. They do not change what the pixels were judged to be, and a "
@@ -34,7 +35,7 @@ _KNOWN = {
 _MOST_SHOWN = 300  # characters of a raw value on a page
 
 
-def lead(report: Report) -> str:
+def lead(report: Report | VideoReport) -> str:
     """Return the headline of a report where the file says something; else nothing."""
     silent = headline(report.claims).origin is Origin.NONE
     return "" if silent else report.headline
