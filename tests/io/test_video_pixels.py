@@ -22,8 +22,9 @@ TURN = 65536
 
 def first(data: bytes) -> tuple[ClipFacts, Frame]:
     with open_clip(data) as opened:
-        (frame,) = opened.frames([0.0])
+        frames = list(opened.frames([0.0]))
         assert opened.lost == []
+        (frame,) = frames
         return opened.facts, frame
 
 
