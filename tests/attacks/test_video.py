@@ -156,6 +156,32 @@ def test_a_file_that_breaks_off_gives_its_beginning_and_names_its_end() -> None:
         assert any("breaks off" in one.why for one in opened.lost)
 
 
+def test_an_mp4_whose_end_is_missing_gives_its_beginning_and_says_how_much(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "whole.mp4"  # the muxer opens it twice, to put the tables first
+    whole = clip(map(numbered, range(40)), options={**X264, "sc_threshold": "0"})
+    with av.open(io.BytesIO(whole)) as source, av.open(
+        str(path), "w", options={"movflags": "faststart"}
+    ) as out:  # fmt: skip
+        copy = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = copy
+                out.mux(packet)
+    data = path.read_bytes()
+    assert data.index(b"moov") < data.index(b"mdat")
+    path.write_bytes(data[: len(data) * 7 // 10])
+    with open_clip(path) as opened:
+        got = list(opened.frames(plan(opened.facts)))
+        assert all(read_number(one.pixels) == round(25 * one.time_s) for one in got)
+        assert 15 < len(got) < 40
+        end = opened.lost[0]
+    assert end.to_s == 1.6
+    assert end.from_s <= 1.4
+    assert "breaks off" in end.why
+
+
 # --- headers that ask for too much -------------------------------------------------------------
 
 

@@ -113,7 +113,7 @@ def test_a_clip_begins_at_zero_wherever_its_clock_begins(
     data = clip(map(numbered, range(20)), container=container, options=X264, muxing=muxing)
     frames = read(data)
     assert [read_number(one.pixels) for one in frames] == list(range(20))
-    assert (frames[0].time, frames[10].time) == (0, Fraction(10, 25))
+    assert [one.time for one in frames] == [Fraction(n, 25) for n in range(20)]
 
 
 def test_pictures_that_begin_after_the_sound_come_later() -> None:
@@ -218,7 +218,7 @@ def test_a_plan_spreads_over_the_clip_and_asks_for_no_frame_twice() -> None:
     assert plan(facts, start=1.99, end=99, most=5) == (Fraction(1.99) / 2 + 1,)
     for wrong in ({"every": 0}, {"most": 0}, {"start": 3}, {"start": 1, "end": 1}):
         with pytest.raises(ValueError):
-            plan(facts, **wrong)  # type: ignore[arg-type]
+            plan(facts, **wrong)
 
 
 # --- animated pictures -------------------------------------------------------------------------

@@ -228,7 +228,8 @@ def graded(transfer: int, white: float) -> ndarray:
         a, b, c = 0.17883277, 0.28466892, 0.55991073
         high = a * np.log(np.maximum(12 * scene - b, 1e-9)) + c
         level = np.where(scene <= 1 / 12, np.sqrt(3 * scene), high)
-    return np.rint(np.clip(level, 0, 1) * 65535).astype(np.uint16)
+    made: ndarray = np.rint(np.clip(level, 0, 1) * 65535).astype(np.uint16)
+    return made
 
 
 @pytest.mark.parametrize(("transfer", "name"), [(PQ, "PQ"), (HLG, "HLG")])
