@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 from veridical.errors import PhotoError, PhotoTooSlow
 from veridical.io.clip import Container
 from veridical.io.clip_file import ClipFile
-from veridical.io.clip_packets import Packets, check_frame_size, open_container, scan
-from veridical.io.formats import said
+from veridical.io.clip_packets import Packets, check_frame_size, open_container, scan, why
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -218,7 +217,7 @@ class Decoder:
         except (MemoryError, PhotoError):
             raise
         except Exception as error:
-            raise Damage(place, f"a frame cannot be decoded ({said(error)})") from error
+            raise Damage(place, f"a frame cannot be decoded ({why(error)})") from error
 
     def _from(self, key: int) -> "Iterator[Packet[VideoStream]]":
         """Yield packets from a keyframe on; -1 is the beginning.

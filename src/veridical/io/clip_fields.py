@@ -1,5 +1,6 @@
 """Two fields in one frame: made into one picture by bwdif, as players do."""
 
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from veridical._optional import need
@@ -35,7 +36,7 @@ def deinterlaced(one: Decoded, steps: list[str]) -> "VideoFrame":
         width=frame.width,
         height=frame.height,
         format=frame.format,
-        time_base=frame.time_base,
+        time_base=frame.time_base or Fraction(1, 90_000),  # what is flushed out has none
     )
     graph.link_nodes(
         source, graph.add("bwdif", "mode=send_frame:deint=all"), graph.add("buffersink")

@@ -11,7 +11,7 @@ import shlex
 import stat
 import time
 from dataclasses import dataclass, field
-from typing import BinaryIO, NoReturn
+from typing import NoReturn
 
 from veridical.errors import PhotoDamaged, PhotoEmpty, PhotoTooLarge, PhotoTooSlow, PhotoUnreadable
 from veridical.io.clip import ClipLimits, Container
@@ -32,7 +32,7 @@ class ClipFile:
         limits: On what is read.
     """
 
-    def __init__(self, raw: BinaryIO, name: str, size: int, limits: ClipLimits) -> None:
+    def __init__(self, raw: io.BufferedIOBase, name: str, size: int, limits: ClipLimits) -> None:
         self._raw, self.name, self.size, self.limits = raw, name, size, limits
         self._spent, self._since = 0.0, time.monotonic()
 
@@ -103,7 +103,7 @@ def open_clip_file(source: "str | os.PathLike[str] | bytes | File", limits: Clip
         PhotoEmpty: Zero bytes.
     """
     if isinstance(source, File) and source.data is not None:
-        raw: BinaryIO = io.BytesIO(source.data)
+        raw: io.BufferedIOBase = io.BytesIO(source.data)
         name, size = source.name, len(source.data)
     elif isinstance(source, bytes):
         raw, name, size = io.BytesIO(source), "The clip", len(source)
@@ -126,7 +126,7 @@ def open_clip_file(source: "str | os.PathLike[str] | bytes | File", limits: Clip
     return ClipFile(raw, name, size, limits)
 
 
-def _open(path: str) -> tuple[BinaryIO, int]:
+def _open(path: str) -> tuple[io.BufferedIOBase, int]:
     try:
         if not path:
             raise FileNotFoundError(path)

@@ -53,15 +53,20 @@ def clip_errors_only(name: str) -> Iterator[None]:
         raise FormatNotInstalled(f"{name}: is a video. {error.message}", hint=error.hint) from error
     except MemoryError as error:
         raise PhotoTooLarge(
-            f"{name}: is more than the memory can hold.", hint="Use a smaller copy."
+            f"{name}: asks for more memory than there is.", hint="Use a smaller copy."
         ) from error
     except Exception as error:
         if isinstance(error.__cause__, PhotoError):  # raised by our file, inside a demuxer
             raise error.__cause__ from None
         raise PhotoDamaged(
-            f"{name}: cannot be read as a video ({said(error)}).",
+            f"{name}: cannot be read as a video ({why(error)}).",
             hint="Get an undamaged copy, or save it again as MP4 with H.264.",
         ) from error
+
+
+def why(error: Exception) -> str:
+    """Return what FFmpeg says, without its number; kind and message of any other error."""
+    return str(getattr(error, "strerror", None) or said(error))
 
 
 def open_container(file: ClipFile, kind: Container) -> "tuple[InputContainer, VideoStream]":
@@ -251,7 +256,7 @@ def scan(container: "InputContainer", stream: "VideoStream", file: ClipFile) -> 
     except PhotoError:
         raise
     except Exception as error:
-        broken = f"the file cannot be read further ({said(error)})"
+        broken = f"the file cannot be read further ({why(error)})"
     if not ticks:
         raise PhotoDamaged(
             f"{file.name}: its header is there, and no frame of it.", hint="Get an undamaged copy."

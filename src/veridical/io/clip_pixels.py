@@ -330,7 +330,7 @@ def pq_level(light: ndarray) -> ndarray:
 def _tone() -> ndarray:
     """Return by what light is multiplied, for 4096 roots of it as a share of the peak."""
     light = np.linspace(0, 1, 4096) ** 2 * _PEAK
-    peak, white = (float(pq_level(np.array(one))) for one in (_PEAK, _WHITE))
+    peak, white = pq_level(np.array([_PEAK, _WHITE]))
     highest = white / peak
     knee = 1.5 * highest - 0.5
     level = pq_level(light) / peak

@@ -195,6 +195,7 @@ class _Video:
     def _read(self, wanted: Sequence[int]) -> Iterator[Decoded]:
         """Yield decoded frames; put what cannot be had into `lost`."""
         left = deque(runs(self._packets, wanted))
+        stuck = set[tuple[int, ...]]()
         while left:
             run = left.popleft()
             missing = list(run.wanted)
@@ -204,6 +205,12 @@ class _Video:
                         missing.pop(0)
                     yield one
             except Damage as damage:
+                here = (damage.place, self._decoder.threads, *missing)
+                if here in stuck:  # a table that contradicts itself: do not go round in circles
+                    for index in missing:
+                        self._lose(index, index + 1, damage.why)
+                    continue
+                stuck.add(here)
                 left.extendleft(reversed(self._after(damage, missing)))
             except PhotoError as error:
                 if not hasattr(self, "facts"):
@@ -230,7 +237,11 @@ class _Video:
         gone = np.flatnonzero(hit)
         if len(gone):
             self._lose(int(gone[0]), int(gone[-1]) + 1, damage.why)
-        return runs(packets, [index for index in missing if not hit[index]])
+        sound = [index for index in missing if not hit[index]]
+        # What was still inside the decoder is decoded again, and nothing after it.
+        earlier = [index for index in sound if packets.place[index] < damage.place]
+        later = [index for index in sound if packets.place[index] >= damage.place]
+        return runs(packets, earlier) + runs(packets, later)
 
     def _lose(self, first: int, beyond: int | None, why: str) -> None:
         """Name frames, from one up to before another, that could not be read."""
