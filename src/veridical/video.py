@@ -169,7 +169,7 @@ class VideoReport:
         reasons: Why, most important first.
         lead_index: Place in `tracks` of the one that the decision rests on; null where nothing
             could be judged.
-        tracks: People, in order of the size of their faces, largest first.
+        tracks: People: judged ones first; in order of time, the largest face first.
         claims: What the file says about its own origin. They move no other number of this report.
         headline: What is known of the origin, in a sentence or two.
         declared: What the file says, in one word.

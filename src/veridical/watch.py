@@ -72,7 +72,7 @@ class Watched:
     """What was seen in a clip.
 
     Attributes:
-        tracks: Judged ones first, the largest face first.
+        tracks: Judged ones first; in order of time, the largest face first.
         searched_s: When the searched frames are shown, seconds.
         cuts_s: Those that begin another shot.
         steps: What was done to the frames on the way in.
@@ -131,7 +131,7 @@ def watch(
             chosen = [kept[at] for at in spread(len(kept), most)]
             track = _judge(sightings, chosen, model, copies, explain)
         tracks.append(track)
-    ordered = sorted(tracks, key=lambda one: (one.verdict is None, -one.size_px))
+    ordered = sorted(tracks, key=lambda one: (one.verdict is None, one.start_s, -one.size_px))
     return Watched(
         tracks=tuple(ordered),
         searched_s=tuple(float(one.time) for one in searched),

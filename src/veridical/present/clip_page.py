@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
+from veridical.box import Box
 from veridical.present import claims, clip_words, words
 from veridical.present.html import Rows, render
-from veridical.present.maps import over_face, places_in_words, shown, sign, with_bar
+from veridical.present.maps import over_face, places_in_words, portrait, shown, sign, with_bar
 from veridical.present.numbers import percent, share, span
 from veridical.present.pictures import Picture
 from veridical.present.words import WORD, sentence
@@ -162,7 +162,11 @@ def _map(look: Look, number: int) -> Picture | None:
     explanation, crop = look.face.explanation, look.crop
     if explanation is None or crop is None or not shown(explanation.faithfulness):
         return None
-    drawn, limit = over_face(np.asarray(crop), explanation.patches, explanation.covered)
+    side = float(len(crop))
+    whole = Box(left=0.0, top=0.0, width=side, height=side)
+    drawn, limit = over_face(
+        portrait(Image.fromarray(crop), whole), explanation.patches, explanation.covered
+    )
     sign(drawn, explanation.patches, explanation.covered)
     return Picture(
         image=with_bar(drawn, limit, "logit", 22),

@@ -24,6 +24,10 @@ _PLAINLY = {
         "one person looks AI-generated, but among so many real people one like this can be expected"
     ),
 }
+_NEXT_REAL = (
+    "Check the source too: a swapped face, lips made to move, and a staged scene can all be called "
+    "real."
+)
 _NEXT = {
     Reason.FEW_LOOKS: "Look at more frames: a smaller --every, or --from and --to.",
     Reason.FACE_TOO_SMALL: "Look for the clip in a larger size.",
@@ -51,19 +55,19 @@ def during(start_s: float, end_s: float) -> str:
 
 def why(report: VideoReport) -> str:
     """Say why in a sentence or two."""
-    first = report.reasons[0]
-    if first in _PLAINLY:
-        return words.sentence(_PLAINLY[first])
-    told = words.why(report.decision, report.reasons, report.promise(report.decision))
-    return told.replace(
-        words.sentence(words.plainly(Reason.FACES_DISAGREE)),
-        words.sentence(_PLAINLY[Reason.FACES_DISAGREE]),
-    )
+    first, *others = report.reasons
+    told = _PLAINLY.get(first) or words.plainly(first)
+    if first is Reason.WITHIN_COVERAGE and report.decision is not Decision.UNDECIDED:
+        told = words.mistakes(report.decision, report.promise(report.decision), "people")
+    beside = [_PLAINLY[one] for one in others if one is Reason.FACES_DISAGREE]
+    return " ".join(map(words.sentence, [told, *beside]))
 
 
 def next_step(report: VideoReport) -> str:
     """Say what to do about an answer."""
     first = report.reasons[0]
+    if report.decision is Decision.REAL:
+        return _NEXT_REAL
     if first in _NEXT:
         return _NEXT[first]
     return words.next_step(report.decision, report.reasons[:1])

@@ -52,6 +52,7 @@ _SAYS = {
     Reason.CHANGES_UNDER_RECOMPRESSION: "the verdict changes in perturbed copies",
     Reason.FACE_TOO_SMALL: "the face has fewer pixels than the model needs",
     Reason.DAMAGED: "the file is damaged",
+    Reason.FEW_LOOKS: "the face was seen in too few frames",
     Reason.NO_FACE: "no face was found",
     Reason.WHOLE_IMAGE: "the whole frame was judged as asked; its error rate was not measured",
     Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
@@ -72,6 +73,7 @@ _PLAINLY = {
     ),
     Reason.FACE_TOO_SMALL: "the face has too few pixels to be judged",
     Reason.DAMAGED: "the file is damaged, and what is missing or wrong is not judged",
+    Reason.FEW_LOOKS: "the face is seen too briefly to be judged",
     Reason.NO_FACE: "no face was found, and only faces are judged",
     Reason.WHOLE_IMAGE: (
         "the whole frame was judged as asked, and how often that is wrong was not measured"
@@ -90,6 +92,7 @@ _SHORT = {
     Reason.CHANGES_UNDER_RECOMPRESSION: "changes in copies",
     Reason.FACE_TOO_SMALL: "face too small",
     Reason.DAMAGED: "damaged file",
+    Reason.FEW_LOOKS: "seen too briefly",
     Reason.NO_FACE: "no face found",
     Reason.WHOLE_IMAGE: "whole frame",
     Reason.FACES_DISAGREE: "faces disagree",
@@ -111,6 +114,7 @@ _NEXT = {
     Reason.CHANGES_UNDER_RECOMPRESSION: "Look for the original file, or an earlier copy.",
     Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
     Reason.DAMAGED: "Get the file again, or look for an undamaged copy.",
+    Reason.FEW_LOOKS: "Look at more frames: a smaller --every, or --from and --to.",
     Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
     Reason.WHOLE_IMAGE: "Judge the faces instead, if there are any.",
     Reason.FACES_DISAGREE: "Read the answer about each face before you act.",
@@ -184,16 +188,27 @@ def why(decision: Decision, reasons: Sequence[Reason], coverage: float) -> str:
     """
     told = [plainly(reason) for reason in reasons[:1]]
     if Reason.WITHIN_COVERAGE in reasons[:1] and decision is not Decision.UNDECIDED:
-        other = NAME[Decision.REAL if decision is Decision.AI else Decision.AI]
-        crowd = 100
-        while (wrong := (1 - coverage) * crowd) < 1 - 1e-6 and crowd < 10**6:
-            crowd *= 10
-        told = [
-            f"of {crowd:,} {other} pictures like those in our tests, at most about {wrong:.2g} "
-            f"would be called {NAME[decision]} by mistake"
-        ]
+        told = [mistakes(decision, coverage)]
     told += [plainly(reason) for reason in _BESIDE if reason in reasons[1:]]
     return " ".join(map(sentence, told))
+
+
+def mistakes(decision: Decision, coverage: float, what: str = "pictures") -> str:
+    """Say how often a decision is a mistake, as a phrase.
+
+    Args:
+        decision: `real` or `ai`.
+        coverage: Promised within the other class.
+        what: Is counted.
+    """
+    other = NAME[Decision.REAL if decision is Decision.AI else Decision.AI]
+    crowd = 100
+    while (wrong := (1 - coverage) * crowd) < 1 - 1e-6 and crowd < 10**6:
+        crowd *= 10
+    return (
+        f"of {crowd:,} {other} {what} like those in our tests, at most about {wrong:.2g} would be "
+        f"called {NAME[decision]} by mistake"
+    )
 
 
 def next_step(decision: Decision, reasons: Sequence[Reason]) -> str:
