@@ -70,7 +70,9 @@ def effective_looks(means: Float[ndarray, " looks"]) -> float:
         return 1.0
     off = np.asarray(means, np.float64) - np.mean(means)
     total = float(off @ off)
-    r = float(off[1:] @ off[:-1]) / total if total > 0 else 0.0
+    if total <= n * 1e-18:  # one picture, shown n times
+        return 1.0
+    r = float(off[1:] @ off[:-1]) / total
     r = min(max(r + (1 + 3 * r) / n, 0.0), 1.0)
     return float(min(max(n * (1 - r) / (1 + r), 1.0), n))
 

@@ -12,12 +12,13 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from veridical.arrays import ndarray
-from veridical.report import FAILURE, REPORT, Failure, Report
+from veridical.report import FAILURE, REPORT, VIDEO, Failure, Report
+from veridical.video import VideoReport
 
 Kind = type[Any]
 Schema = dict[str, Any]
 
-_TOP: dict[Kind, str] = {Report: REPORT, Failure: FAILURE}
+_TOP: dict[Kind, str] = {Report: REPORT, VideoReport: VIDEO, Failure: FAILURE}
 _PROBABILITY: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _SHARE: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 # By the name of a field: a name means the same in every type. All other numbers of type float may
@@ -47,8 +48,9 @@ def schema() -> Schema:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "urn:veridical:report:4",
-        "title": "Veridical's answer about one picture",
-        "description": "A Report, or a Failure where the picture could not be judged.",
+        "title": "Veridical's answer about one picture or clip",
+        "description": "A Report, a VideoReport of a clip, or a Failure of what could not be "
+        "judged.",
         "oneOf": [_ref(kind) for kind in _TOP],
         "$defs": {kind.__name__: _definition(kind) for kind in _kinds()},
     }

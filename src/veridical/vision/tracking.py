@@ -28,6 +28,7 @@ _MOVE = 1.5  # face sizes of movement that cost 1
 _SIZE = 0.4  # logarithm of a ratio of sizes that costs 1
 _LOOK = 0.5  # loss of correlation of the aligned face that costs 1
 _COLOUR = 20.0  # mean difference of colours around the face, levels, that costs 1
+_ALIKE = 2.7  # cost of face and colours above which nothing else helps
 _PATIENCE = 2  # searched frames that a face may be missing in
 
 _PATCH, _AROUND = 32, 12  # px: sides of the aligned face, and of what is around it
@@ -156,7 +157,9 @@ def cost(
     ratio = abs(log(max(a.size_px, 1.0) / max(b.size_px, 1.0)))
     unlike = 1 - float((own.face * other.face).sum())
     colours = float(np.abs(own.around - other.around).mean())
-    return move / _MOVE + ratio / _SIZE + unlike / _LOOK + colours / _COLOUR
+    looks = unlike / _LOOK + colours / _COLOUR
+    # Nobody becomes somebody else by standing in the same place.
+    return move / _MOVE + ratio / _SIZE + looks + (LIMIT if looks > _ALIKE else 0.0)
 
 
 def link(
