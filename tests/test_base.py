@@ -25,6 +25,7 @@ EXTRAS = (
     "jaxtyping",
     "beartype",
     "pillow_heif",
+    "av",
     "pandas",
     "c2pa",
     "cryptography",

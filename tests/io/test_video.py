@@ -249,6 +249,25 @@ def test_animations_keep_their_times(kind: str) -> None:
     np.testing.assert_array_equal(again[0].pixels, frames[2].pixels)
 
 
+def test_a_default_image_that_nobody_sees_is_no_frame() -> None:
+    file = io.BytesIO()
+    shown = [Image.fromarray(numbered(n)) for n in (5, 6, 7)]
+    Image.new("RGB", (WIDTH, HEIGHT), "white").save(
+        file, "PNG", save_all=True, default_image=True, append_images=shown, duration=200
+    )
+    with open_clip(file.getvalue()) as opened:
+        assert (opened.facts.frames, opened.facts.duration) == (3, Fraction(6, 10))
+        assert [read_number(one.pixels) for one in opened.frames(plan(opened.facts))] == [5, 6, 7]
+
+
+def test_a_gif_of_a_million_frames_is_refused_at_once() -> None:
+    data = animated("GIF", [100, 100])
+    frame = data.rindex(b"\x21\xf9")  # one more frame, of one pixel, a million times
+    tiny = b"\x2c" + bytes(4) + b"\1\0\1\0\0\2\2\x44\1\0"
+    with pytest.raises(PhotoTooLarge, match="1000003 frames"):
+        open_clip(data[:frame] + tiny * 1_000_001 + data[frame:]).__enter__()
+
+
 def test_a_gif_in_a_hurry_is_shown_as_browsers_do() -> None:
     with open_clip(animated("GIF", [10, 10, 10])) as opened:
         assert opened.facts.duration == Fraction(3, 10)

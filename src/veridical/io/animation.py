@@ -1,7 +1,9 @@
 """Animated GIF, WebP and PNG as clips: their times read by us, their pictures by Pillow."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import accumulate
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from veridical.io.colour import to_srgb
 from veridical.io.formats import Limits, open_image, photo_errors_only
 
 MOST_BYTES = 200 * 2**20  # Pillow holds them in memory
+MOST_FRAMES = 20_000
 _KINDS = {"gif": "GIF", "webp": "WEBP", "apng": "PNG"}
 _SHORTEST, _INSTEAD = Fraction(1, 100), Fraction(1, 10)
 _COLOUR = ClipColour(
@@ -38,13 +41,18 @@ class Animation:
         file.seek(0)
         self._data = file.read()
         lengths, broken = _lengths(self._data, kind)
-        lengths = lengths[: file.limits.max_packets]
+        if len(lengths) > MOST_FRAMES:
+            raise PhotoTooLarge(
+                f"{file.name}: has {len(lengths)} frames; an animated picture may have "
+                f"{MOST_FRAMES}.",
+                hint="Save it as a video.",
+            )
         if not lengths:
             raise PhotoDamaged(f"{file.name}: holds no frame.", hint="Get an undamaged copy.")
         quick = sum(one <= _SHORTEST for one in lengths)
         lengths = [_INSTEAD if one <= _SHORTEST else one for one in lengths]
         self._steps = ("frames of 10 ms or less shown for 100 ms",) if quick else ()
-        self._times = [sum(lengths[:at], Fraction(0)) for at in range(len(lengths))]
+        self._times = list(accumulate(lengths[:-1], initial=Fraction(0)))
         self._limits = Limits(
             max_pixels=file.limits.max_pixels,
             max_side=file.limits.max_side,
@@ -82,7 +90,7 @@ class Animation:
     def frames(self, times: Iterable[Fraction | float], *, exact: bool = True) -> Iterator[Frame]:
         """Yield the frames that are shown at these times; see `video.Clip`."""
         starts = self._times
-        wanted = {max(0, sum(start <= Fraction(time) for start in starts) - 1) for time in times}
+        wanted = {max(0, bisect_right(starts, Fraction(time)) - 1) for time in times}
         self._file.resume()
         try:
             for index, pixels, steps in self._decoded(sorted(wanted)):

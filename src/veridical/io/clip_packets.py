@@ -38,6 +38,9 @@ _DECODERS = (
     *("huffyuv", "ffvhuff", "utvideo", "magicyuv", "rawvideo", "v210", "qtrle", "svq1", "svq3"),
     *("cinepak", "rpza", "dirac", "cfhd", "flashsv", "flashsv2"),
 )
+# These name their streams after the header, too late to give their decoders a limit on pixels. So
+# nothing of them is decoded while they are opened.
+_LATE = ("flv", "mpeg")
 _BUFFER = 2**17
 _NEAR = Fraction(1, 20)  # by how much the file's mean rate may differ from that of its packets
 
@@ -89,7 +92,7 @@ def open_container(file: ClipFile, kind: Container) -> "tuple[InputContainer, Vi
             container_options={
                 "protocol_whitelist": "none",
                 "format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg",
-                "codec_whitelist": ",".join(_DECODERS),
+                "codec_whitelist": "none" if kind in _LATE else ",".join(_DECODERS),
                 "max_streams": str(file.limits.max_streams),
             },
             options={"max_pixels": str(file.limits.max_pixels), "threads": "1"},

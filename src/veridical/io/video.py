@@ -135,7 +135,8 @@ class _Video:
                 self._reformatter = made.VideoReformatter()
                 self._packets = self._decoder.packets
                 first = self._first()
-                aspect = self._decoder.stream.sample_aspect_ratio
+                stream = self._decoder.stream
+                aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
                 self._geometry = geometry_of(first, aspect)
                 self.facts = self._facts(first)
                 self._decoder.neighbours = self.facts.interlaced
