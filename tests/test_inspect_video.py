@@ -133,9 +133,7 @@ def test_the_answer_is_valid_json_of_the_published_shape() -> None:
         found = report.to_dict()
         CHECK.validate(found)
         assert found["schema"] == "veridical.video/1"
-        assert "crop" not in str(found["tracks"])[:0] + "".join(
-            key for track in found["tracks"] for look in track["looks"] for key in look
-        )
+        assert all("crop" not in look for track in found["tracks"] for look in track["looks"])
 
 
 def test_the_look_that_spoke_most_is_explained() -> None:
@@ -157,7 +155,7 @@ def test_only_a_part_can_be_looked_at() -> None:
 
     assert all(1.0 <= time <= 2.0 for time in part.searched_s)
     assert len(sparse.searched_s) == 8
-    with pytest.raises(NotAPhoto, match="no time lies between|No time lies between"):
+    with pytest.raises(NotAPhoto, match="No time lies between"):
         detector.inspect_video(data, start=3.0, end=1.0)
 
 

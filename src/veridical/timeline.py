@@ -62,22 +62,18 @@ def unjudged_track(sightings: Sequence[Sighting], min_face_px: float, looked: in
         looked: In how many of these frames the face can be judged.
     """
     size = median(one.box.size_px for one in sightings)
-    reasons = tuple(
-        reason
-        for reason, holds in (
-            (Reason.FACE_TOO_SMALL, size < min_face_px and len(sightings) >= FEWEST),
-            (Reason.FEW_LOOKS, looked < FEWEST),
-        )
-        if holds
-    )
-    if not reasons:
+    if size < min_face_px and len(sightings) >= FEWEST:
+        reason = Reason.FACE_TOO_SMALL
+    elif looked < FEWEST:
+        reason = Reason.FEW_LOOKS
+    else:
         return None
     return Track(
         sightings=tuple(sightings),
         looks=(),
         size_px=size,
         decision=Decision.UNDECIDED,
-        reasons=reasons,
+        reasons=(reason,),
         verdict=None,
     )
 

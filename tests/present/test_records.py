@@ -29,6 +29,7 @@ from tests.present.made import (
 from veridical import claims
 from veridical import explanation as explanations
 from veridical import report as reports
+from veridical import video
 from veridical.box import Box
 from veridical.explanation import NamedMap
 from veridical.infer.priors import at_prior, predictive_values
@@ -282,10 +283,12 @@ def test_the_schema_is_a_schema_and_knows_every_reason_and_decision() -> None:
 
 def test_every_field_that_is_written_is_described_and_nothing_else() -> None:
     shown = {table.title: {name: text for name, _, text in table.rows} for table in tables()}
-    assert list(shown)[:2] == ["Report", "Failure"]
+    assert list(shown)[:3] == ["Report", "VideoReport", "Failure"]
     for title, rows in shown.items():
         kind = next(
-            getattr(home, title) for home in (reports, explanations, claims) if hasattr(home, title)
+            getattr(home, title)
+            for home in (reports, explanations, claims, video)
+            if hasattr(home, title)
         )
         assert is_dataclass(kind)
         written = {one.name for one in fields(kind) if one.metadata.get("json", True)}

@@ -34,9 +34,11 @@ def face_at(x: float, y: float, side: float = SIDE) -> Face:
     )
 
 
-def paint(people: dict[str, tuple[float, float]], size: tuple[int, int] = (640, 360)) -> list[Sight]:
+def paint(
+    people: dict[str, tuple[float, float]], size: tuple[int, int] = (640, 360)
+) -> list[Sight]:
     """Paint people, each in a pattern and colours of their own, and look at them."""
-    image = Image.new("RGB", size, (90, 120, 90))
+    image = Image.new("RGB", (640, 360), (90, 120, 90))
     pen = ImageDraw.Draw(image)
     for name, (x, y) in people.items():
         draw = np.random.default_rng(ord(name))
