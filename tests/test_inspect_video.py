@@ -30,6 +30,7 @@ from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
 from veridical.errors import NotAPhoto
 from veridical.explain.face import ExplainConfig
+from veridical.io.clip import Sampling
 from veridical.present.records import schema
 from veridical.report import Decision, Reason
 from veridical.timeline import FEWEST, IN_ALL, LOOKS, looks_each, spread
@@ -150,13 +151,13 @@ def test_the_look_that_spoke_most_is_explained() -> None:
 def test_only_a_part_can_be_looked_at() -> None:
     detector, data = see_through(FakeFinder((LARGE,))), film((40, [(LARGE, REAL)]))
 
-    part = detector.inspect_video(data, start=1.0, end=2.0)
-    sparse = detector.inspect_video(data, every=0.5)
+    part = detector.inspect_video(data, Sampling(start=1.0, end=2.0))
+    sparse = detector.inspect_video(data, Sampling(every=0.5))
 
     assert all(1.0 <= time <= 2.0 for time in part.searched_s)
     assert len(sparse.searched_s) == 8
     with pytest.raises(NotAPhoto, match="No time lies between"):
-        detector.inspect_video(data, start=3.0, end=1.0)
+        detector.inspect_video(data, Sampling(start=9.0))
 
 
 def test_what_cannot_be_read_is_named_and_the_rest_judged() -> None:

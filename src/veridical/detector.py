@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, partial
-from itertools import islice
+from itertools import groupby, islice
 from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from veridical.explain.face import ExplainConfig
 from veridical.infer.decision import judge, together
 from veridical.infer.head import summarise
 from veridical.infer.priors import assumed, at_prior, checked, predictive_values
-from veridical.io.clip import MOST_TIMES, ClipLimits, Frame, plan
+from veridical.io.clip import ClipFacts, ClipLimits, Frame, Sampling, plan
 from veridical.io.formats import Limits
 from veridical.io.model import read_model
 from veridical.io.source import File, Source, open_source
-from veridical.io.video import open_clip
+from veridical.io.video import moves, open_clip
 from veridical.judging import FaceJudge, unjudged
 from veridical.provenance import Trust, claims_of_clip, read_claims
 from veridical.provenance.headline import headline
@@ -232,14 +232,36 @@ class Detector:
                 else:
                     yield outcome(partial(finish, one), next(tokens), path=one.file.path)
 
+    def inspect_all(
+        self,
+        sources: Iterable[Source | File | Failure],
+        sampling: Sampling = Sampling(),
+        *,
+        jobs: int | None = None,
+        whole_image: bool = False,
+        cues: bool | Sequence[Cue] = False,
+        explain: bool | ExplainConfig = False,
+    ) -> Iterator[Report | VideoReport | Failure]:
+        """Judge pictures and clips, in any mixture; see `inspect_many` and `inspect_video`.
+
+        First bytes tell what is a clip. Pictures between two clips are judged together.
+        """
+        config = self._config(explain)
+        video = partial(self.inspect_video, sampling=sampling, jobs=jobs, explain=config or False)
+        is_clip = partial(moves, animations=sampling.animations)
+        for clips, some in groupby(sources, key=is_clip):
+            if clips:
+                yield from (outcome(video, one) for one in some)
+                continue
+            yield from self.inspect_many(
+                some, jobs=jobs, whole_image=whole_image, cues=cues, explain=explain
+            )
+
     def inspect_video(
         self,
-        source: str | PathLike[str] | bytes,
+        source: str | PathLike[str] | bytes | File,
+        sampling: Sampling = Sampling(),
         *,
-        every: float | None = None,
-        start: float | None = None,
-        end: float | None = None,
-        most: int = MOST_TIMES,
         jobs: int | None = None,
         explain: bool | ExplainConfig = False,
         limits: ClipLimits = ClipLimits(),
@@ -250,17 +272,15 @@ class Detector:
         each is judged by up to a dozen looks. Sound is not judged.
 
         Args:
-            source: A path, or the bytes of a file. A file is never held in memory as a whole.
-            every: Seconds between two searched frames; None for `most` frames over the clip.
-            start: Where to begin, seconds; None for the beginning.
-            end: Where to end, seconds; None for the end.
-            most: How many frames are searched, at most.
+            source: A path, the bytes of a file, or a `File`. What a path names is never
+                held in memory as a whole.
+            sampling: Which frames are searched.
             jobs: Frames searched at the same time; None means one per core.
             explain: Also explain the most telling look of each person.
             limits: On what the clip may ask of us.
 
         Raises:
-            PhotoError: If it cannot be read, or no time lies between `start` and `end`.
+            PhotoError: If it cannot be read, or has no time that was asked for.
             MissingExtra: If the packages of `veridical[video]` are not installed.
         """
         config = self._config(explain)
@@ -270,10 +290,7 @@ class Detector:
             finder = FaceFinder(1, finder.providers)
         with open_clip(source, limits, threads=jobs) as clip:
             facts = clip.facts
-            try:
-                times = plan(facts, every=every, start=start, end=end, most=most)
-            except ValueError as error:
-                raise NotAPhoto(str(error), hint="Check `every`, `start` and `end`.") from None
+            times = _times(facts, sampling)
 
             def again(time: Fraction) -> Frame | None:
                 return next(clip.frames((time,)), None)
@@ -295,7 +312,7 @@ class Detector:
         told = headline(claims, decision)
         of_reals, of_ai = self.parts.coverage
         return VideoReport(
-            path=None if isinstance(source, bytes) else fsdecode(source),
+            path=_path(source),
             sha256=facts.sha256,
             decision=decision,
             p_ai=p_ai,
@@ -536,6 +553,29 @@ def _unmeasured(card: Mapping[str, Any]) -> Mapping[str, Any]:
 def _why_not(prepared: Prepared, seen: Seen) -> Reason:
     """Return why a face was not cropped."""
     return Reason.DAMAGED if seen.damaged(prepared.file.photo) else Reason.FACE_TOO_SMALL
+
+
+def _path(source: str | PathLike[str] | bytes | File) -> str | None:
+    if isinstance(source, File):
+        return source.path
+    return None if isinstance(source, bytes) else fsdecode(source)
+
+
+def _times(facts: ClipFacts, sampling: Sampling) -> Sequence[Fraction]:
+    """Return the times to look at.
+
+    Raises:
+        NotAPhoto: If the clip has none of those that were asked for.
+    """
+    own = sampling
+    try:
+        return plan(facts, every=own.every, start=own.start, end=own.end, most=own.most)
+    except ValueError as error:
+        raise NotAPhoto(
+            str(error),
+            hint="Choose times within the clip.",
+            cli_hint="Choose --from and --to within the clip.",
+        ) from None
 
 
 def _chosen(cues: bool | Sequence[Cue]) -> Sequence[Cue]:

@@ -17,6 +17,7 @@ from veridical.report import (
     Decision,
     FaceResult,
     Reason,
+    Report,
     Verdict,
     told,
 )
@@ -235,3 +236,7 @@ class VideoReport:
     def _repr_html_(self) -> str:
         """Return a card for notebooks."""
         return str(import_module("veridical.present.html").card(self))
+
+
+Answer = Report | VideoReport
+"""About a picture, or about a clip."""

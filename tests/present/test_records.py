@@ -26,10 +26,9 @@ from tests.present.made import (
     judged,
     report,
 )
-from veridical import claims
+from veridical import claims, video
 from veridical import explanation as explanations
 from veridical import report as reports
-from veridical import video
 from veridical.box import Box
 from veridical.explanation import NamedMap
 from veridical.infer.priors import at_prior, predictive_values

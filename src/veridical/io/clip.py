@@ -198,6 +198,31 @@ def plan(
     return tuple(first + length * (2 * at + 1) / (2 * parts) for at in range(parts))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """Which frames of a clip are looked at; see `plan`.
+
+    Attributes:
+        every: Seconds between two frames; None for `most` frames over the clip.
+        start: Where to begin, seconds; None for the beginning.
+        end: Where to end, seconds; None for the end.
+        most: Frames, at most.
+        animations: Whether animated GIF, WebP and PNG count as clips; else one frame is judged.
+    """
+
+    every: float | None = None
+    start: float | None = None
+    end: float | None = None
+    most: int = MOST_TIMES
+    animations: bool = False
+
+    def __post_init__(self) -> None:
+        if self.most < 1 or (self.every is not None and not self.every > 0):
+            raise ValueError(f"Positive numbers were wanted; got {self}.")
+        if self.start is not None and self.end is not None and not self.start < self.end:
+            raise ValueError(f"A clip is looked at from a time to a later one; got {self}.")
+
+
 def bounded_tags(*sources: Mapping[str, str]) -> Mapping[str, str]:
     """Return what a container says of itself as a few short printable strings; first come."""
     found: dict[str, str] = {}

@@ -292,6 +292,19 @@ def _open_without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
+def first_bytes(path: str | os.PathLike[str], count: int) -> bytes:
+    """Return the first bytes of a regular file; never wait for a pipe.
+
+    Raises:
+        OSError: If the system does not give them out, or it is no regular file.
+        ValueError: If there is a NUL byte in the name.
+    """
+    with io.FileIO(os.fsdecode(path), opener=_open_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "no regular file", os.fsdecode(path))
+        return file.read(count)
+
+
 def _read_stream(stream: Stream, name: str, limits: Limits) -> bytes:
     try:
         return _read_at_most(stream, name, limits, chunk=2**20)

@@ -12,7 +12,7 @@ ends a clip once its first frame was read: what cannot be read is named in `Clip
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,16 +34,38 @@ from veridical.io.clip import (
 )
 from veridical.io.clip_decode import Damage, Decoded, Decoder, Run, runs
 from veridical.io.clip_fields import deinterlaced
-from veridical.io.clip_file import ClipFile, missing_bytes, open_clip_file
+from veridical.io.clip_file import HEAD, ClipFile, missing_bytes, open_clip_file
 from veridical.io.clip_packets import check_frame_size, clip_errors_only
 from veridical.io.clip_pixels import colour_of, geometry_of, shown_pixels
 from veridical.io.formats import describe
-from veridical.io.source import File
+from veridical.io.source import File, first_bytes
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
+ANIMATED: tuple[Container, ...] = ("gif", "webp", "apng")
+"""Pictures that move: read without PyAV."""
+
 _TRIES = 8  # keyframes that are tried for the first frame of a damaged clip
+
+
+def moves(source: object, *, animations: bool) -> bool:
+    """Return whether a source is a clip, by its first bytes; what cannot be read is none.
+
+    Args:
+        source: Whatever may be judged.
+        animations: Whether animated GIF, WebP and PNG count.
+    """
+    head = b""
+    if isinstance(source, File):
+        head = (source.data or b"")[:HEAD]
+    elif isinstance(source, bytes):
+        head = source[:HEAD]
+    elif isinstance(source, str | os.PathLike):
+        with suppress(OSError, ValueError):
+            head = first_bytes(source, HEAD)
+    kind = clip_kind(head)
+    return kind is not None and (animations or kind not in ANIMATED)
 
 
 class Clip(Protocol):
@@ -106,10 +128,7 @@ def open_clip(
                 hint="Pass an MP4, QuickTime, Matroska, WebM, AVI, MPEG, FLV or Ogg video, or an "
                 "animated GIF, WebP or PNG.",
             )
-        if kind in ("gif", "webp", "apng"):
-            clip = Animation(file, kind)
-        else:
-            clip = _Video(file, kind, threads)
+        clip = Animation(file, kind) if kind in ANIMATED else _Video(file, kind, threads)
         yield clip
     finally:
         if isinstance(clip, _Video):

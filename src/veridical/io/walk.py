@@ -2,13 +2,14 @@
 
 import errno
 import os
-import stat
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from veridical.io.clip import looks_like_clip
 from veridical.io.formats import SUFFIXES, describe, sniff
+from veridical.io.source import first_bytes
 from veridical.report import Failure
 
 KNOWN = "Pictures are known by their first bytes: JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC."
@@ -30,7 +31,7 @@ beside the class folders of a data set."""
 
 P = TypeVar("P", str, Path)
 
-_HEAD = 1024  # bytes that are read of a file whose name does not say that it is a picture
+_HEAD = 4096  # bytes that are read of a file whose name does not say that it is a picture
 _RAW = {  # cameras' raw files: most of them begin like any TIFF
     *(".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".gpr", ".iiq"),
     *(".k25", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw"),
@@ -61,7 +62,9 @@ def unheard(_skipped: Skipped) -> None:
     """Nobody asked."""
 
 
-def photos(paths: Iterable[P], skip: Skip = unheard) -> Iterator[P | Failure]:
+def photos(
+    paths: Iterable[P], skip: Skip = unheard, *, clips: bool = False
+) -> Iterator[P | Failure]:
     """Yield files as given, and the pictures below folders in the order of their names.
 
     Strings stay the strings that were given; below a folder they begin with it. A folder that
@@ -72,12 +75,17 @@ def photos(paths: Iterable[P], skip: Skip = unheard) -> Iterator[P | Failure]:
     name of one (`SUFFIXES`), whatever its bytes: judging it says what it is. Hidden files and
     folders, `__MACOSX`, broken links, pipes and all other files are passed over, and `skip` is told
     of each. A folder that links reach twice is entered once, so that a loop ends.
+
+    Args:
+        paths: Files and folders.
+        skip: Is told of what is passed over.
+        clips: Whether videos are wanted, too.
     """
     for path in paths:
         if not os.path.isdir(path):  # noqa: PTH112 (an empty string is no folder)
             yield path
             continue
-        inside = walk(path, skip)
+        inside = walk(path, skip, clips=clips)
         if first := next(inside, None):
             yield first
             yield from inside
@@ -90,7 +98,9 @@ def photos(paths: Iterable[P], skip: Skip = unheard) -> Iterator[P | Failure]:
             )
 
 
-def walk(root: P, skip: Skip = unheard, *, but: Collection[str] = ()) -> Iterator[P | Failure]:
+def walk(
+    root: P, skip: Skip = unheard, *, but: Collection[str] = (), clips: bool = False
+) -> Iterator[P | Failure]:
     """Yield the pictures below one folder, `but` for some entries of its own; see `photos`."""
     made, entered = type(root), set[tuple[int, int]]()
     # A stack of ours: a stranger's tree may be deeper than Python's.
@@ -99,7 +109,7 @@ def walk(root: P, skip: Skip = unheard, *, but: Collection[str] = ()) -> Iterato
         item = waiting.pop()
         path = item if isinstance(item, str) else item.path
         if isinstance(item, os.DirEntry):
-            if skipped := _refused(item):
+            if skipped := _refused(item, clips):
                 skip(skipped)
                 continue
             if not asks(item.is_dir):
@@ -132,7 +142,7 @@ def visible(entry: "os.DirEntry[str]") -> bool:
     return _refused(entry) is None
 
 
-def _refused(entry: "os.DirEntry[str]") -> Skipped | None:
+def _refused(entry: "os.DirEntry[str]", clips: bool = False) -> Skipped | None:
     """Return why an entry of a folder is passed over; None for a folder or a picture."""
     path = entry.path
     if entry.name.startswith("."):
@@ -151,21 +161,21 @@ def _refused(entry: "os.DirEntry[str]") -> Skipped | None:
                 else Skipped(path, "special", "a pipe, a socket or a device")
             )
         suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-        return None if suffix in SUFFIXES else _sniffed(path, suffix)
+        return None if suffix in SUFFIXES else _sniffed(path, suffix, clips)
     except OSError as error:
         if error.errno == errno.ELOOP:
             return Skipped(path, "link", "a link to itself")
         return Skipped(path, "unreadable", f"unreadable ({error.strerror or error})")
 
 
-def _sniffed(path: str, suffix: str) -> Skipped | None:
+def _sniffed(path: str, suffix: str, clips: bool) -> Skipped | None:
     """Know a file by its first bytes, since its name says nothing."""
-    head = _head(path)
+    head = first_bytes(path, _HEAD)  # regular a moment ago
     if not head:
         return Skipped(path, "empty", "empty")
     if suffix in _RAW:
         return Skipped(path, "raw", f"a camera's raw file ({suffix[1:].upper()})")
-    if sniff(head):
+    if sniff(head) or (clips and looks_like_clip(head)):
         return None
     if head[4:12] == b"ftypcrx ":
         return Skipped(path, "raw", "a camera's raw file (CR3)")
@@ -173,17 +183,6 @@ def _sniffed(path: str, suffix: str) -> Skipped | None:
     pictured = any(word in what for word in (" picture", " drawing", " icon", "Photoshop"))
     other = pictured and "video" not in what
     return Skipped(path, "other format" if other else "no picture", what)
-
-
-def _head(path: str) -> bytes:
-    """Return the first bytes of a file that was regular a moment ago; never wait for a pipe."""
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
-            raise OSError(errno.EINVAL, "no regular file any more", path)
-        return os.read(file, _HEAD)
-    finally:
-        os.close(file)
 
 
 def asks(question: Callable[[], bool]) -> bool:

@@ -24,11 +24,13 @@ from veridical.io.decode import Photo
 from veridical.io.formats import Limits
 from veridical.io.source import File, read_photo
 from veridical.present import index
+from veridical.present.clip_page import clip_page
 from veridical.present.figure import figure
 from veridical.present.html import failure_page, linked, page
 from veridical.present.index import Entry
 from veridical.present.tally import Tally
 from veridical.report import Failure, Report
+from veridical.video import Answer, VideoReport
 
 INDEX = "index.html"
 _NAME_BYTES = 150  # of a name in UTF-8; file systems take 255, with what we add
@@ -82,6 +84,21 @@ def make(report: Report, file: File, extras: Collection[Extra] = ()) -> Made:
         page=page(report, file.photo, title=own.name),
         extras=further,
         entry=index.entry(report, file.photo),
+    )
+
+
+def make_of_clip(report: VideoReport, extras: Collection[Extra] = ()) -> Made:
+    """Draw the page of a clip, and the report as JSON if that is asked for."""
+    own = Path(report.path or "clip")
+    further: dict[str, bytes] = {}
+    if "json" in extras:
+        text = json.dumps(report.to_dict(), indent=1, allow_nan=False)
+        further[".json"] = f"{text}\n".encode()
+    return Made(
+        stem=f"{_plain(own.stem)}-{report.sha256[:8]}",
+        page=clip_page(report, title=own.name),
+        extras=further,
+        entry=index.of_clip(report),
     )
 
 
@@ -155,7 +172,7 @@ class Folder:
             text = index.index(self._entries, self._tally, self.prior)
             self._write(INDEX, text.encode())
 
-    def add(self, made: Made, outcome: Report | Failure) -> None:
+    def add(self, made: Made, outcome: Answer | Failure) -> None:
         """Write what was made about the next picture.
 
         Args:

@@ -17,11 +17,12 @@ from io import BytesIO
 from PIL import Image
 
 from veridical.io.decode import Photo
-from veridical.present import words
+from veridical.present import clip_words, words
 from veridical.present.html import render
 from veridical.present.numbers import share, span
 from veridical.present.tally import FAILED, Tally, kind
 from veridical.report import Failure, Report
+from veridical.video import VideoReport
 
 SIDE = 72  # px, longer side of a thumbnail: thousands of them have to fit into one page
 _QUALITY = 70  # of thumbnails, on libjpeg's scale
@@ -75,20 +76,38 @@ def entry(report: Report, photo: Photo) -> Entry:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         # The first step averages whole pixels, which is fast; the second is exact.
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    into = BytesIO()
-    image.save(into, format="JPEG", quality=_QUALITY)
+    return _entry(
+        report, image, len(report.faces), words.next_step(report.decision, report.reasons)
+    )
+
+
+def of_clip(report: VideoReport) -> Entry:
+    """Return what the index says about a clip: a look at its lead, and its people."""
+    looks = report.lead.looks if report.lead else ()
+    crop = next((one.crop for one in looks if one.crop is not None), None)
+    image = None if crop is None else Image.fromarray(crop).resize((SIDE, SIDE))
+    people = len(clip_words.people(report.tracks))
+    return _entry(report, image, people, clip_words.next_step(report))
+
+
+def _entry(report: Report | VideoReport, image: Image.Image | None, faces: int, step: str) -> Entry:
+    thumb = ""
+    if image is not None:
+        into = BytesIO()
+        image.save(into, format="JPEG", quality=_QUALITY)
+        thumb = f"data:image/jpeg;base64,{b64encode(into.getvalue()).decode()}"
     return Entry(
         path=report.path or "",
         kind=kind(report),
         p_ai=report.p_ai,
         interval=report.interval,
-        faces=len(report.faces),
+        faces=faces,
         why=words.shortly(report.reasons[0]) if report.reasons else "",
         declares=words.declares(report.declared),
         headline=report.headline,
-        step=words.next_step(report.decision, report.reasons),
-        thumb=f"data:image/jpeg;base64,{b64encode(into.getvalue()).decode()}",
-        size=image.size,
+        step=step,
+        thumb=thumb,
+        size=image.size if image else (0, 0),
     )
 
 

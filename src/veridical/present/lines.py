@@ -7,10 +7,11 @@ each other. What may be of any width, the name of the picture or what went wrong
 from rich.console import Console
 from rich.text import Text
 
-from veridical.present import words
+from veridical.present import clip_words, words
 from veridical.present.numbers import percent, share, span
 from veridical.present.terminal import FAILED, STYLE, safe
-from veridical.report import Failure, Report
+from veridical.report import Failure
+from veridical.video import Answer, VideoReport
 
 _GAP = "  "
 
@@ -28,7 +29,7 @@ def header(console: Console, level: float) -> None:
     _print(Text(says, style="bold"), console)
 
 
-def line(outcome: Report | Failure, console: Console) -> None:
+def line(outcome: Answer | Failure, console: Console) -> None:
     """Print one picture: what was judged, what the file says of its origin, and its path.
 
     A picture that could not be judged has what went wrong in the place of its path, which that
@@ -45,12 +46,18 @@ def line(outcome: Report | Failure, console: Console) -> None:
             span(outcome.interval) if judged and outcome.interval is not None else "-",
             words.shortly(outcome.reasons[0]) if outcome.reasons else "",
             words.declares(outcome.declared),
-            str(len(outcome.faces)),
+            str(_faces(outcome)),
             "a picture without a file name" if outcome.path is None else outcome.path,
         )
     text = Text(safe(row, console))
     text.stylize(style, 0, len(row.split(_GAP)[0]))
     _print(text, console)
+
+
+def _faces(answer: Answer) -> int:
+    if isinstance(answer, VideoReport):
+        return len(clip_words.people(answer.tracks))
+    return len(answer.faces)
 
 
 def _row(

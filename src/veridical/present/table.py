@@ -17,16 +17,18 @@ from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import TypeAlias
 
+from veridical.present import clip_words
 from veridical.present.tally import FAILED, kind
 from veridical.present.words import next_step, printable
-from veridical.report import Failure, Report
+from veridical.report import Failure
+from veridical.video import Answer, VideoReport
 
 Cell: TypeAlias = str | float | int | None
 
 _BOM = "\ufeff"  # without it Excel takes UTF-8 for the code page of the machine
 _GUARDED = "=+-@\t\r＝＋－＠'"  # Japanese Excel reads the full-width signs, too
 
-COLUMNS: dict[str, tuple[str, Callable[[Report], Cell], Callable[[Failure], Cell]]] = {
+COLUMNS: dict[str, tuple[str, Callable[[Answer], Cell], Callable[[Failure], Cell]]] = {
     "path": ("", lambda r: r.path, lambda f: f.path),
     "decision": (f"`real`, `ai`, `undecided` or `{FAILED}`", kind, kind),
     "p_ai": ("", lambda r: r.p_ai, lambda _: None),
@@ -49,21 +51,26 @@ COLUMNS: dict[str, tuple[str, Callable[[Report], Cell], Callable[[Failure], Cell
     ),
     "declared": ("what the file says", lambda r: r.declared.value, lambda _: None),
     "headline": ("", lambda r: r.headline, lambda _: None),
-    "faces": ("how many", lambda r: len(r.faces), lambda _: None),
+    "faces": ("how many; of a clip, people who were judged", lambda r: _faces(r), lambda _: None),
     "lead_face": (
-        "the largest is 1",
+        "the largest is 1; of a clip, the person",
         lambda r: None if r.lead_index is None else r.lead_index + 1,
         lambda _: None,
     ),
     "lead_face_px": (
         "",
-        lambda r: round(r.lead.box.size_px) if r.lead else None,
+        lambda r: _size_px(r),
+        lambda _: None,
+    ),
+    "seconds": (
+        "of a clip",
+        lambda r: r.footage.duration_s if isinstance(r, VideoReport) else None,
         lambda _: None,
     ),
     "error": ("", lambda _: None, lambda f: f.error),
     "next_step": (
         "",
-        lambda r: next_step(r.decision, r.reasons),
+        lambda r: _step(r),
         lambda f: f.hint,
     ),
     "sha256": ("", lambda r: r.sha256, lambda _: None),
@@ -71,6 +78,24 @@ COLUMNS: dict[str, tuple[str, Callable[[Report], Cell], Callable[[Failure], Cell
     "version": ("", lambda r: r.version, lambda _: None),
 }
 """Of each column what its name does not say, and how to get it; always in this order."""
+
+
+def _faces(answer: Answer) -> int:
+    if isinstance(answer, VideoReport):
+        return len(clip_words.people(answer.tracks))
+    return len(answer.faces)
+
+
+def _size_px(answer: Answer) -> int | None:
+    if isinstance(answer, VideoReport):
+        return round(answer.lead.size_px) if answer.lead else None
+    return round(answer.lead.box.size_px) if answer.lead else None
+
+
+def _step(answer: Answer) -> str:
+    if isinstance(answer, VideoReport):
+        return clip_words.next_step(answer)
+    return next_step(answer.decision, answer.reasons)
 
 
 class TableTaken(ValueError):
@@ -91,7 +116,7 @@ class Writer:
         file.write(_BOM if bom else "")
         self._write(list(COLUMNS))
 
-    def add(self, outcome: Report | Failure) -> None:
+    def add(self, outcome: Answer | Failure) -> None:
         """Write the row of one picture."""
         self._write([cell(value) for value in values(outcome)])
 
@@ -103,7 +128,7 @@ class Writer:
             raise OSError(error.errno, error.strerror, getattr(self._file, "name", None)) from error
 
 
-def values(outcome: Report | Failure) -> list[Cell]:
+def values(outcome: Answer | Failure) -> list[Cell]:
     """Return what the columns hold for one picture, before it is made safe."""
     if isinstance(outcome, Failure):
         return [of_failure(outcome) for _, _, of_failure in COLUMNS.values()]

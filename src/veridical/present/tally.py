@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from veridical.present import words
-from veridical.report import Decision, Failure, Reason, Report
+from veridical.report import Decision, Failure, Reason
+from veridical.video import Answer
 
 FAILED = "failed"
 """Beside the decisions: the kind of a picture that could not be judged."""
 
 
-def kind(outcome: Report | Failure) -> str:
+def kind(outcome: Answer | Failure) -> str:
     """Return the decision as a word for programs, or `FAILED`."""
     return FAILED if isinstance(outcome, Failure) else outcome.decision.value
 
@@ -30,7 +31,7 @@ class Tally:
     reasons: Counter[Reason] = field(default_factory=Counter)
     hints: Counter[str] = field(default_factory=Counter)
 
-    def add(self, outcome: Report | Failure) -> None:
+    def add(self, outcome: Answer | Failure) -> None:
         """Count one picture."""
         self.kinds[kind(outcome)] += 1
         if isinstance(outcome, Failure):

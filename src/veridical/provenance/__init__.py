@@ -76,12 +76,12 @@ CLIP_BYTES = 64 * 2**20
 
 
 def claims_of_clip(
-    source: str | os.PathLike[str] | bytes, trust: Trust = NO_OTHERS
+    source: str | os.PathLike[str] | bytes | File, trust: Trust = NO_OTHERS
 ) -> tuple[Claim, ...]:
     """Read what a clip says about its own origin; see `read_claims`.
 
     Args:
-        source: A path, or bytes.
+        source: A path, bytes, or a `File`.
         trust: Whose signatures count.
     """
     try:
