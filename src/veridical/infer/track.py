@@ -18,7 +18,7 @@ import numpy as np
 
 from veridical.arrays import Float, ndarray
 
-SCATTER = 0.5
+SCATTER = 0.3
 """Standard deviation of the calibrated logit from frame to frame of one track, nats; measured on
 clips made of training pictures (docs/video.md). A track's own scatter is estimated around it."""
 _KNOWN = 4.0  # frames that this prior knowledge counts like
