@@ -238,16 +238,20 @@ class Detector:
         sampling: Sampling = Sampling(),
         *,
         jobs: int | None = None,
+        clip_jobs: int | None = None,
         whole_image: bool = False,
         cues: bool | Sequence[Cue] = False,
         explain: bool | ExplainConfig = False,
     ) -> Iterator[Report | VideoReport | Failure]:
         """Judge pictures and clips, in any mixture; see `inspect_many` and `inspect_video`.
 
-        First bytes tell what is a clip. Pictures between two clips are judged together.
+        First bytes tell what is a clip. Pictures between two clips are judged together, and clips
+        one after the other: `jobs` pictures, or `clip_jobs` frames, at the same time.
         """
         config = self._config(explain)
-        video = partial(self.inspect_video, sampling=sampling, jobs=jobs, explain=config or False)
+        video = partial(
+            self.inspect_video, sampling=sampling, jobs=clip_jobs, explain=config or False
+        )
         is_clip = partial(moves, animations=sampling.animations)
         for clips, some in groupby(sources, key=is_clip):
             if clips:
@@ -285,7 +289,7 @@ class Detector:
         """
         config = self._config(explain)
         jobs = jobs or cores()
-        finder = self.finder
+        finder, threads = self.finder, getattr(self.backbone, "threads", 0)
         if jobs > 1 and isinstance(finder, FaceFinder):
             finder = FaceFinder(1, finder.providers)
         with open_clip(source, limits, threads=jobs) as clip:
@@ -301,6 +305,7 @@ class Detector:
                 finder,
                 self._judge,
                 Threads(jobs, ahead=1) if jobs > 1 else Serial(),
+                Threads(jobs) if jobs > 1 and threads == 1 else Serial(),
                 config,
             )
             lost = tuple(clip.lost)

@@ -4,7 +4,7 @@ VideoReport › Track › Look › FaceResult
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -224,6 +224,19 @@ class VideoReport:
         """Return the coverage within the class about which a decision would be a mistake."""
         own = {Decision.AI: self.coverage_of_reals, Decision.REAL: self.coverage_of_ai}
         return own.get(decision, self.coverage)
+
+    def without_explanations(self) -> "VideoReport":
+        """Return the same answer without what explains it."""
+        tracks = tuple(
+            replace(
+                track,
+                looks=tuple(
+                    replace(look, face=replace(look.face, explanation=None)) for look in track.looks
+                ),
+            )
+            for track in self.tracks
+        )
+        return replace(self, tracks=tracks)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, of the published shape (`veridical schema`)."""

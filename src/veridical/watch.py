@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -90,6 +91,7 @@ def watch(
     finder: Finder,
     model: FaceJudge,
     engine: Engine,
+    looking: Engine,
     explain: ExplainConfig | None = None,
 ) -> Watched:
     """Find, follow and judge the people of a clip.
@@ -103,6 +105,8 @@ def watch(
         finder: Finds faces.
         model: What judges.
         engine: How many frames are searched at the same time.
+        looking: How many looks are judged at the same time. One: each gets all the threads of the
+            backbone, and no second session has to be opened.
         explain: How to explain the most telling look of each person; None for not at all.
     """
     numbered = enumerate(frames)
@@ -129,7 +133,7 @@ def watch(
         if track is None:
             kept = [(frame, found) for frame, found in own if found.crops is not None]
             chosen = [kept[at] for at in spread(len(kept), most)]
-            track = _judge(sightings, chosen, model, copies, explain)
+            track = _judge(sightings, chosen, model, looking, copies, explain)
         tracks.append(track)
     ordered = sorted(tracks, key=lambda one: (one.verdict is None, one.start_s, -one.size_px))
     return Watched(
@@ -152,11 +156,11 @@ def _judge(
     sightings: Sequence[Sighting],
     chosen: Sequence[tuple[Searched, Found]],
     model: FaceJudge,
+    looking: Engine,
     copies: Callable[[Scored], Copies],
     explain: ExplainConfig | None,
 ) -> Track:
-    # One after the other: each gets all the threads, and no second session has to be opened.
-    looks = [_look(model, one) for one in chosen]
+    looks = list(looking.map(partial(_look, model), chosen))
     scored = [one for one, _ in looks]
     with one_blas_thread():
         track = judged_track(sightings, scored, model, copies)

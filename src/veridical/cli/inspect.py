@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from veridical.io.source import File
     from veridical.present.files import Extra
     from veridical.present.tally import Tally
-    from veridical.report import Failure, Report
+    from veridical.report import Failure
+    from veridical.video import Answer
 
 SOME_FAILED, ALL_FAILED = 3, 4
 FEW = 5  # pictures that are answered in a block of lines each; more get one line each
@@ -36,6 +37,8 @@ METHODS = (
 )
 """Those of `train/gradients.py`, which is not imported to print a help text."""
 
+SECONDS = click.FloatRange(min=0, min_open=True)
+TIME = click.FloatRange(min=0)
 INDEX = "index.html"
 EXTRAS = ("json", "figure")
 """Those of `present/files.py`, likewise."""
@@ -96,6 +99,14 @@ EXTRAS = ("json", "figure")
     help="With --through: which map to make. Repeat it for several.  "
     "[default: integrated-gradients]",
 )
+@click.option(
+    "--every", type=SECONDS, metavar="SECONDS", help="Of a clip: look at a frame every so often."
+)
+@click.option("--from", "start", type=TIME, metavar="SECONDS", help="Of a clip: begin there.")
+@click.option("--to", "end", type=TIME, metavar="SECONDS", help="Of a clip: end there.")
+@click.option(
+    "--frames", is_flag=True, help="Judge animated GIF, WebP and PNG as clips, not one frame."
+)
 @options.model
 @options.whole_image
 @click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
@@ -131,6 +142,10 @@ def inspect(
     occlude: tuple[int, int] | None,
     through: str | None,
     methods: tuple[str, ...],
+    every: float | None,
+    start: float | None,
+    end: float | None,
+    frames: bool,
     model: Path,
     whole_image: bool,
     samples: int | None,
@@ -146,7 +161,7 @@ def inspect(
     jobs: int | None,
     verbose: bool,
 ) -> None:
-    """Judge every face in PHOTOS: files, folders of them, or - for standard input.
+    """Judge every face in PHOTOS: pictures, clips, folders of them, or - for standard input.
 
     Exits with 0 if every picture was judged (undecided included), 3 if some could not be read,
     4 if none could.
@@ -168,6 +183,8 @@ def inspect(
         raise click.UsageError("--through: an empty name came; is a variable of the shell empty?")
     if methods and not through:
         raise click.UsageError("--method needs --through BACKBONE: it names a map of that network.")
+    if start is not None and end is not None and not start < end:
+        raise click.UsageError(f"--from {start:g} --to {end:g}: the end has to be the later one.")
     printed = str(table) == "-"
     if printed and as_json:
         raise click.UsageError("--csv - and --json both print; name a file for the table.")
@@ -176,12 +193,16 @@ def inspect(
         progress.begin("Loading the model")
         from veridical.detector import Detector
         from veridical.explain.face import ExplainConfig
+        from veridical.io.clip import MOST_ASKED, MOST_TIMES, Sampling
         from veridical.io.preflight import refuse_pages
         from veridical.present.tally import Tally
         from veridical.vision.runtime import providers_of
 
         if explain:
             refuse_pages(explain, len(photos), methods or METHODS[:1] if through else ())
+        most = MOST_TIMES if every is None else MOST_ASKED
+        sampling = Sampling(every=every, start=start, end=end, most=most, animations=frames)
+        clip_jobs = jobs
         many = len(photos) > 1 or isdir(photos[0])  # noqa: PTH112 (which never raises)
         jobs, threads = options.share_cores(jobs, many=many)
         detector = Detector.load(
@@ -223,11 +244,20 @@ def inspect(
             config = ExplainConfig(
                 thorough=thorough, lead_only=not thorough, occlude=occlude, explainers=explainers
             )
-            desk = Desk(detector, folder, config, extras, whole_image=whole_image, cues=cues)
+            desk = Desk(
+                detector, folder, config, extras, sampling, whole_image=whole_image, cues=cues
+            )
             stack.callback(desk.close)
             found = desk.answers(sources, jobs)
         else:
-            found = detector.inspect_many(sources, jobs=jobs, whole_image=whole_image, cues=cues)
+            found = detector.inspect_all(
+                sources,
+                sampling,
+                jobs=jobs,
+                clip_jobs=clip_jobs,
+                whole_image=whole_image,
+                cues=cues,
+            )
         tally, unwritten = Tally(), ""
         on_stop(lambda: _stopped(tally.total, total, table, explain))
         for outcome in map(options.at_hand, found):
@@ -277,7 +307,10 @@ def _sources(photos: Iterable[str], pipes: Pipes) -> "Iterator[str | File | Fail
 
     skip = options.passed_over()
     for path in photos:
-        yield from (walk([path], skip) if descriptor(path) is None else (pipes.take(path),))
+        if descriptor(path) is None:
+            yield from walk([path], skip, clips=True)
+        else:
+            yield pipes.take(path)
 
 
 def _counted(
@@ -291,18 +324,26 @@ def _counted(
 
 def _printer(
     detector: "Detector", *, as_json: bool, silent: bool, wide: bool, verbose: bool, alone: bool
-) -> "Callable[[Report | Failure], None]":
+) -> "Callable[[Answer | Failure], None]":
     if silent:
         return lambda outcome: None
     if as_json:
         return lambda outcome: click.echo(outcome.to_json())
     from rich.console import Console
 
-    from veridical.present import lines, terminal
+    from veridical.present import clip_terminal, lines, terminal
+    from veridical.video import VideoReport
 
     console = Console()
     if wide:
-        return lambda one: terminal.show(one, console, details=verbose, alone=alone)
+
+        def show(one: "Answer | Failure") -> None:
+            if isinstance(one, VideoReport):
+                clip_terminal.show_clip(one, console, details=verbose, alone=alone)
+            else:
+                terminal.show(one, console, details=verbose, alone=alone)
+
+        return show
     lines.header(console, detector.level)
     return lambda outcome: lines.line(outcome, console)
 

@@ -16,10 +16,12 @@ from veridical.cli import options
 if TYPE_CHECKING:
     from veridical.detector import Detector
     from veridical.explain.face import ExplainConfig
+    from veridical.io.clip import Sampling
     from veridical.io.source import File
     from veridical.present.files import Extra, Folder, Made
     from veridical.present.table import Writer
     from veridical.report import Failure, Report
+    from veridical.video import Answer, VideoReport
 
 
 @contextmanager
@@ -75,19 +77,20 @@ class Desk:
         folder: "Folder",
         config: "ExplainConfig",
         extras: "tuple[Extra, ...]",
+        sampling: "Sampling",
         *,
         whole_image: bool,
         cues: bool,
     ) -> None:
-        self._detector, self._folder = detector, folder
+        self._detector, self._folder, self._sampling = detector, folder, sampling
         self._config, self._extras = config, extras
         self._whole_image, self._cues = whole_image, cues
         self.lost = 0  # explanations that are missing
 
     def answers(
         self, sources: "Iterable[str | File | Failure]", jobs: int
-    ) -> "Iterator[Report | Failure]":
-        """Yield the answer about each picture, in order, when its page is made."""
+    ) -> "Iterator[Answer | Failure]":
+        """Yield the answer about each picture or clip, in order, when its page is made."""
         from veridical.engines import engine_of
         from veridical.report import Failure
 
@@ -107,22 +110,34 @@ class Desk:
 
     def _work(
         self, source: "str | File | Failure"
-    ) -> "tuple[Report | Failure, Made, Failure | None]":
+    ) -> "tuple[Answer | Failure, Made, Failure | None]":
         """Return the answer, what to write, and what went wrong."""
         from veridical.engines import outcome
+        from veridical.io.video import moves
         from veridical.present.files import make_failure
         from veridical.report import Failure
 
-        found = outcome(partial(self._explained), source)
+        clip = moves(source, animations=self._sampling.animations)
+
+        def work(source: "str | File") -> "tuple[Answer, Made]":
+            return self._filmed(source) if clip else self._explained(source)
+
+        found = outcome(partial(work), source)
         if not isinstance(found, Failure):
             return *found, None
         detector = self._detector
         made = make_failure(found, model=detector.model, limits=detector.limits)
-        if found.bug is None:
+        if found.bug is None or clip:
             return found, made, found
         # Our fault, perhaps only in explaining: that must not cost the answer.
         inspect = partial(detector.inspect, whole_image=self._whole_image, cues=self._cues)
         return outcome(inspect, source), made, found
+
+    def _filmed(self, source: "str | File") -> "tuple[VideoReport, Made]":
+        from veridical.present.files import make_of_clip
+
+        report = self._detector.inspect_video(source, self._sampling, jobs=1, explain=self._config)
+        return report.without_explanations(), make_of_clip(report, self._extras)
 
     def _explained(self, source: "str | File") -> "tuple[Report, Made]":
         from veridical.io.source import open_source

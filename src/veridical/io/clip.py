@@ -18,6 +18,7 @@ Container = Literal["mp4", "matroska", "avi", "mpegts", "mpeg", "flv", "ogg", "g
 """The kinds of file that are read as clips; `mp4` is QuickTime, too."""
 
 MOST_TIMES = 48  # frames looked at unless more are asked for
+MOST_ASKED = 1000  # frames looked at if somebody says how often
 MOST_TAGS = 64
 MOST_LOST = 100
 _TAG_CHARACTERS = 500

@@ -15,7 +15,7 @@ from veridical.video import Track, VideoReport
 
 _LABEL = 12  # columns, as in `terminal`
 _BAR = 41
-_LINE = 24  # columns of a person's line over the clip
+_LINE = 18  # columns of a person's line over the clip
 
 
 def show_clip(
@@ -72,7 +72,13 @@ def _rows(
         yield label, Text(safe(text, console))
     if details:
         for number, track in enumerate(judged, start=1):
-            yield f"Person {number}", Text(sentence(clip_words.of_track(track)), style="dim")
+            yield (
+                f"Person {number}",
+                Text(
+                    sentence(f"P(ai) {clip_words.chances(track)}; {clip_words.of_track(track)}"),
+                    style="dim",
+                ),
+            )
             if track.verdict:
                 told = sentence(words.in_words(track.verdict, track.reasons))
                 yield "Uncertainty", Text(told, style="dim")
@@ -88,9 +94,8 @@ def _people(tracks: list[Track], report: VideoReport, plain: bool) -> Table:
         table.add_row(
             str(number),
             Text(WORD[track.decision], style=STYLE[track.decision]),
-            clip_words.chances(track),
+            share(track.verdict.p_ai if track.verdict else 0.5),
             Text(line, style=STYLE[track.decision]),
             clip_words.during(track.start_s, track.end_s),
-            Text(f"{track.size_px:.0f} px", style="dim"),
         )
     return table

@@ -162,6 +162,11 @@ class OnnxBackbone:
         """How many crops one run should take."""
         return batches(self.providers)
 
+    @property
+    def threads(self) -> int:
+        """Threads that one crop gets."""
+        return self._threads
+
     def on_one_thread(self) -> "OnnxBackbone":
         """Return the same network on one thread."""
         return type(self)(self._graph, self.spec, 1, self.providers)
