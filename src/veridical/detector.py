@@ -49,7 +49,7 @@ from veridical.video import Lost, VideoReport
 from veridical.vision.backbone import Backbone, OnnxBackbone, tokens_of
 from veridical.vision.faces import FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation
-from veridical.vision.prepare import Finder, Prepared, Seen, prepare
+from veridical.vision.prepare import Divisible, Finder, Prepared, Seen, prepare
 from veridical.vision.runtime import CPU, one_blas_thread
 from veridical.watch import footage_of, watch
 
@@ -290,8 +290,8 @@ class Detector:
         config = self._config(explain)
         jobs = jobs or cores()
         finder, threads = self.finder, getattr(self.backbone, "threads", 0)
-        if jobs > 1 and isinstance(finder, FaceFinder):
-            finder = FaceFinder(1, finder.providers)
+        if jobs > 1 and isinstance(finder, Divisible):
+            finder = finder.on_one_thread()
         with open_clip(source, limits, threads=jobs) as clip:
             facts = clip.facts
             times = _times(facts, sampling)

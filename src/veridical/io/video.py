@@ -208,7 +208,7 @@ class _Video:
                 after = int(np.searchsorted(keys, index, side="right"))
                 around = (int(one) for one in keys[max(0, after - 1) : after + 1])
                 key = min(around, key=lambda one: abs(packets.time(one) - time))
-                index = key if abs(packets.time(key) - time) <= near else index
+                index = key if abs(packets.time(key) - time) < near else index
             found.add(index)
         return sorted(found)
 

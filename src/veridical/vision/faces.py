@@ -89,6 +89,10 @@ class FaceFinder:
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.threads, self.providers)
 
+    def on_one_thread(self) -> "FaceFinder":
+        """Return the same finder on one thread."""
+        return type(self)(1, self.providers)
+
     @cached_property
     def _session(self) -> Any:
         return open_session(

@@ -29,6 +29,15 @@ class Finder(Protocol):
         ...
 
 
+@runtime_checkable
+class Divisible(Protocol):
+    """A finder that can leave the other cores to further pictures."""
+
+    def on_one_thread(self) -> Finder:
+        """Return the same finder on one thread."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A face, or the whole frame, and what is looked at around it.
