@@ -194,7 +194,9 @@ def plan(
     there = most
     if facts.frames is not None and facts.duration > facts.start:
         there = max(1, math.ceil(facts.frames * length / (facts.duration - facts.start)))
-    wanted = most if every is None else max(1, int(length / Fraction(every)))
+    wanted = (
+        most if every is None else max(1, int(length / Fraction(every).limit_denominator(10**6)))
+    )
     parts = min(most, wanted, there)
     return tuple(first + length * (2 * at + 1) / (2 * parts) for at in range(parts))
 

@@ -87,8 +87,8 @@ class Clip(Protocol):
 
         Args:
             times: Seconds since the beginning of the clip.
-            exact: Whether to take these frames; else the keyframe that is nearest, if it is no
-                farther than half of the smallest gap between two times. That is faster.
+            exact: Whether to take these frames; else the keyframe that is nearest, if it is
+                nearer than half of the smallest gap between two times. That is faster.
         """
         ...
 
