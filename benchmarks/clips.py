@@ -1,7 +1,7 @@
 """Clips: what becomes of calibration, of the promise, and of the answers, in video.
 
     python -m benchmarks.clips DATA/manifest.csv --work DIR [--more RECONSTRUCTIONS/manifest.csv]
-                               [--video CLIPS/manifest.csv] [--parts pooling codec shared] [--quick]
+                               [--video CLIPS/manifest.csv] [--parts pooling codec shared speed] [--quick]
 
 **pooling**: three ways to put the looks of a track together, on clips of pan and zoom over pictures
 of `train` (`benchmarks.filming`, CRF 28), judged by heads that never saw their source: the mean
@@ -13,30 +13,34 @@ contradicts its picture, or another clip of it, if one is decided `real` and the
 
 **shared**: real and generated clips with a manifest (file, label).
 
+**speed**: a minute of 1080p.
+
 What was found is kept in DIR; an interrupted run goes on. The tables go into docs/video.md.
 """
 
 import argparse
 import csv
+import resource
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 from PIL import Image
 
 from benchmarks.common import Record, even, is_ai, path_of, remembered, track
-from benchmarks.filming import film
+from benchmarks.filming import FPS, LONG_S, film, film_of_a_minute
 from benchmarks.fitting import RECIPE, extractor_of, training_pictures
-from benchmarks.pages import DOCS, publish, share, table
+from benchmarks.pages import DOCS, ROOT, publish, share, table
 from veridical.arrays import Bool, Float, Float32, ndarray
 from veridical.detector import Detector
-from veridical.engines import Threads
+from veridical.engines import Threads, cores
 from veridical.errors import PhotoError
 from veridical.infer.head import sigmoid
 from veridical.infer.track import effective_looks, pool_looks
-from veridical.io.clip import Sampling
+from veridical.io.clip import Sampling, plan
 from veridical.io.dataset import read_samples
 from veridical.io.samples import Sample
 from veridical.io.source import open_source
@@ -276,6 +280,53 @@ def shared_page(found: Sequence[Record]) -> str:
     )
 
 
+# --- speed ---------------------------------------------------------------------------------------
+
+
+def speed_page(work: Path, quick: bool) -> str:
+    """Return what a minute of 1080p costs, and what every frame as a picture would."""
+    path = work / "minute.mp4"
+    work.mkdir(parents=True, exist_ok=True)
+    if not path.is_file():
+        film_of_a_minute(ROOT / "examples" / "real-portrait-1.jpg", path)
+    detector = Detector.load()
+    rounds = 1 if quick else 3
+    reading, whole, frame_s = [], [], []
+    for _ in range(rounds):
+        began = perf_counter()
+        with open_clip(path, threads=cores()) as clip:
+            times = plan(clip.facts)
+            frames = sum(1 for _ in clip.frames(times, exact=False))
+        reading.append(perf_counter() - began)
+        began = perf_counter()
+        report = detector.inspect_video(path)
+        whole.append(perf_counter() - began)
+        with open_clip(path) as clip:
+            (picture,) = clip.frames(times[:1])
+        pixels = np.asarray(picture.pixels)
+        began = perf_counter()
+        detector.inspect(pixels)
+        frame_s.append(perf_counter() - began)
+    read, took, one = (float(np.median(of)) for of in (reading, whole, frame_s))
+    looks = sum(len(one.looks) for one in report.tracks)
+    every = one * LONG_S * FPS
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rows = (
+        ("the clip: 48 frames searched", f"{took:.1f} s", "1"),
+        (f"reading {frames} frames alone", f"{read:.1f} s", f"{read / took:.2f}"),
+        (
+            "every frame as a picture, from the time of one",
+            f"{every:,.0f} s",
+            f"{every / took:.0f}",
+        ),
+    )
+    return (
+        f"A minute of 1080p H.264 with one person ({path.stat().st_size / 2**20:.0f} MiB), "
+        f"{looks} looks, on {cores()} cores; medians of {rounds}. Peak memory {peak:.0f} MiB.\n\n"
+        f"{table(('what', 'time', 'over the clip'), rows, numbers=True)}"
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -284,7 +335,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
     parser.add_argument("--video", type=Path, help="manifest of clips")
-    parser.add_argument("--parts", nargs="+", default=["pooling", "codec", "shared"])
+    parser.add_argument("--parts", nargs="+", default=["pooling", "codec", "shared", "speed"])
     parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
     given = parser.parse_args(arguments)
     detector = Detector.load(threads=1)
@@ -311,6 +362,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         work = partial(watched, detector, given.video.parent)
         records = remembered(kept, rows, work, lambda row: str(row["file"]))
         publish(PAGE, "shared", shared_page(records), quick=given.quick)
+    if "speed" in given.parts:
+        publish(PAGE, "speed", speed_page(given.work, given.quick), quick=given.quick)
 
 
 if __name__ == "__main__":

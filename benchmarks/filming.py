@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 FRAMES, FPS = 25, 25
+LONG_S, HD = 60, (1920, 1080)
 _LONG_PX = 1280  # longer side of a clip, at most
 _SHOWN = 0.92  # share of the picture's sides that a frame shows, at least
 
@@ -48,3 +49,23 @@ def film(picture: Path, crf: int) -> bytes:
         for packet in video.encode():
             out.mux(packet)
     return stream.getvalue()
+
+
+def film_of_a_minute(picture: Path, into: Path) -> None:
+    """Write a minute of 1080p, x264's defaults, of a picture that moves under fresh noise."""
+    with Image.open(picture) as opened:
+        image = opened.convert("RGB").resize((HD[0] * 5 // 4, HD[1] * 5 // 4))
+    draw = np.random.default_rng(0)
+    noise = [draw.integers(-6, 7, (HD[1], HD[0], 3), dtype=np.int16) for _ in range(7)]
+    with av.open(str(into), "w", format="mp4") as out:
+        video = out.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
+        video.width, video.height, video.pix_fmt = *HD, "yuv420p"
+        for at in range(LONG_S * FPS):
+            x = HD[0] / 8 * (1 + np.sin(at / 40))
+            y = HD[1] / 8 * (1 + np.sin(at / 55))
+            piece = np.asarray(image.crop((int(x), int(y), int(x) + HD[0], int(y) + HD[1])))
+            frame = np.clip(piece + noise[at % 7], 0, 255).astype(np.uint8)
+            for packet in video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
+                out.mux(packet)
+        for packet in video.encode():
+            out.mux(packet)
