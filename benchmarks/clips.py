@@ -1,7 +1,7 @@
 """Clips: what becomes of calibration, of the promise, and of the answers, in video.
 
     python -m benchmarks.clips DATA/manifest.csv --work DIR [--more RECONSTRUCTIONS/manifest.csv]
-                               [--video CLIPS/manifest.csv] [--parts pooling codec shared speed] [--quick]
+                               [--video CLIPS/manifest.csv] [--parts pooling ...] [--quick]
 
 **pooling**: three ways to put the looks of a track together, on clips of pan and zoom over pictures
 of `train` (`benchmarks.filming`, CRF 28), judged by heads that never saw their source: the mean

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from veridical.io.decode import Photo
-from veridical.present import claims, pictures, words
+from veridical.present import claims, clip_words, pictures, words
 from veridical.present.maps import (
     GREY,
     HUE,
@@ -29,6 +29,7 @@ from veridical.present.numbers import percent, share, span
 from veridical.present.pictures import Picture
 from veridical.present.words import WORD, printable, sentence
 from veridical.report import FaceResult, Failure, Report, Verdict
+from veridical.video import Answer, VideoReport
 
 MOST_FACES = 8  # that get pictures; of the others the page has the numbers only
 
@@ -101,9 +102,13 @@ def linked(text: str, *, index: str, before: str | None, after: str | None) -> s
     return text.replace("<main>\n", f"<main>\n{nav}\n", 1)
 
 
-def card(report: Report) -> str:
+def card(report: Answer) -> str:
     """Return a small piece of HTML for notebooks, complete in itself."""
-    told = words.why(report.decision, report.reasons, report.promise(report.decision))
+    if isinstance(report, VideoReport):
+        told, step = clip_words.why(report), clip_words.next_step(report)
+    else:
+        told = words.why(report.decision, report.reasons, report.promise(report.decision))
+        step = words.next_step(report.decision, report.reasons)
     path = report.path or ""
     return render(
         "card",
@@ -111,7 +116,7 @@ def card(report: Report) -> str:
         report=report,
         answer=WORD[report.decision],
         why=told,
-        next=words.next_step(report.decision, report.reasons),
+        next=step,
     )
 
 
