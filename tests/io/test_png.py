@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from tests.conftest import exif_of, noise_image, quarters, saved
 from veridical.errors import PhotoDamaged
@@ -18,6 +18,7 @@ ADAM7 = (
     *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
 )
 DATA = saved(NOISE, "PNG")
+WRONG_SUM = "a checksum of the file is wrong; the pixels are whole"
 
 
 def chunks(*parts: tuple[bytes, bytes]) -> bytes:
@@ -44,8 +45,8 @@ def png(*, split: int = 4096, rows: int = 96, interlaced: bool = False) -> bytes
 def test_whole_pngs_are_whole(mode: str) -> None:
     for picture in (quarters(mode), NOISE.convert("RGB").convert(mode)):
         data = saved(picture, "PNG")
-        assert mend(data) is None
-        mended = mend(data, doubt=True)  # which gives the very picture back
+        assert mend(data, 10**6) is None
+        mended = mend(data, 10**6, doubt=True)  # which gives the very picture back
         assert mended is not None
         assert mended.loss is None
         np.testing.assert_array_equal(read_photo(mended.data).pixels, read_photo(data).pixels)
@@ -92,7 +93,29 @@ def test_a_wrong_checksum_over_right_pixels_is_no_damage() -> None:
     end = at + 8 + int.from_bytes(data[at : at + 4])
     photo = read_photo(data[:end] + bytes(4) + data[end + 4 :])
     assert photo.damage is None
+    assert photo.steps == (WRONG_SUM,)
     np.testing.assert_array_equal(photo.pixels, np.asarray(NOISE))
+
+
+@pytest.mark.parametrize("kind", [b"IHDR", b"tEXt", b"gAMA"])
+def test_a_wrong_checksum_before_the_pixels_is_told(kind: bytes) -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_text("Title", "noise")
+    info.add(b"gAMA", struct.pack(">I", 45455))
+    data = bytearray(saved(NOISE, "PNG", pnginfo=info))
+    at = data.index(kind)
+    data[at + 4 + int.from_bytes(data[at - 4 : at])] ^= 255
+    photo = read_photo(bytes(data))
+    assert (photo.damage, photo.steps) == (None, (WRONG_SUM,))
+    np.testing.assert_array_equal(photo.pixels, np.asarray(NOISE))
+
+
+def test_a_palette_with_a_wrong_checksum_spoils_every_pixel() -> None:
+    data = bytearray(saved(NOISE.convert("P"), "PNG"))
+    data[data.index(b"PLTE") + 4] ^= 255
+    damage = read_photo(bytes(data)).damage
+    assert damage is not None
+    assert (damage.kind, damage.share) == ("corrupt", 1.0)
 
 
 def test_fewer_rows_than_the_header_says_are_missing_rows() -> None:

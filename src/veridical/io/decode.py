@@ -18,6 +18,7 @@ from veridical.io.colour import eight_bits, float_bytes, refuse_unclear, sixteen
 from veridical.io.formats import Clock, Limits, check_size, open_image, photo_errors_only
 from veridical.io.frames import show
 from veridical.io.header import Header, orientation_of
+from veridical.io.loss import Loss, Mended
 from veridical.report import Damage
 
 SEARCHED_PIXELS = 24_800_000  # as many as the tiles of a face finder show
@@ -155,6 +156,7 @@ def decode(
     *,
     steps: tuple[str, ...],
     data: bytes | None = None,
+    mended: Mended | None = None,
 ) -> Photo:
     """Decode what `open_image` has opened, or a Pillow image of a stranger.
 
@@ -173,6 +175,7 @@ def decode(
         limits: On what one picture may ask of us.
         steps: What was done before.
         data: Of the file.
+        mended: What this file is, where the one that came is damaged.
 
     Raises:
         PhotoError: If it cannot be decoded within the limits.
@@ -188,6 +191,8 @@ def decode(
         if header is None:
             _refuse_previews(image, name)
         frames = show(image, kind, data, done)
+        tags: Any = getattr(image, "tag_v2", {})
+        turn = tags.get(0x0112, 1)  # by Pillow, of a TIFF
         colour, orientation = _upright(image, header, name, done)
     check_size(name, colour.size, limits)  # HEIC may turn out larger than its header says
     if colour is image and header is None:
@@ -195,12 +200,28 @@ def decode(
     photo = Photo(stored=colour, steps=(), orientation=orientation, frames=frames)
     if not photo.large:
         photo = replace(photo, stored=photo.image, orientation=1)
-    damage = damage_of(_loss(data, kind), colour.size, orientation)
-    return replace(photo, steps=tuple(done), damage=damage)
+    loss = mended.loss if mended else _loss(data, kind)
+    turned_by = orientation if orientation > 1 else turn
+    stored = colour.size[::-1] if orientation == 1 and turn > 4 else colour.size
+    damage = damage_of(loss, stored, turned_by)
+    if mended and mended.note:
+        done.append(mended.note)
+    photo = replace(photo, steps=tuple(done), damage=damage)
+    return _blanked(photo) if mended and mended.blank else photo
 
 
-def _loss(data: bytes | None, kind: str | None) -> jpeg.Loss | None:
-    """Return what is wrong with data that a decoder takes without a word; PNG: see `png.mend`."""
+def _blanked(photo: Photo) -> Photo:
+    """Return a photo that is black where its file is damaged."""
+    assert photo.damage is not None
+    area = placed(photo.damage.area, photo.width, photo.height, _BACK.get(photo.orientation, 1))
+    size = round(area.width), round(area.height)
+    black = photo.stored.copy()
+    black.paste(Image.new("RGB", size), (round(area.left), round(area.top)))
+    return replace(photo, stored=black)
+
+
+def _loss(data: bytes | None, kind: str | None) -> Loss | None:
+    """Return what is wrong with data that a decoder takes without a word; see also `mend`."""
     if data is None:
         return None
     if kind == "JPEG":
@@ -208,11 +229,11 @@ def _loss(data: bytes | None, kind: str | None) -> jpeg.Loss | None:
     if kind in ("WEBP", "AVIF", "HEIF"):  # packed too well to end in zeros
         empty = len(data) - len(data.rstrip(b"\0"))
         if empty >= max(_EMPTY, len(data) / 100):
-            return jpeg.Loss("cut_off", empty / len(data), 0)
+            return Loss("cut_off", empty / len(data), 0)
     return None
 
 
-def damage_of(loss: jpeg.Loss | None, size: tuple[int, int], orientation: int) -> Damage | None:
+def damage_of(loss: Loss | None, size: tuple[int, int], orientation: int) -> Damage | None:
     """Return what is wrong with a picture, in px of the photo.
 
     Args:
@@ -223,8 +244,9 @@ def damage_of(loss: jpeg.Loss | None, size: tuple[int, int], orientation: int) -
     if loss is None:
         return None
     width, height = size
-    below = Box(left=0.0, top=float(loss.top), width=float(width), height=float(height - loss.top))
-    area = placed(below, width, height, orientation)
+    bottom = height if loss.bottom is None else min(loss.bottom, height)
+    rows = Box(left=0.0, top=float(loss.top), width=float(width), height=float(bottom - loss.top))
+    area = placed(rows, width, height, orientation)
     return Damage(kind=loss.kind, share=min(max(loss.share, 0.0), 1.0), area=area)
 
 

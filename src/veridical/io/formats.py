@@ -40,7 +40,7 @@ from veridical.errors import (
     PhotoTooLarge,
     PhotoTooSlow,
 )
-from veridical.io import tiff
+from veridical.io import bmp, tiff, tiff_parts
 from veridical.io.frames import boxes
 
 
@@ -78,6 +78,15 @@ SUFFIXES = {
     ".avif": "AVIF",
 }
 """The formats that can be read, by the endings of their files' names."""
+
+
+NAMES = {
+    **dict.fromkeys(("JPEG", "PNG", "BMP", "TIFF", "GIF", "AVIF"), ""),
+    "WEBP": "WebP",
+    "HEIF": "HEIC",
+}
+NAMES = {kind: name or kind for kind, name in NAMES.items()}
+"""The formats as people call them."""
 
 
 # --- limits ------------------------------------------------------------------------------------
@@ -138,7 +147,7 @@ def refuse_bytes(name: str, size: int, limits: Limits) -> NoReturn:
 @contextmanager
 def photo_errors_only(name: str, kind: str | None, data: bytes | None = None) -> Iterator[None]:
     """Translate whatever a decoder raises. For a hostile file that can be anything at all."""
-    what = f"begins like a {kind} file" if kind else "came"
+    what = f"begins like {NAMES[kind]}" if kind in NAMES else "came"
     try:
         yield
     except PhotoError:
@@ -147,27 +156,36 @@ def photo_errors_only(name: str, kind: str | None, data: bytes | None = None) ->
         raise FormatNotInstalled(f"{name}: {what}. {error.message}", hint=error.hint) from error
     except (MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PhotoTooLarge(
-            f"{name}: {what}, and is more than Pillow or the memory can hold ({said(error)}).",
-            hint="Use a smaller copy.",
+            f"{name}: {what}, and takes more memory than there is.",
+            hint="Judge it on a machine with more memory. A smaller copy is another picture.",
         ) from error
     except Exception as error:
+        wanted = announced(data, kind) if data and kind else 0
+        if data and wanted > len(data):
+            raise PhotoDamaged(
+                f"{name}: the file ends early: {len(data)} of the {wanted} bytes that it announces "
+                "are there, too few for a picture.",
+                hint=_ORIGINAL,
+            ) from error
         raise PhotoDamaged(
-            f"{name}: {what}, and cannot be decoded ({said(error)}).{_shortfall(kind, data)}",
-            hint="Get an undamaged copy, or save it again as an 8-bit JPEG or PNG.",
+            f"{name}: {what}, and its data end early or contradict themselves: no picture comes "
+            "of them.",
+            hint=_ORIGINAL,
         ) from error
 
 
-def _shortfall(kind: str | None, data: bytes | None) -> str:
-    """Say how much is missing of a file that says how long it is."""
-    wanted = 0
-    if data and kind in ("WEBP", "BMP"):
-        wanted = int.from_bytes(data[4:8], "little") + 8 if kind == "WEBP" else 0
-        wanted = wanted or int.from_bytes(data[2:6], "little")
-    elif data and kind in ("AVIF", "HEIF"):
-        wanted = max((end for _, _, end in boxes(data)), default=0)
-    if not data or wanted <= len(data):
-        return ""
-    return f" {wanted - len(data)} of its {wanted} bytes are missing."
+_ORIGINAL = "Get the original file again, or export it from the program that made it."
+
+
+def announced(data: bytes, kind: str) -> int:
+    """Return how many bytes a file says that it has; 0 where it does not say."""
+    if kind == "WEBP":
+        return int.from_bytes(data[4:8], "little") + 8
+    if kind in ("AVIF", "HEIF"):
+        return max((end for _, _, end in boxes(data)), default=0)
+    if kind == "BMP":
+        return bmp.announced(data) or int.from_bytes(data[2:6], "little")
+    return tiff_parts.announced(data) if kind == "TIFF" else 0
 
 
 def said(error: BaseException) -> str:

@@ -8,13 +8,13 @@ is wrong more is decoded, to learn how much.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import numpy as np
 
 from veridical.arrays import UInt8, ndarray
+from veridical.io.loss import Loss, Mended
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # that ends coded data
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
@@ -23,24 +23,8 @@ _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _KEPT = {*_FRAMES, 0xC4, 0xCC, 0xDB, 0xDC, 0xDD}  # without what is not needed to decode
 _END = b"\xff\xd9"
 _MOST_PIXELS = 50_000_000  # whose missing rows are told apart at full size
+_MOST_SCANS = 64  # of a JPEG that is mended: it is decoded many times
 _PADDING = 64  # bytes of one value before the end marker that some cameras leave
-
-
-Kind = Literal["cut_off", "corrupt", "scans_missing"]
-
-
-class Loss(NamedTuple):
-    """What is wrong.
-
-    Attributes:
-        kind: As in `report.Damage`.
-        share: Of the picture that is missing or wrong for sure.
-        top: First row that may be wrong, px of the picture as stored; all below may be.
-    """
-
-    kind: Kind
-    share: float
-    top: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +72,39 @@ def loss(data: bytes) -> Loss | None:
         return _told(data, clean, layout, says, hole)
     lacking = _lacking(layout, layout.scans)
     return Loss("scans_missing", lacking, 0) if lacking else None
+
+
+def mend(data: bytes, decodes: Callable[[bytes], bool]) -> Mended | None:
+    """Return a JPEG up to where libjpeg gives up; None if it does not begin to decode.
+
+    It goes on after what it warns of. It gives up where bytes in the data look like a marker of
+    something else: then what stands before them is decoded.
+
+    Args:
+        data: A JPEG.
+        decodes: Whether a decoder takes one.
+    """
+    layout = _layout(data)
+    if layout is None or not 0 < len(layout.scans) <= _MOST_SCANS:
+        return None
+    head, clean = layout.scans[0].head, _clean(data, layout)
+    begin = 2 + sum(end - start for start, end in layout.segments if start < head)
+    clean = data[:head] + clean[begin:]  # with its colour profile, and what its channels are
+    low, high = head, len(clean)
+    if decodes(clean + _END):  # what it gave up at is no part of the picture
+        low = high
+    while high - low > 16:
+        middle = (low + high) // 2
+        low, high = (middle, high) if decodes(clean[:middle] + _END) else (low, middle)
+    left = _layout(clean[:low] + _END)
+    if left is None or not left.scans:
+        return None
+    kept = clean[: min(low, left.scans[-1].end)] + _END  # without what stands behind
+    found = loss(kept)
+    if not decodes(kept) or (found and found.share >= 1):
+        return None
+    lost = found or Loss("corrupt", 0.0, 0)
+    return Mended(kept, Loss("corrupt", lost.share, lost.top))
 
 
 def _told(data: bytes, clean: bytes, layout: _Layout, says: str, hole: int | None) -> Loss:

@@ -4,7 +4,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from veridical.io.jpeg import Loss
+from veridical.io.loss import Loss, Mended
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
@@ -14,42 +14,44 @@ _ADAM7 = (  # left, top, step across, step down
 )
 _SIP, _STEP = 1 << 16, 1 << 20  # bytes packed and unpacked at a time
 
-Pieces = list[tuple[memoryview, bool]]
-"""The packed pixels, chunk by chunk, and whether each is sure to be what was written."""
+
+class _Piece(NamedTuple):
+    """Packed pixels of one chunk; `sound`: surely what was written; `ended`: by another chunk."""
+
+    body: memoryview
+    sound: bool
+    ended: bool = False
 
 
-class Mended(NamedTuple):
-    """A damaged PNG as a whole one.
-
-    Attributes:
-        data: What was lost is black.
-        loss: What it is; None where only what stands around the pixels is wrong.
-    """
-
-    data: bytes
-    loss: Loss | None
+_NOTE = "a checksum of the file is wrong; the pixels are whole"
 
 
-def mend(data: bytes, *, doubt: bool = False) -> Mended | None:
+def mend(data: bytes, most: int, *, doubt: bool = False) -> Mended | None:
     """Return a PNG with what is left of the picture; None if nothing is wrong with its data.
 
     Also None for an animation, of which Pillow decodes what is shown, or says that it cannot.
 
     Args:
-        data: Whose header a decoder has read.
+        data: A PNG.
+        most: Pixels that it may have.
         doubt: Look into the packed pixels even if all checksums around them are right.
     """
-    before, pieces, intact, animated = _chunks(data)
-    if not before or animated or (intact and not doubt):
+    before, pieces, wrongs, animated = _chunks(data)
+    intact = not wrongs and bool(pieces) and pieces[-1].ended
+    if not before or len(before[0][1]) < 13 or animated or (intact and not doubt):
         return None
     width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", before[0][1][:13])
-    if colour not in _CHANNELS:
+    if colour not in _CHANNELS or not 0 < width * height <= most:
         return None
     rows = _rows(width, height, _CHANNELS[colour] * depth, interlaced=bool(interlaced))
     wanted = sum(rows)
     raw, sure, whole, wrong = _unpacked(pieces, wanted)
+    if b"PLTE" in wrongs and colour == 3:
+        return Mended(_written(before, bytes(raw)), Loss("corrupt", 1.0, 0)) if whole else None
     if whole:
-        return Mended(_written(before, bytes(raw)), None)
+        return Mended(_written(before, bytes(raw)), None, note=_NOTE if wrongs else "")
+    if b"IHDR" in wrongs:  # then the size may be wrong
+        return None
     top = 0 if interlaced else sure // rows[0]
     share = 1 - (sure / wanted if interlaced else top / height)
     del raw[sure if interlaced else top * rows[0] :]
@@ -57,35 +59,37 @@ def mend(data: bytes, *, doubt: bool = False) -> Mended | None:
     return Mended(_written(before, bytes(raw)), Loss("corrupt" if wrong else "cut_off", share, top))
 
 
-def _chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], Pieces, bool, bool]:
-    """Return the chunks before the pixels, their pieces; if all are sure; if it is animated."""
-    before, pieces = list[tuple[bytes, bytes]](), Pieces()
-    at, intact, animated, view = len(_SIGNATURE), True, False, memoryview(data)
+def _chunks(data: bytes) -> tuple[list[tuple[bytes, bytes]], list[_Piece], set[bytes], bool]:
+    """Return the chunks before the pixels, the pixels; whose sums are wrong; if it is animated."""
+    before, pieces, wrongs = list[tuple[bytes, bytes]](), list[_Piece](), set[bytes]()
+    at, animated, view = len(_SIGNATURE), False, memoryview(data)
     while at + 8 <= len(data):
         end = at + 8 + int.from_bytes(data[at : at + 4])
         kind, body = data[at + 4 : at + 8], view[at + 8 : end]
+        if pieces and kind != b"IDAT":  # what follows the pixels takes nothing away
+            pieces[-1] = pieces[-1]._replace(ended=True)
+            break
+        cut = end + 4 > len(data)
+        sound = cut or zlib.crc32(view[at + 4 : end]) == int.from_bytes(view[end : end + 4])
+        if not sound:
+            wrongs.add(kind)
         if kind == b"IDAT":
-            cut = end + 4 > len(data)
-            sound = cut or zlib.crc32(view[at + 4 : end]) == int.from_bytes(view[end : end + 4])
-            pieces.append((body, sound))
-            intact &= sound
-        elif pieces:  # what follows the pixels takes nothing away
-            return before, pieces, intact, animated
+            pieces.append(_Piece(body, sound))
         else:
             before.append((kind, bytes(body)))
             animated |= kind == b"acTL"
         at = end + 4
-    return before, pieces, False, animated
+    return before, pieces, wrongs, animated
 
 
-def _unpacked(pieces: Pieces, wanted: int) -> tuple[bytearray, int, bool, bool]:
+def _unpacked(pieces: list[_Piece], wanted: int) -> tuple[bytearray, int, bool, bool]:
     """Return what can be unpacked; how much is sure; if it is all and right; if there is an error.
 
     The stream has a checksum of its own: with that right, a chunk with a wrong one is right too.
     """
     unpack, out, sure, wrong = zlib.decompressobj(), bytearray(), -1, False
     try:
-        for piece, sound in pieces:
+        for piece, sound, _ in pieces:
             if not sound and sure < 0:
                 sure = len(out)
             for start in range(0, len(piece), _SIP):

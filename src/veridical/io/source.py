@@ -8,8 +8,8 @@ import re
 import shlex
 import stat
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NoReturn, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
@@ -19,11 +19,20 @@ from PIL import Image
 
 from veridical.arrays import UInt8, ndarray
 from veridical.errors import NotAPhoto, PhotoDamaged, PhotoError, PhotoMissing, PhotoUnreadable
-from veridical.io.decode import Photo, array_image, damage_of, decode, luma
-from veridical.io.formats import SUFFIXES, Limits, known_format, open_image, refuse_bytes, said
+from veridical.io.decode import Photo, array_image, decode, luma
+from veridical.io.formats import (
+    NAMES,
+    SUFFIXES,
+    Limits,
+    known_format,
+    open_image,
+    refuse_bytes,
+    said,
+)
 from veridical.io.header import Header, header_of
+from veridical.io.loss import Mended
+from veridical.io.mend import mend
 from veridical.io.metadata import Metadata, read_metadata
-from veridical.io.png import mend
 
 
 @runtime_checkable
@@ -75,7 +84,7 @@ class File:
         Raises:
             PhotoError: If it cannot be read.
         """
-        return None if self.data is None else header_of(*self._opened, self.name)
+        return None if self.data is None else header_of(*self._opened[:2], self.name)
 
     @cached_property
     def metadata(self) -> Metadata | None:
@@ -95,40 +104,34 @@ class File:
             done: list[str] = []
             made = array_image(self.pixels, self.limits, done)
             return Photo(stored=made, steps=tuple(done))
-        image, kind = self._opened
+        image, kind, mended = self._opened
         header = self.header
         suffix = Path(self.path).suffix.lower() if self.path else ""
         misnamed = SUFFIXES.get(suffix, kind) != kind
-        steps = [f"named {suffix}, is {kind}"] if misnamed else []
+        steps = (f"named {suffix}, is {NAMES[kind]}",) if misnamed else ()
         del self.__dict__["_opened"]  # its pixels are in the photo now, or nowhere
-        if kind == "PNG":
-            return self._png(image, header, tuple(steps))
-        return decode(image, header, self.name, self.limits, steps=tuple(steps), data=self.data)
-
-    def _png(self, image: Image.Image, header: Header | None, steps: tuple[str, ...]) -> Photo:
-        """Decode a PNG; if something is wrong with it, what is left of it."""
         assert self.data is not None
-
-        def decoded(image: Image.Image) -> Photo:
-            return decode(image, header, self.name, self.limits, steps=steps, data=self.data)
-
-        mended = mend(self.data)
+        mended = mended or mend(self.data, kind, self.limits)
+        decoded = partial(decode, header=header, name=self.name, limits=self.limits, steps=steps)
         try:
             if mended is None:
-                photo = decoded(image)
+                photo = decoded(image, data=self.data)
                 # Pillow takes fewer rows than there should be without a word, and leaves zeros.
-                last = image.crop((0, image.height - 1, image.width, image.height))
-                mended = None if np.asarray(last).any() else mend(self.data, doubt=True)
-                if mended is None or mended.loss is None:
+                if kind != "PNG" or _last_row(image).any():
                     return photo
-        except PhotoDamaged:
-            mended = mend(self.data, doubt=True)
-            if mended is None:
+            else:
+                return decoded(self._open(mended.data, kind), data=mended.data, mended=mended)
+        except PhotoDamaged as error:
+            closer = mend(self.data, kind, self.limits, doubt=True)
+            if closer is None or closer == mended:
                 raise
-        image = open_image(mended.data, "PNG", self.name, self.limits)
-        orientation = header.orientation if header else 1
-        damage = damage_of(mended.loss, image.size, orientation)
-        return replace(decoded(image), damage=damage)
+            with suppress(PhotoDamaged):  # what is wrong with the file itself is said instead
+                return decoded(self._open(closer.data, kind), data=closer.data, mended=closer)
+            raise error from error.__cause__
+        closer = mend(self.data, kind, self.limits, doubt=True)
+        if closer is None or closer.loss is None:
+            return photo
+        return decoded(self._open(closer.data, kind), data=closer.data, mended=closer)
 
     @cached_property
     def luma(self) -> UInt8[ndarray, "rows columns"] | None:
@@ -141,10 +144,25 @@ class File:
         return luma(self.data, self.header, self.name, self.limits)
 
     @cached_property
-    def _opened(self) -> tuple[Image.Image, str]:
+    def _opened(self) -> tuple[Image.Image, str, Mended | None]:
+        """The picture, its format, and the mended file that it comes from, if it does."""
         assert self.data is not None
         kind = known_format(self.data, self.name)
-        return open_image(self.data, kind, self.name, self.limits), kind
+        try:
+            return self._open(self.data, kind), kind, None
+        except PhotoDamaged as error:
+            mended = mend(self.data, kind, self.limits, doubt=True)
+            with suppress(PhotoDamaged):
+                if mended:
+                    return self._open(mended.data, kind), kind, mended
+            raise error from error.__cause__
+
+    def _open(self, data: bytes, kind: str) -> Image.Image:
+        return open_image(data, kind, self.name, self.limits)
+
+
+def _last_row(image: Image.Image) -> ndarray:
+    return np.asarray(image.crop((0, image.height - 1, image.width, image.height)))
 
 
 Source = str | os.PathLike[str] | bytes | bytearray | memoryview | Stream | Image.Image | ndarray

@@ -62,7 +62,7 @@ def camera_raw(data: bytes) -> str | None:
     """Return the name of a camera's raw format that is built like a TIFF; None for a picture."""
     if data[8:10] == b"CR":
         return "CR2"
-    form = _form(data)
+    form = form_of(data)
     for page in _main(data):
         if _DNG in _tags(data, page.at, *form):
             return "DNG"
@@ -74,7 +74,7 @@ def camera_raw(data: bytes) -> str | None:
 
 def choose(data: bytes) -> Choice | None:
     """Return the page to judge; None where no page can be read."""
-    form = _form(data)
+    form = form_of(data)
     main = list(_main(data))
     if not main:
         return None
@@ -94,7 +94,7 @@ def choose(data: bytes) -> Choice | None:
 
 def starting_at(data: bytes, at: int) -> bytes:
     """Return the same file with the page at that place as its first."""
-    order, big = _form(data)
+    order, big = form_of(data)
     if big:
         return data[:8] + struct.pack(f"{order}Q", at) + data[16:]
     return data[:4] + struct.pack(f"{order}I", at) + data[8:]
@@ -114,14 +114,15 @@ def _is_thumbnail(first: Page, other: Page) -> bool:
 # --- directories ---------------------------------------------------------------------------------
 
 
-def _form(data: bytes) -> tuple[str, bool]:
+def form_of(data: bytes) -> tuple[str, bool]:
+    """Return the order of bytes, as `struct` names it, and whether it is a BigTIFF."""
     order = "<" if data[:2] == b"II" else ">"
     return order, data[2:4] in (b"+\0", b"\0+")
 
 
 def _main(data: bytes) -> Iterator[Page]:
     """Yield the pages of the main chain, as far as they can be read."""
-    order, big = _form(data)
+    order, big = form_of(data)
     try:
         (at,) = struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)
         seen = set[int]()
