@@ -107,7 +107,7 @@ def report(
     )
     detector, basis = filing.examiner(options.model_folder(model), prior)
     filed = filing.file_report(detector, basis, file, given, out, log)
-    click.echo(dossier_words.conclusion(filed.report))
+    click.echo(filed.conclusion)
     click.echo(printable(f"{out}: {', '.join(filing.FORMS)}, {filing.SUMS}"))
     click.echo(f"SHA-256 of {filing.SUMS}: {filed.sums}")
     if filed.entry:

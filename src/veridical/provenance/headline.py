@@ -137,6 +137,17 @@ def headline(claims: Sequence[Claim], decision: Decision | None = None) -> Headl
     )
 
 
+def against(claims: Sequence[Claim], decision: Decision) -> str:
+    """Return how the strongest claim begins that contradicts the pixels; empty where none does."""
+    other = {Decision.AI: Says.CAPTURE, Decision.REAL: Says.AI}.get(decision)
+    ranked = sorted(claims, key=lambda claim: list(Origin).index(origin_of(claim)))
+    for claim in ranked:
+        origin = origin_of(claim)
+        if other is not None and _DIRECTION.get(origin) is other:
+            return LEADS[origin].format(**_words(claim), silent="")
+    return ""
+
+
 def origin_of(claim: Claim) -> Origin:
     """Return what a claim would lead with if it were alone."""
     ai = claim.says in (Says.AI, Says.AI_PART)
