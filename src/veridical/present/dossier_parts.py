@@ -13,7 +13,7 @@ from veridical.io.source import File
 from veridical.present import dossier_conclusion as weigh
 from veridical.present import dossier_words as say
 from veridical.present import pictures, redaction, words
-from veridical.present.claims import entries
+from veridical.present.claims import SAYS, entries
 from veridical.present.dossier import (
     SCHEMA,
     Basis,
@@ -240,7 +240,7 @@ def _claims(report: Report, filing: Filing) -> Iterator[Block]:
     if not report.claims:
         yield Paragraph(say.NO_CLAIMS)
     for claim, entry in zip(report.claims, entries(report.claims), strict=True):
-        rows = [Row("Found in", entry.title), Row("It says", claim.says.value.replace("_", " "))]
+        rows = [Row("Found in", entry.title), Row("It says", SAYS[claim.says])]
         if not filing.redact:
             rows.append(Row("In words", printable(entry.plain)))
         for name, value in entry.rows:
