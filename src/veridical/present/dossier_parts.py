@@ -296,12 +296,14 @@ def _failures(card: Mapping[str, Any]) -> Iterator[Block]:
 def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:
     machine = basis.machine
     prior = "none" if filing.prior is None else repr(filing.prior)
+    picture = "" if filing.original else " --photo PICTURE"
     yield Paragraph(say.REPEAT)
     if filing.original:
         yield Paragraph(say.COPY)
     yield Rows(
         (
-            *(Row(label, command, code=True) for label, command in say.COMMANDS),
+            Row("To check the files", say.CHECK_FILES, code=True),
+            Row("To repeat it", say.REPEAT_IT.format(photo=picture), code=True),
             Row("Program", f"veridical {basis.version}"),
             Row("Model", basis.model, code=True),
             Row("Options", f"whole image: {_yes(filing.whole_image)}; prior: {prior}; one thread"),

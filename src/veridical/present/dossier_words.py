@@ -64,13 +64,13 @@ CHARACTERS = (
 REPEAT = (
     "The first command, in the folder of this report, says whether its files are unchanged. The "
     "second also examines the picture again and compares every number. Keep the picture as it "
-    "came: its SHA-256 was taken before it was decoded."
+    "came: its SHA-256 was taken before it was decoded. FOLDER is the folder of this report, LOG "
+    "the log of reports and HASH its head, as it was noted elsewhere; leave out --log and --head "
+    "where no log was kept."
 )
 COPY = "A copy of the picture, the same to the byte, is in the folder of this report."
-COMMANDS = (
-    ("To check the files", "sha256sum -c sha256sums.txt"),
-    ("To repeat it", "veridical verify FOLDER --photo PICTURE"),
-)
+CHECK_FILES = "sha256sum -c sha256sums.txt"
+REPEAT_IT = "veridical verify FOLDER{photo} --log LOG --head HASH"
 FILE_ELSEWHERE = (
     "Note these hashes somewhere else: whoever can change the files can change their hashes, too."
 )
