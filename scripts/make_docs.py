@@ -27,7 +27,7 @@ from veridical.infer.decision import together
 from veridical.io.formats import Limits
 from veridical.present.records import Table, tables
 from veridical.present.table import COLUMNS
-from veridical.provenance.headline import DECLARED, LEADS, PIXELS, SILENT, headline
+from veridical.provenance.headline import BROKEN, DECLARED, LEADS, MADE, PIXELS, SILENT, headline
 from veridical.report import (
     CropEvidence,
     Decision,
@@ -348,7 +348,8 @@ def _headlines() -> str:
     """Return the two halves of the table: how a headline begins, and how it ends."""
     names = {
         "by": "NAME",
-        "made": "AI-generated",
+        "made": MADE[Says.AI],
+        "broken": BROKEN["bytes"].format(by="NAME"),
         "with": " (NAME)",
         "unread": "A C2PA credential is in this file and cannot be read",
         "silent": SILENT[0],

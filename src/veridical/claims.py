@@ -40,10 +40,15 @@ class ClaimSource(StrEnum):
 
 
 class Says(StrEnum):
-    """What is claimed. `ai_part`: parts of it; `nothing`: no claim, which is no evidence."""
+    """What is claimed. `ai_part`: parts of it; `nothing`: no claim, which is no evidence.
+
+    `ai_and_capture`: a trained model and a camera are both named as its source:
+    a composite, or a contradiction.
+    """
 
     AI = "ai"
     AI_PART = "ai_part"
+    AI_AND_CAPTURE = "ai_and_capture"
     CAPTURE = "capture"
     OTHER = "other"
     NOTHING = "nothing"

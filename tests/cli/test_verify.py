@@ -1,4 +1,5 @@
 import json
+import shlex
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
@@ -96,7 +97,7 @@ def test_a_changed_file_is_named(verify: Run, case: Path, name: str) -> None:
     with (case / name).open("ab") as file:
         file.write(b" ")
     result = verify(case, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert states(result)["files"] == "differs"
     assert name in saying(result, "files")
 
@@ -105,7 +106,7 @@ def test_a_changed_file_is_named(verify: Run, case: Path, name: str) -> None:
 def test_a_missing_file_is_named(verify: Run, case: Path, name: str) -> None:
     (case / name).unlink()
     result = verify(case, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert f"{name} is absent" in saying(result, "files")
 
 
@@ -124,7 +125,7 @@ def test_a_forged_form_with_its_sum_is_found_by_making_it_again(
         file.write(b" ")
     resum(case)
     result = verify(case, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert states(result)["files"] == "same"
     assert states(result)["made again"] == "differs"
     assert name in saying(result, "made again")
@@ -136,7 +137,7 @@ def test_a_changed_number_is_found_with_its_place_and_size(verify: Run, case: Pa
 
     change(case, raised)
     result = verify(case, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert states(result)["judgement"] == "differs"
     assert "1 differences: faces[0].verdict.std" in saying(result, "judgement")
     assert "The largest difference of a number is 0.25" in saying(result, "judgement")
@@ -147,7 +148,7 @@ def test_a_changed_claim_is_found_and_is_no_change_of_the_judgement(
 ) -> None:
     change(case, lambda record: record["report"].update(headline="Signed by a camera."))
     result = verify(case, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert (states(result)["judgement"], states(result)["claims"]) == ("same", "differs")
     assert "Signed by a camera." in saying(result, "claims")
 
@@ -156,18 +157,58 @@ def test_another_picture_is_not_the_one_of_the_report(
     verify: Run, case: Path, picture: Picture, tmp_path: Path
 ) -> None:
     result = verify(case, "--photo", picture(tmp_path / "b.png"), "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert (states(result)["picture"], states(result)["judgement"]) == ("differs", "unchecked")
 
 
 def test_a_picture_that_is_gone_leaves_the_judgement_open(
     verify: Run, case: Path, photo: Path, tmp_path: Path
 ) -> None:
-    moved = photo.rename(tmp_path / "moved.jpg")  # another name and ending: still the same picture
+    (tmp_path / "elsewhere").mkdir()
+    moved = photo.rename(tmp_path / "elsewhere" / "moved.jpg")  # still the same picture
     result = verify(case, "--json")
-    assert result.exit_code == 1
+    assert (result.exit_code, json.loads(result.stdout)["result"]) == (6, "unchecked")
     assert (states(result)["picture"], states(result)["judgement"]) == ("unchecked",) * 2
     assert verify(case, "--photo", moved).exit_code == 0
+
+
+def test_the_picture_is_found_by_its_hash_beside_the_report_wherever_one_stands(
+    verify: Run,
+    case: Path,
+    photo: Path,
+    picture: Picture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    photo.rename(tmp_path / "renamed.png")
+    picture(tmp_path / "elsewhere" / photo.name)  # another picture of the name in the report
+    assert verify(case).exit_code == 0
+
+
+def test_the_result_of_all_checks_comes_first(
+    verify: Run, case: Path, photo: Path, tmp_path: Path
+) -> None:
+    assert verify(case).stdout.startswith("SAME: everything that was filed is as it was (8 checks)")
+    (tmp_path / "elsewhere").mkdir()
+    photo.rename(tmp_path / "elsewhere" / "a.png")
+    told = verify(case)
+    assert told.stdout.startswith("NOT FULLY CHECKED: picture, judgement. Nothing that was")
+    (case / "report.html").write_text("mine")
+    told = verify(case)
+    assert told.exit_code == 5
+    assert told.stdout.startswith("DIFFERS: files.")
+
+
+def test_the_command_that_report_prints_repeats_all_of_it(
+    report: Run, verify: Run, tmp_path: Path
+) -> None:
+    done = report("--log", tmp_path / "log")
+    (line,) = (one for one in done.stdout.splitlines() if one.startswith("To verify it: "))
+    command = shlex.split(line.removeprefix("To verify it: "))
+    assert {"--photo", "--model", "--log", "--head"} <= set(command)
+    assert invoke(*command[1:]).stdout.startswith("SAME")
 
 
 def test_the_copy_in_the_folder_is_enough(
@@ -182,8 +223,10 @@ def test_a_redacted_report_is_repeated_with_the_picture(
     report: Run, verify: Run, photo: Path, tmp_path: Path
 ) -> None:
     assert report("--redact").exit_code == 0
+    (tmp_path / "elsewhere").mkdir()
+    photo = photo.rename(tmp_path / "elsewhere" / photo.name)
     result = verify(tmp_path / "case", "--json")
-    assert (result.exit_code, states(result)["picture"]) == (1, "unchecked")
+    assert (result.exit_code, states(result)["picture"]) == (6, "unchecked")
     assert verify(tmp_path / "case", "--photo", photo).exit_code == 0
     change(tmp_path / "case", lambda record: record.update(judgement_sha256="0" * 64))
     result = verify(tmp_path / "case", "--photo", photo, "--json")
@@ -192,7 +235,7 @@ def test_a_redacted_report_is_repeated_with_the_picture(
 
 def test_with_another_model_it_cannot_be_repeated(case: Path, wide_model: Path) -> None:
     result = invoke("verify", case, "--model", wide_model, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 6
     assert "cannot be repeated with this model" in saying(result, "model")
     assert states(result)["judgement"] == "unchecked"
 
@@ -222,7 +265,7 @@ def test_a_report_that_is_not_in_the_log_is_told(verify: Run, case: Path, tmp_pa
     other = tmp_path / "other.log"
     other.write_bytes(b"")
     result = verify(case, "--log", other, "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert states(result)["line in the log"] == "differs"
 
 
@@ -231,10 +274,10 @@ def test_a_log_alone_can_be_checked_and_its_head(case: Path, tmp_path: Path) -> 
     assert case.is_dir()
     entry = json.loads(log.read_text())
     assert invoke("verify", "--log", log, "--head", entry["hash"]).exit_code == 0
-    assert invoke("verify", "--log", log, "--head", "0" * 64).exit_code == 1
+    assert invoke("verify", "--log", log, "--head", "0" * 64).exit_code == 5
     log.write_text(json.dumps({**entry, "case": "18"}) + "\n")
     result = invoke("verify", "--log", log)
-    assert result.exit_code == 1
+    assert result.exit_code == 5
     assert "Line 1 was changed" in result.stdout
     assert "can still be a forgery" in result.stdout
 

@@ -20,7 +20,9 @@ from tests.present.filed import (
     filed,
     hostile,
 )
+from veridical.claims import Claim, ClaimSource, Says, Standing
 from veridical.io.decode import Photo
+from veridical.present import dossier_conclusion as weigh
 from veridical.present import dossier_words as say
 from veridical.present import redaction
 from veridical.present.dossier import Dossier, Filing
@@ -118,8 +120,8 @@ def test_the_hash_of_a_judgement_does_not_depend_on_what_the_file_is_called() ->
 @pytest.mark.parametrize(
     ("face", "word", "says"),
     [
-        (made.FACE, "supports", "The examination supports the proposition"),
-        (REAL, "does_not_support", "The examination does not support the proposition"),
+        (made.FACE, "supports_ai", "The examination gives moderate support for proposition 1"),
+        (REAL, "supports_real", "The examination gives moderate support for proposition 2"),
         (UNDECIDED, "no_conclusion", "The examination gives no conclusion"),
     ],
 )
@@ -141,44 +143,90 @@ def test_no_face_is_no_conclusion_and_says_so() -> None:
 
 def test_strength_is_the_smallest_ratio_of_the_conservative_ends() -> None:
     sets = say.measured(BASIS.card)
-    assert say.conservative_ratio(Decision.AI, sets) == pytest.approx(min(0.5 / 0.02, 0.6 / 0.04))
-    assert say.conservative_ratio(Decision.REAL, sets) == pytest.approx(0.5 / 0.05)
-    assert say.conservative_ratio(Decision.UNDECIDED, sets) is None
-    assert say.conservative_ratio(Decision.AI, ()) is None
-    assert "Strength: moderate support" in said(filed(made.FACE), "Conclusion")
+    assert weigh.conservative_ratio(Decision.AI, sets) == pytest.approx(min(0.5 / 0.02, 0.6 / 0.04))
+    assert weigh.conservative_ratio(Decision.REAL, sets) == pytest.approx(0.5 / 0.05)
+    assert weigh.conservative_ratio(Decision.UNDECIDED, sets) is None
+    assert weigh.conservative_ratio(Decision.AI, ()) is None
+    assert "gives moderate support for" in said(filed(made.FACE), "Conclusion")
     assert "at least 15 times as frequent" in said(filed(made.FACE), "Conclusion")
 
 
 def test_a_ratio_is_rounded_down_only() -> None:
-    assert [say.ratio_of(x) for x in (14.99, 9.99, 1.0, 1234.5)] == ["14", "9.9", "1", "1,234"]
+    assert [weigh.ratio_of(x) for x in (14.99, 9.99, 1.0, 1234.5)] == ["14", "9.9", "1", "1,234"]
 
 
 @pytest.mark.parametrize(
     ("low", "word"),
     [
-        (0.03, "none that can be named"),
-        (0.05, "weak support"),
-        (0.25, "moderate support"),
-        (1.0, "moderate support"),
+        (0.03, "so weakly that the scale has no word for it"),
+        (0.05, "gives weak support for"),
+        (0.25, "gives moderate support for"),
+        (1.0, "gives moderate support for"),
     ],
 )
 def test_words_of_strength_follow_the_ratio(low: float, word: str) -> None:
     rates = {**MEASURED["test"], "ai_called_ai": [1.0, low, 1.0]}
     basis = replace(BASIS, card={"measured": {"test": rates}})
-    assert f"Strength: {word}." in said(filed(made.FACE, basis=basis), "Conclusion")
+    assert word in said(filed(made.FACE, basis=basis), "Conclusion")
 
 
 def test_an_undecided_answer_has_no_strength() -> None:
-    assert "trength" not in said(filed(UNDECIDED), "Conclusion")
+    assert "strength means" not in said(filed(UNDECIDED), "Conclusion")
+    assert filed(UNDECIDED).record["strength"] is None
+
+
+def test_the_first_page_has_one_measure_and_the_numbers_section_relates_all() -> None:
+    made_ = filed(made.FACE)
+    assert not re.search(r"P\(ai\)|of 100 real", said(made_, "Conclusion"))
+    numbers = said(made_, "The numbers")
+    assert all(name in numbers for name in ("Ratio (tests)", "P(ai)", "Coverage guarantee"))
+    assert weigh.THREE_MEASURES in numbers
+
+
+def test_in_a_group_the_answer_and_p_ai_name_their_face() -> None:
+    made_ = filed(REAL, made.FACE)
+    assert "AI-GENERATED (of face 2 of 2)" in said(made_, "Conclusion")
+    assert re.search(r"P\(ai\)\n.*\(of face 2 of 2\)", said(made_, "The numbers"))
+    assert "of face" not in said(filed(made.FACE), "The numbers")
+
+
+@pytest.mark.parametrize(
+    ("face", "claimed", "told"),
+    [
+        (made.FACE, Says.CAPTURE, "The file says a camera took it"),
+        (REAL, Says.AI, "The file says it is AI-generated"),
+        (made.FACE, Says.AI, ""),
+        (REAL, Says.CAPTURE, ""),
+        (UNDECIDED, Says.AI, ""),
+    ],
+)
+def test_the_conclusion_speaks_where_file_and_pixels_disagree(
+    face: Any, claimed: Says, told: str
+) -> None:
+    claim = Claim(
+        source=ClaimSource.EXIF,
+        says=claimed,
+        standing=Standing.UNSIGNED,
+        by="Maker",
+        plain="x",
+        technical="x",
+    )
+    strong = [
+        one["text"]
+        for one in blocks(filed(face, claims=(claim,)))[0]["blocks"]
+        if one.get("weight") == "strong"
+    ]
+    assert len(strong) == (2 if told else 1)
+    assert not told or (told in strong[1] and "disagree" in strong[1])
 
 
 def test_p_ai_is_read_as_odds_only_where_it_was_calibrated() -> None:
-    whole = said(filed(made.FACE), "What the numbers assume")
+    whole = said(filed(made.FACE), "The numbers")
     assert 'No strength is read from that: its calibration error was 0.120 on "test"' in whole
     good = {name: {**one, "ece": [0.02, 0.01, 0.03]} for name, one in MEASURED.items()}
-    told = said(filed(made.FACE, basis=replace(BASIS, card={"measured": good})), "What the num")
+    told = said(filed(made.FACE, basis=replace(BASIS, card={"measured": good})), "The numbers")
     assert "was measured to be calibrated" in told
-    none = said(filed(made.FACE, basis=replace(BASIS, card={})), "What the num")
+    none = said(filed(made.FACE, basis=replace(BASIS, card={})), "The numbers")
     assert "its calibration was not measured" in none
 
 

@@ -1,9 +1,11 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 
-from veridical.claims import Claim, ClaimSource, Declared, Says, Standing
+from veridical.claims import Claim, ClaimSource, Credential, Declared, Says, Standing
 from veridical.provenance.headline import LEADS, PIXELS, Origin, headline, origin_of
+from veridical.provenance.vocabulary import GENERATED
 from veridical.report import Decision
 
 
@@ -45,8 +47,7 @@ def test_only_a_trusted_signature_is_declared_as_signed() -> None:
     for one in EVERY:
         signed = headline([one]).declared in (Declared.AI_SIGNED, Declared.CAPTURE_SIGNED)
         assert signed == (
-            one.standing is Standing.SIGNED_TRUSTED
-            and one.says in (Says.AI, Says.AI_PART, Says.CAPTURE)
+            one.standing is Standing.SIGNED_TRUSTED and one.says in (*GENERATED, Says.CAPTURE)
         )
 
 
@@ -84,6 +85,41 @@ def test_the_headline_does_not_depend_on_the_order_of_claims() -> None:
 
 def test_a_part_that_is_generated_is_called_a_part() -> None:
     assert "partly AI-generated" in headline([claim(Says.AI_PART, Standing.SIGNED_TRUSTED)]).text
+
+
+def test_a_camera_and_a_model_are_both_named_and_not_called_a_part() -> None:
+    both = claim(Says.AI_AND_CAPTURE, Standing.UNSIGNED, ClaimSource.XMP)
+    for decision in Decision:
+        found = headline([both], decision)
+        assert "both AI-generated and taken by a camera (a composite, or a contradiction)" in (
+            found.text
+        )
+        assert "partly" not in found.text
+        assert "disagree" not in found.text
+    assert found.declared is Declared.AI_UNVERIFIED
+
+
+@pytest.mark.parametrize(
+    ("intact", "says"),
+    [
+        (False, "no longer matches the credential in the name of “Name” (ordinary editing"),
+        (None, "in the name of “Name” is bound to no picture, so"),
+        (True, "in the name of “Name” was changed after it was signed, so"),
+    ],
+)
+def test_a_credential_that_does_not_fit_is_told_without_presuming_intent(
+    intact: bool | None, says: str
+) -> None:
+    broken = replace(
+        claim(Says.AI, Standing.BROKEN),
+        credential=Credential(bytes_intact=intact, signature_intact=intact is not True),
+    )
+    assert says in headline([broken]).text
+
+
+def test_an_unreadable_credential_comes_with_its_weight() -> None:
+    unread = claim(Says.UNREADABLE, Standing.UNCHECKED)
+    assert "nothing can be concluded from it" in headline([unread]).text
 
 
 def test_silence_is_no_evidence() -> None:

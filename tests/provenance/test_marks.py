@@ -187,7 +187,7 @@ def test_every_term_of_the_vocabulary_is_read(term: str, meaning: tuple[Says, st
 
 
 def test_several_source_types_claim_what_all_of_them_bear_out() -> None:
-    assert strongest((AI, CAPTURE)) is Says.AI_PART
+    assert strongest((AI, CAPTURE)) is Says.AI_AND_CAPTURE
     assert strongest((CAPTURE, "humanEdits")) is Says.OTHER
     assert strongest(("something new",)) is Says.OTHER
     assert strongest(()) is None

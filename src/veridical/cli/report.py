@@ -1,5 +1,6 @@
 """`veridical report`: examine a picture and file the report."""
 
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -107,9 +108,14 @@ def report(
     )
     detector, basis = filing.examiner(options.model_folder(model), prior)
     filed = filing.file_report(detector, basis, file, given, out, log)
-    click.echo(dossier_words.conclusion(filed.report))
+    click.echo(filed.conclusion)
     click.echo(printable(f"{out}: {', '.join(filing.FORMS)}, {filing.SUMS}"))
     click.echo(f"SHA-256 of {filing.SUMS}: {filed.sums}")
     if filed.entry:
         click.echo(f"Line {filed.entry['seq']} of the log, its head: {filed.entry['hash']}")
     click.echo(dossier_words.FILE_ELSEWHERE)
+    again = ["veridical", "verify", str(out)]
+    again += [] if keep_original else ["--photo", str(photo)]
+    again += [] if str(model) == "default" else ["--model", str(model)]
+    again += ["--log", str(log), "--head", str(filed.entry["hash"])] if filed.entry else []
+    click.echo(printable(f"To verify it: {shlex.join(again)}"))

@@ -2,12 +2,18 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from veridical.cli import options
 
+if TYPE_CHECKING:
+    from veridical.present.verifying import Check
+
+DIFFERS, UNCHECKED = 5, 6
 MARK = {"same": "same", "differs": "DIFFERS", "unchecked": "NOT CHECKED", "note": "note"}
+COLOUR = {"same": "green", "differs": "red", "unchecked": "yellow"}
 
 
 @click.command()
@@ -16,7 +22,7 @@ MARK = {"same": "same", "differs": "DIFFERS", "unchecked": "NOT CHECKED", "note"
     "--photo",
     type=options.PATH,
     metavar="FILE",
-    help="The picture.  [default: the copy in FOLDER, else the path in the report]",
+    help="The picture.  [default: found by its hash in FOLDER or beside it]",
 )
 @options.model
 @click.option("--log", type=options.PATH, metavar="FILE", help="Also check this log of reports.")
@@ -33,41 +39,56 @@ def verify(
     """Check the report in FOLDER: its files, the picture, the model; and repeat the judgement.
 
     With --log alone, only the log: the first line that was changed, is missing or was moved is
-    named. Exits with 0 if all is the same, with 1 if something differs or could not be checked.
-    Another machine or version is only noted.
+    named. The first line is the result of all checks. Exits with 0 if all is the same, 5 if
+    something differs, 6 if nothing differs but something could not be checked, 1 if the check
+    broke off. Another machine or version is only noted.
 
     \b
     Example:
         veridical verify case-17/ --photo photo.jpg --log reports.log
     """
     from veridical.encode import plain
+    from veridical.errors import VeridicalError
     from veridical.present import verifying
     from veridical.present.dossier_words import FORGERY
-    from veridical.present.words import printable
 
     if folder is None and log is None:
         raise click.UsageError("Name the FOLDER of a report, a --log, or both.")
     if head is not None and log is None:
         raise click.UsageError("--head needs --log FILE: it is the hash of that log's last line.")
     checks: list[verifying.Check] = []
-
-    def told(check: verifying.Check) -> None:
-        checks.append(check)
+    try:
+        if log:
+            checks.append(verifying.verify_log(log, head))
+        if folder:
+            found = verifying.verify_case(folder, options.model_folder(model), photo, log)
+            for check in found:  # one by one: those before an error are kept
+                checks.append(check)
+    except VeridicalError:  # what was found before it is told, too
         if not as_json:
-            colour = {"same": "green", "differs": "red", "unchecked": "yellow"}.get(check.state)
-            click.secho(f"{MARK[check.state]:<12}", fg=colour, nl=False)
-            click.echo(printable(f"{check.name}: {check.says}"))
-
-    if log:
-        told(verifying.verify_log(log, head))
-    if folder:
-        for check in verifying.verify_case(folder, options.model_folder(model), photo, log):
-            told(check)
-    passed = all(check.passed for check in checks)
+            _tell(checks)
+        raise
+    word, told = verifying.result(checks)
     if as_json:
-        found = {"schema": "veridical.verify/1", "same": passed, "checks": plain(checks)}
-        click.echo(json.dumps(found))
-    elif log:
-        click.echo(FORGERY)
-    if not passed:
-        raise SystemExit(1)
+        answer = {
+            "schema": "veridical.verify/1",
+            "same": word == "same",
+            "result": word,
+            "checks": plain(checks),
+        }
+        click.echo(json.dumps(answer))
+    else:
+        click.secho(told, fg=COLOUR[word], bold=True)
+        _tell(checks)
+        if log:
+            click.echo(FORGERY)
+    if word != "same":
+        raise SystemExit(DIFFERS if word == "differs" else UNCHECKED)
+
+
+def _tell(checks: "list[Check]") -> None:
+    from veridical.present.words import printable
+
+    for check in checks:
+        click.secho(f"{MARK[check.state]:<12}", fg=COLOUR.get(check.state), nl=False)
+        click.echo(printable(f"{check.name}: {check.says}"))

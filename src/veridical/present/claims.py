@@ -32,6 +32,16 @@ _KNOWN = {
     Standing.UNSIGNED: "not signed",
     Standing.OBSERVED: "seen in the file",
 }
+SAYS = {
+    Says.AI: "AI-generated",
+    Says.AI_PART: "partly AI-generated",
+    Says.AI_AND_CAPTURE: "AI-generated, and taken by a camera",
+    Says.CAPTURE: "taken by a camera",
+    Says.OTHER: "nothing of a camera or a generative model",
+    Says.NOTHING: "nothing",
+    Says.UNREADABLE: "cannot be read",
+}
+"""What is claimed, in words."""
 _MOST_SHOWN = 300  # characters of a raw value on a page
 
 

@@ -58,7 +58,7 @@ def why(report: VideoReport) -> str:
     first, *others = report.reasons
     told = _PLAINLY.get(first) or words.plainly(first)
     if first is Reason.WITHIN_COVERAGE and report.decision is not Decision.UNDECIDED:
-        told = words.mistakes(report.decision, report.promise(report.decision), "people")
+        told = words.promised(report.decision, report.promise(report.decision), "people")
     beside = [_PLAINLY[one] for one in others if one is Reason.FACES_DISAGREE]
     return " ".join(map(words.sentence, [told, *beside]))
 

@@ -7,11 +7,12 @@ from veridical.io.decode import Photo
 from veridical.present import pictures, words
 from veridical.present.cue_panels import TITLES
 from veridical.present.dossier import Block, Figure, Paragraph, Row, Rows, Section, Table
+from veridical.present.dossier_conclusion import guarantee
 from veridical.present.maps import comparison_in_words, method_in_words, score_in_words, shown
 from veridical.present.numbers import percent, share, span
 from veridical.present.pictures import Picture
 from veridical.present.words import NAME, WORD, sentence
-from veridical.report import Decision, FaceResult, NotApplicable, Report
+from veridical.report import Decision, FaceResult, NotApplicable, Reason, Report
 
 MOST_FACES = 8  # that get a section; of the others there is a table
 _MAP = 400  # px of a screen, 96 to an inch: the tallest that a map is shown
@@ -46,11 +47,13 @@ def _place(face: FaceResult) -> str:
 def _face(at: int, report: Report, photo: Photo | None) -> Iterator[Block]:
     face = report.faces[at]
     verdict, explanation = face.verdict, face.explanation
-    yield Paragraph(words.why(face.decision, face.reasons, report.promise(face.decision)))
+    yield Paragraph(words.why(face.decision, face.reasons, None))
     rows = []
     if verdict:
         interval = f"{percent(report.level)} credible interval {span(verdict.interval)}"
         rows.append(Row("P(ai)", f"{share(verdict.p_ai)}, {interval}"))
+    if face.decision is not Decision.UNDECIDED and Reason.WITHIN_COVERAGE in face.reasons[:1]:
+        rows.append(guarantee(face.decision, report))
     rows.append(
         Row("Reasons", " ".join(map(sentence, words.because(face.reasons, report)))),
     )

@@ -10,9 +10,10 @@ from veridical.encode import plain
 from veridical.infer.priors import assumed, predictive_values
 from veridical.io.decode import Photo
 from veridical.io.source import File
+from veridical.present import dossier_conclusion as weigh
 from veridical.present import dossier_words as say
 from veridical.present import pictures, redaction, words
-from veridical.present.claims import entries
+from veridical.present.claims import SAYS, entries
 from veridical.present.dossier import (
     SCHEMA,
     Basis,
@@ -29,7 +30,6 @@ from veridical.present.dossier import (
 )
 from veridical.present.dossier_faces import face_sections, figure_of
 from veridical.present.dossier_words import NONE_GIVEN, REDACTED, Measured
-from veridical.present.numbers import percent, share, span
 from veridical.present.words import WORD, printable
 from veridical.report import Report
 
@@ -63,7 +63,7 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
         Section("What the file says about its origin", tuple(_claims(told, filing))),
         *face_sections(told, photo),
         Section("Error rates", tuple(_rates(told, sets, filing, basis))),
-        Section("What the numbers assume", tuple(map(Paragraph, say.assumptions(told, sets)))),
+        Section("The numbers, and how they relate", tuple(_numbers(told, sets))),
         Section("Known limits", (Points(words.LIMITS), *_failures(basis.card))),
         Section("How to repeat this examination", tuple(_repeat(told, filing, basis))),
         Section("Signature of the examiner", (Signature(say.SIGN),)),
@@ -128,8 +128,10 @@ def _record(
         "photo": {"sha256": report.sha256, "bytes": len(file.data)},
         "original": filing.original,
         "options": {"whole_image": filing.whole_image, "prior": filing.prior},
-        "conclusion": say.SCALE[report.decision],
-        "ratio_at_least": say.conservative_ratio(report.decision, sets),
+        "conclusion": weigh.SCALE[report.decision],
+        "conclusion_in_words": weigh.conclusion(report, sets),
+        "strength": weigh.strength(report, sets),
+        "ratio_at_least": weigh.conservative_ratio(report.decision, sets),
         "error_rates": plain(sets),
         "model": basis.model,
         "version": basis.version,
@@ -148,12 +150,15 @@ def _conclusion(
 ) -> Iterator[Block]:
     if filing.redact:
         yield Paragraph(say.REDACTION, "strong")
-    yield Paragraph(say.conclusion(report), "strong")
-    yield Rows(tuple(_head(report, filing)))
-    for told in say.strength(report, sets):
+    yield Paragraph(weigh.conclusion(report, sets), "strong")
+    for told in weigh.conflict(report):
+        yield Paragraph(told, "strong")
+    for told in weigh.meaning(report, sets):
         yield Paragraph(told)
-    told = words.why(report.decision, report.reasons, report.promise(report.decision))
-    yield Paragraph(f"{told} {words.next_step(report.decision, report.reasons)}")
+    yield Rows(tuple(_head(report, filing)))
+    told = words.why(report.decision, report.reasons, None)
+    next_step = words.next_step(report.decision, report.reasons, commands=False)
+    yield Paragraph(f"{told} {next_step}")
     yield Points(say.PROPOSITIONS)
     yield Paragraph(say.WHAT_IS_ASKED, "small")
     if len(report.faces) > 1:
@@ -171,13 +176,7 @@ def _head(report: Report, filing: Filing) -> Iterator[Row]:
     yield Row("Time", filing.at.isoformat(" "))
     yield Row("Picture", _name(report), code=True)
     yield Row("SHA-256", report.sha256, code=True)
-    yield Row("Answer", WORD[report.decision])
-    if report.p_ai is not None and report.interval is not None:
-        interval = f"{percent(report.level)} credible interval {span(report.interval)}"
-        yield Row("P(ai)", f"{share(report.p_ai)}, {interval}")
-        yield Row("It assumes", f"that {words.assumption(report.prior)}")
-    if report.at_prior:
-        yield Row(f"At {percent(report.at_prior.prior)}", words.at_share(report.at_prior))
+    yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}")
     if report.headline:
         yield Row("Origin", printable(report.headline))
     for line in say.lines(filing.note):
@@ -241,7 +240,7 @@ def _claims(report: Report, filing: Filing) -> Iterator[Block]:
     if not report.claims:
         yield Paragraph(say.NO_CLAIMS)
     for claim, entry in zip(report.claims, entries(report.claims), strict=True):
-        rows = [Row("Found in", entry.title), Row("It says", claim.says.value.replace("_", " "))]
+        rows = [Row("Found in", entry.title), Row("It says", SAYS[claim.says])]
         if not filing.redact:
             rows.append(Row("In words", printable(entry.plain)))
         for name, value in entry.rows:
@@ -253,6 +252,20 @@ def _claims(report: Report, filing: Filing) -> Iterator[Block]:
 
 
 # --- error rates, limits, repeating --------------------------------------------------------------
+
+
+def _numbers(report: Report, sets: tuple[Measured, ...]) -> Iterator[Block]:
+    rows = tuple(weigh.measures(report, sets))
+    if rows:
+        yield Rows(rows)
+    if len(rows) > 1:
+        yield Paragraph(weigh.THREE_MEASURES)
+    told = (
+        *weigh.of_strength(report, sets),
+        *weigh.of_odds(report, sets),
+        *say.assumptions(report),
+    )
+    yield from map(Paragraph, told)
 
 
 def _rates(
@@ -269,7 +282,6 @@ def _rates(
     head = ("Rate", *(f'Set "{one.name}"' for one in sets))
     yield Table(head, say.rate_rows(sets))
     if not filing.whole_image:
-        yield from map(Paragraph, say.of_strength(report, sets))
         for prior in dict.fromkeys(filter(None, (assumed(basis.card), filing.prior))):
             values = predictive_values(basis.card, prior)
             yield Paragraph(" ".join(words.in_numbers(prior, values).splitlines()))
@@ -284,12 +296,14 @@ def _failures(card: Mapping[str, Any]) -> Iterator[Block]:
 def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:
     machine = basis.machine
     prior = "none" if filing.prior is None else repr(filing.prior)
+    picture = "" if filing.original else " --photo PICTURE"
     yield Paragraph(say.REPEAT)
     if filing.original:
         yield Paragraph(say.COPY)
     yield Rows(
         (
-            *(Row(label, command, code=True) for label, command in say.COMMANDS),
+            Row("To check the files", say.CHECK_FILES, code=True),
+            Row("To repeat it", say.REPEAT_IT.format(photo=picture), code=True),
             Row("Program", f"veridical {basis.version}"),
             Row("Model", basis.model, code=True),
             Row("Options", f"whole image: {_yes(filing.whole_image)}; prior: {prior}; one thread"),

@@ -1,21 +1,16 @@
 """The sentences of a report that is filed, beside those of `words.py`.
 
-The conclusion is worded for two propositions that exclude each other, as the guideline of the
-European forensic institutes asks (ENFSI, "Guideline for evaluative reporting in forensic science",
-2015, sections 2.4 and 4.1). How strongly the result supports one of them is a likelihood ratio, and
-it comes from what was measured: how often the model gives this answer to AI-generated pictures,
-over how often to real ones.
+The conclusion itself is worded in `dossier_conclusion.py`.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any
 
-from veridical.infer.priors import SPLITS, evidence
-from veridical.present.numbers import percent, ratio, share, span
-from veridical.present.words import NAME, assumption, printable
-from veridical.report import Decision, Estimate, Reason, Report
+from veridical.infer.priors import SPLITS
+from veridical.present.numbers import percent, share, span
+from veridical.present.words import assumption, printable
+from veridical.report import Estimate, Report
 
 REDACTED = "[redacted]"
 NONE_GIVEN = "not given"
@@ -25,27 +20,10 @@ PROPOSITIONS = (
     "Proposition 1: a generative model made the picture (AI-generated).",
     "Proposition 2: the picture is a photograph of a person, taken with a camera (real).",
 )
-SUPPORTS, DOES_NOT, NOTHING = "supports", "does_not_support", "no_conclusion"
-SCALE = {Decision.AI: SUPPORTS, Decision.REAL: DOES_NOT, Decision.UNDECIDED: NOTHING}
-"""The answer on the scale of support for proposition 1, for programs."""
-
-_CONCLUSION = {
-    SUPPORTS: (
-        "The examination supports the proposition that a generative model made the picture, "
-        "against the proposition that it is a photograph."
-    ),
-    DOES_NOT: (
-        "The examination does not support the proposition that a generative model made the "
-        "picture. It supports the proposition that it is a photograph."
-    ),
-    NOTHING: (
-        "The examination gives no conclusion. It supports neither of the two propositions. "
-        "This is a result, and no sign that something is wrong with the picture."
-    ),
-}
 WHAT_IS_ASKED = (
-    "The conclusion is one of three: the examination supports proposition 1, it does not support "
-    "proposition 1, or it gives no conclusion. It rests on the pixels alone."
+    "The conclusion is one of three: support for proposition 1, support for proposition 2, or no "
+    "conclusion. It rests on the pixels alone. The scale of support: weak, moderate, moderately "
+    "strong, strong, very strong, extremely strong."
 )
 MANY_FACES = (
     "The conclusion is about the picture as a whole. Each face has a section of its own below."
@@ -86,13 +64,13 @@ CHARACTERS = (
 REPEAT = (
     "The first command, in the folder of this report, says whether its files are unchanged. The "
     "second also examines the picture again and compares every number. Keep the picture as it "
-    "came: its SHA-256 was taken before it was decoded."
+    "came: its SHA-256 was taken before it was decoded. FOLDER is the folder of this report, LOG "
+    "the log of reports and HASH its head, as it was noted elsewhere; leave out --log and --head "
+    "where no log was kept."
 )
 COPY = "A copy of the picture, the same to the byte, is in the folder of this report."
-COMMANDS = (
-    ("To check the files", "sha256sum -c sha256sums.txt"),
-    ("To repeat it", "veridical verify FOLDER --photo PICTURE"),
-)
+CHECK_FILES = "sha256sum -c sha256sums.txt"
+REPEAT_IT = "veridical verify FOLDER{photo} --log LOG --head HASH"
 FILE_ELSEWHERE = (
     "Note these hashes somewhere else: whoever can change the files can change their hashes, too."
 )
@@ -101,11 +79,6 @@ FORGERY = (
     "a new chain. Compare its head with the one that was noted elsewhere (--head)."
 )
 SIGN = ("Name", "Place and date", "Signature")
-
-
-def conclusion(report: Report) -> str:
-    """Return the conclusion on the scale of support."""
-    return _CONCLUSION[SCALE[report.decision]]
 
 
 # --- error rates ---------------------------------------------------------------------------------
@@ -193,114 +166,7 @@ def _rate(one: Measured, key: str, number: str) -> str:
     return f"{share(rate.value)} ({told}{span((rate.low, rate.high))})"
 
 
-# --- strength ------------------------------------------------------------------------------------
-
-# The verbal scale of the guideline (its section 2.4 and its table of examples), by the least ratio.
-_STRENGTH = (
-    (1e6, "extremely strong support"),
-    (1e4, "very strong support"),
-    (1e3, "strong support"),
-    (1e2, "moderately strong support"),
-    (1e1, "moderate support"),
-    (2.0, "weak support"),
-)
-TRUSTED_ECE = 0.05
-"""Largest expected calibration error, with its whole interval, at which P(ai) is read as odds."""
-
-
-def strength(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
-    """Say how strongly the answer supports one proposition; nothing where there is no answer.
-
-    In words by the rates of the decision, at their conservative ends. P(ai) itself is not read as
-    odds: see `of_odds`.
-    """
-    if report.decision is Decision.UNDECIDED:
-        return
-    least = conservative_ratio(report.decision, sets)
-    if least is None or Reason.WHOLE_IMAGE in report.reasons:
-        yield "How strong the support is cannot be said: it was not measured for such an answer."
-        return
-    word = next((word for limit, word in _STRENGTH if least >= limit), "none that can be named")
-    mine, other = _sides(report.decision)
-    yield (
-        f"Strength: {word}. In the tests this answer was at least {ratio_of(least)} times as "
-        f"frequent for {mine} pictures as for {other} ones."
-    )
-
-
-def of_strength(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
-    """Say where the strength of the support comes from; nothing where none is named."""
-    least = conservative_ratio(report.decision, sets)
-    if least is None:
-        return
-    mine, other = _sides(report.decision)
-    yield (
-        f"The ratio of {ratio_of(least)} behind the strength of the support is conservative: the "
-        f"lower 95 % end of how often the answer was given to {mine} pictures, over the upper end "
-        f"of how often to {other} ones; of {_sets(sets)} the smallest. Its words are those of the "
-        "ENFSI guideline of 2015: weak from 2, moderate from 10, moderately strong from 100, "
-        "strong from 1,000, very strong from 10,000."
-    )
-
-
-def _sides(decision: Decision) -> tuple[str, str]:
-    real, ai = NAME[Decision.REAL], NAME[Decision.AI]
-    return (ai, real) if decision is Decision.AI else (real, ai)
-
-
-def conservative_ratio(decision: Decision, sets: tuple[Measured, ...]) -> float | None:
-    """Return how many times as frequent an answer is where it is right, at least; None if unknown.
-
-    The lower end of the 95 % interval of the one rate, over the upper end of the other's: the least
-    over all sets.
-    """
-    names = {
-        Decision.AI: ("ai_called_ai", "real_called_ai"),
-        Decision.REAL: ("real_called_real", "ai_called_real"),
-    }.get(decision)
-    if names is None or not sets:
-        return None
-    found = []
-    for one in sets:
-        right, wrong = (one.rates.get(name) for name in names)
-        if right is None or wrong is None or wrong.high <= 0:
-            return None
-        found.append(right.low / wrong.high)
-    return min(found)
-
-
-def ratio_of(value: float) -> str:
-    """Return a ratio, rounded down: it is a lower end."""
-    return f"{int(value):,}" if value >= 10 else f"{int(value * 10) / 10:g}"
-
-
-def _sets(sets: tuple[Measured, ...]) -> str:
-    names = [f'"{one.name}"' for one in sets]
-    return f"the set {names[0]}" if len(names) == 1 else f"the sets {' and '.join(names)}"
-
-
-def of_odds(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
-    """Say whether P(ai) can be read as a likelihood ratio: only where it was calibrated."""
-    if report.p_ai is None:
-        return
-    odds = evidence(report.p_ai, report.prior)
-    if not isfinite(odds):
-        yield "P(ai) is 0 or 1 to the precision of the numbers: no ratio is read from it."
-        return
-    told = f"P(ai) {share(report.p_ai)} would be a likelihood ratio of {ratio(odds)}"
-    errors = {one.name: one.rates["ece"] for one in sets if "ece" in one.rates}
-    if errors and len(errors) == len(sets) and max(e.high for e in errors.values()) <= TRUSTED_ECE:
-        yield f"{told}: P(ai) was measured to be calibrated, to {TRUSTED_ECE:g}."
-        return
-    each = ", ".join(f'{one.value:.3f} on "{name}"' for name, one in errors.items())
-    why = f"its calibration error was {each}" if each else "its calibration was not measured"
-    yield (
-        f"{told}. No strength is read from that: {why}, and at most {TRUSTED_ECE:g} was wanted, "
-        "with the whole interval."
-    )
-
-
-def assumptions(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
+def assumptions(report: Report) -> Iterator[str]:
     """Say what the numbers of an answer assume."""
     yield (
         f"P(ai) assumes that {assumption(report.prior)} where the picture came from, before it was "
@@ -316,7 +182,6 @@ def assumptions(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
         f"{percent(report.coverage_of_ai)} of the AI-generated ones like those that the model was "
         "calibrated on."
     )
-    yield from of_odds(report, sets)
 
 
 def lines(text: str) -> tuple[str, ...]:

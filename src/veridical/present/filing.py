@@ -39,11 +39,13 @@ class Filed:
 
     Attributes:
         report: The answer, unredacted.
+        conclusion: In words, as in the report.
         sums: SHA-256 of sha256sums.txt, which holds the hashes of the others.
         entry: The line of the log; None without a log.
     """
 
     report: Report
+    conclusion: str
     sums: str
     entry: Mapping[str, Any] | None
 
@@ -99,7 +101,8 @@ def file_report(
     if log:  # asked before the work
         _refuse_broken(log)
     report = examine(detector, file, filing)
-    files = render(dossier(report, file, filing, basis))
+    made = dossier(report, file, filing, basis)
+    files = render(made)
     if filing.original:
         assert file.data is not None
         files[filing.original] = file.data
@@ -124,7 +127,8 @@ def file_report(
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-    return Filed(report=report, sums=sums, entry=entry)
+    told = str(made.record["conclusion_in_words"])
+    return Filed(report=report, conclusion=told, sums=sums, entry=entry)
 
 
 def refuse_existing(folder: Path) -> None:

@@ -2,11 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
-from itertools import zip_longest
+from hashlib import file_digest, sha256
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,10 +47,23 @@ class Check:
     state: State
     says: str
 
-    @property
-    def passed(self) -> bool:
-        """Whether it leaves nothing open."""
-        return self.state in ("same", "note")
+
+Result = Literal["same", "differs", "unchecked"]
+_RESULT: dict[Result, str] = {
+    "same": "SAME: everything that was filed is as it was ({count} checks).",
+    "differs": "DIFFERS: {differs}. What that means stands in the lines below.",
+    "unchecked": "NOT FULLY CHECKED: {unchecked}. Nothing that was checked differs.",
+}
+
+
+def result(checks: Sequence[Check]) -> tuple[Result, str]:
+    """Return what all checks say together, in one word and in one line."""
+    named = {
+        state: ", ".join(one.name for one in checks if one.state == state)
+        for state in ("differs", "unchecked")
+    }
+    word: Result = "differs" if named["differs"] else "unchecked" if named["unchecked"] else "same"
+    return word, _RESULT[word].format(count=len(checks), **named)
 
 
 # --- the folder ----------------------------------------------------------------------------------
@@ -64,7 +77,8 @@ def verify_case(
     Args:
         folder: Of the report.
         model: Folder of the model to repeat the judgement with.
-        photo: The picture; None for the copy in the folder, or the path that the report names.
+        photo: The picture; None for the copy in the folder, else the file of the same hash in the
+            folder, beside it, or at the path that the report names.
         log: A log that should have the report.
 
     Raises:
@@ -82,7 +96,8 @@ def verify_case(
     record = _record(folder)
     try:
         filing, entry = _filing(record), record["report"]
-        told, known_sha256 = path_of(entry), record["photo"]["sha256"]
+        told = path_of(entry)
+        known = {"sha256": str(record["photo"]["sha256"]), "bytes": int(record["photo"]["bytes"])}
         recorded = _Recorded(
             model=record["model"],
             version=record["version"],
@@ -98,7 +113,7 @@ def verify_case(
             f"{folder / JSON}: has not the shape of a filed report ({foreign!r}).",
             hint="Compare it with the copy that was filed.",
         ) from foreign
-    file, check = _photo(folder, filing, told, known_sha256, photo)
+    file, check = _photo(folder, filing, told, known, photo)
     yield check
     detector, basis = examiner(model, filing.prior)
     yield from _basis(recorded, basis)
@@ -194,22 +209,52 @@ def _filing(record: Mapping[str, Any]) -> Filing:
 
 
 def _photo(
-    folder: Path, filing: Filing, told: str | None, known_sha256: str, photo: Path | None
+    folder: Path, filing: Filing, told: str | None, known: Mapping[str, Any], photo: Path | None
 ) -> tuple[File | None, Check]:
     """Return the picture under the name it was examined by, if it is the same, and the check."""
-    own = folder / filing.original if filing.original else None
-    path = photo or own or (Path(told) if told and not filing.redact else None)
+    path = photo or (folder / filing.original if filing.original else None)
     if path is None:
-        return None, Check("picture", "unchecked", "Where it is is not known: name it by --photo.")
+        path = _beside(folder, None if filing.redact else told, known)
+    if path is None:
+        says = "It is neither in the folder of the report nor beside it: name it by --photo."
+        return None, Check("picture", "unchecked", says)
     try:
         file = open_source(path)
     except PhotoError as error:
         return None, Check("picture", "unchecked", f"{error.message} Name it by --photo.")
-    if file.sha256 != known_sha256:
+    if file.sha256 != known["sha256"]:
         says = f"{path} has the SHA-256 {file.sha256}, not that of the report."
         return None, Check("picture", "differs", says)
     # Under the name in the report: a name that does not fit the format is told as a step.
     return replace(file, path=told), Check("picture", "same", f"{path} has the hash of the report.")
+
+
+_MOST_FILES = 10_000  # of a folder that are looked at
+
+
+def _beside(folder: Path, told: str | None, known: Mapping[str, Any]) -> Path | None:
+    """Return the picture in the folder of the report, beside it, or where the report says.
+
+    By size and hash, whatever its name: a file that only has the name is another picture.
+    """
+    home = folder.resolve()
+    places = [home.parent / told, Path(told)] if told else []
+    for path in (*_files_of(home), *_files_of(home.parent), *places):
+        try:
+            if path.is_file() and path.stat().st_size == known["bytes"]:
+                with path.open("rb") as file:
+                    if file_digest(file, "sha256").hexdigest() == known["sha256"]:
+                        return path
+        except OSError:
+            continue
+    return None
+
+
+def _files_of(place: Path) -> list[Path]:
+    try:
+        return sorted(islice(place.iterdir(), _MOST_FILES))
+    except OSError:
+        return []
 
 
 def _basis(recorded: _Recorded, basis: Basis) -> Iterator[Check]:
@@ -219,7 +264,7 @@ def _basis(recorded: _Recorded, basis: Basis) -> Iterator[Check]:
     else:
         yield Check(
             "model",
-            "differs",
+            "unchecked",
             f"The report was made with {recorded.model}, this model is {basis.model}. It cannot be "
             "repeated with this model: name the other by --model.",
         )

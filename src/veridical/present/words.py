@@ -102,10 +102,10 @@ _NEXT = {
     Reason.WITHIN_COVERAGE: "Check the source and the context too.",
     Reason.BOTH_PLAUSIBLE: "Look for a larger or an earlier copy, and judge that.",
     Reason.NEITHER_PLAUSIBLE: (
-        "If many of your photos get this answer, fit the thresholds to them: `veridical calibrate`."
+        "If many of your photos get this answer, fit the thresholds to them{calibrate}."
     ),
     Reason.INTERVAL_TOO_WIDE: (
-        "Let a person look at the face, first at the places in the map (`--explain`)."
+        "Let a person look at the face, first at the places in the map{explain}."
     ),
     Reason.UNLIKE_TRAINING: (
         "Check what the file says about its own origin, and the source: the model does not know "
@@ -124,6 +124,7 @@ _NEXT_WITHIN = {
     Decision.AI: "Check the source. Never accuse a person because of this.",
     Decision.REAL: "Check the source too: a real photo can be staged or old.",
 }
+_COMMANDS = {"{calibrate}": ": `veridical calibrate`", "{explain}": " (`--explain`)"}
 _BESIDE = (
     Reason.WHOLE_IMAGE,
     Reason.FACES_DISAGREE,
@@ -136,7 +137,7 @@ _DECLARED = {
     Declared.AI_UNVERIFIED: "AI, unverified",
     Declared.CAPTURE_SIGNED: "camera, signed",
     Declared.CAPTURE_UNVERIFIED: "camera, unverified",
-    Declared.TAMPERED: "tampered",
+    Declared.TAMPERED: "credential does not fit",
     Declared.NONE: "-",
 }
 
@@ -177,47 +178,54 @@ def because(reasons: Iterable[Reason], report: Report) -> Iterator[str]:
         )
 
 
-def why(decision: Decision, reasons: Sequence[Reason], coverage: float) -> str:
+def promised(decision: Decision, coverage: float, what: str = "pictures") -> str:
+    """Say how many (of `what`) of the other kind get this decision, at most, as a phrase."""
+    other = NAME[Decision.REAL if decision is Decision.AI else Decision.AI]
+    crowd = 100
+    while (wrong := (1 - coverage) * crowd) < 1 - 1e-6 and crowd < 10**6:
+        crowd *= 10
+    return (
+        f"of {crowd:,} {other} {what} like those in our tests, at most about {wrong:.2g} "
+        f"would be called {NAME[decision]} by mistake"
+    )
+
+
+def why(decision: Decision, reasons: Sequence[Reason], coverage: float | None) -> str:
     """Say why in a sentence or two, for somebody who has to act on the answer.
 
     Args:
         decision: Of a picture, or of one face.
         reasons: Its reasons, the most important first.
         coverage: Promised within the class about which the decision would be a mistake; see
-            `Report.promise`.
+            `Report.promise`. None to say it without numbers.
     """
     told = [plainly(reason) for reason in reasons[:1]]
-    if Reason.WITHIN_COVERAGE in reasons[:1] and decision is not Decision.UNDECIDED:
-        told = [mistakes(decision, coverage)]
+    if (
+        Reason.WITHIN_COVERAGE in reasons[:1]
+        and decision is not Decision.UNDECIDED
+        and coverage is not None
+    ):
+        told = [promised(decision, coverage)]
     told += [plainly(reason) for reason in _BESIDE if reason in reasons[1:]]
     return " ".join(map(sentence, told))
 
 
-def mistakes(decision: Decision, coverage: float, what: str = "pictures") -> str:
-    """Say how often a decision is a mistake, as a phrase.
+def next_step(decision: Decision, reasons: Sequence[Reason], *, commands: bool = True) -> str:
+    """Say what to do about an answer, in one sentence for each reason that is told.
 
     Args:
-        decision: `real` or `ai`.
-        coverage: Promised within the other class.
-        what: Is counted.
+        decision: Of a picture, or of one face.
+        reasons: Its reasons.
+        commands: Name the program's commands; on paper they help nobody.
     """
-    other = NAME[Decision.REAL if decision is Decision.AI else Decision.AI]
-    crowd = 100
-    while (wrong := (1 - coverage) * crowd) < 1 - 1e-6 and crowd < 10**6:
-        crowd *= 10
-    return (
-        f"of {crowd:,} {other} {what} like those in our tests, at most about {wrong:.2g} would be "
-        f"called {NAME[decision]} by mistake"
-    )
-
-
-def next_step(decision: Decision, reasons: Sequence[Reason]) -> str:
-    """Say what to do about an answer, in one sentence for each reason that is told."""
     first = reasons[:1]
     told = [_NEXT[reason] for reason in (*first, *(one for one in _BESIDE if one in reasons[1:]))]
     if Reason.WITHIN_COVERAGE in first and decision in _NEXT_WITHIN:
         told[0] = _NEXT_WITHIN[decision]
-    return " ".join(told)
+    text = " ".join(told)
+    for place, command in _COMMANDS.items():
+        text = text.replace(place, command if commands else "")
+    return text
 
 
 # --- uncertainty -------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ from veridical.provenance.manifest import (
     types_of,
 )
 from veridical.provenance.trust import Trust, shipped
-from veridical.provenance.vocabulary import meaning, strongest
+from veridical.provenance.vocabulary import GENERATED, meaning, strongest
 
 
 def read_credential(file: File, metadata: Metadata, trust: Trust) -> Iterator[Claim]:
@@ -44,7 +44,7 @@ def read_credential(file: File, metadata: Metadata, trust: Trust) -> Iterator[Cl
     except MissingExtra:
         yield _unread(
             Standing.UNCHECKED,
-            "A C2PA credential is in this file; install veridical[provenance] to check it.",
+            "A C2PA credential is in this file, unchecked (install veridical[provenance]).",
             "The bytes of a C2PA manifest store are there; the package c2pa is not installed.",
         )
         return
@@ -130,10 +130,12 @@ def standing_of(credential: Credential) -> Standing:
 def says_of(credential: Credential, *, ancestors_trusted: bool) -> tuple[Says, bool]:
     """Return what a credential claims, and whether only its ancestors claim it."""
     own = strongest(credential.source_types)
-    if own in (Says.AI, Says.AI_PART):
+    if own in GENERATED:
         return own, False
     behind = strongest(credential.ancestor_types)
-    if behind in (Says.AI, Says.AI_PART):
+    if behind is Says.AI and own is Says.CAPTURE:
+        return Says.AI_AND_CAPTURE, not ancestors_trusted
+    if behind in GENERATED:
         return (Says.AI_PART if own else behind), not ancestors_trusted
     return own or Says.OTHER, False
 
@@ -181,7 +183,8 @@ def _plain(credential: Credential, standing: Standing, words: str) -> str:
     name = f"“{credential.signer}”" if credential.signer else "somebody without a name"
     if standing is Standing.BROKEN:
         torn = (
-            "this is not byte for byte the file that was signed"
+            "this is not byte for byte the file that was signed. Ordinary editing or saving is "
+            "enough for that"
             if credential.bytes_intact is False
             else "the credential holds no hash of this picture"
             if credential.bytes_intact is None

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from veridical.claims import Claim, ClaimSource, Declared, Says, Standing, cut
+from veridical.claims import Claim, ClaimSource, Credential, Declared, Says, Standing, cut
+from veridical.provenance.vocabulary import GENERATED
 from veridical.report import Decision
 
 
@@ -43,10 +44,7 @@ class Headline:
 
 
 LEADS: dict[Origin, str] = {
-    Origin.TAMPERED: (
-        "Tampered: the credential in the name of {by} does not fit this file, so what it says is "
-        "worth nothing"
-    ),
+    Origin.TAMPERED: ("{broken}, so what the credential says is worth nothing"),
     Origin.SIGNED_TRUSTED_AI: "Declared {made} by {by} (signature checked)",
     Origin.SIGNED_TRUSTED_CAPTURE: "Declared taken by a camera, by {by} (signature checked)",
     Origin.SIGNED_UNTRUSTED_AI: (
@@ -64,16 +62,35 @@ LEADS: dict[Origin, str] = {
         "The file has a credential in the name of {by}, which cannot be verified and does not say "
         "whether a camera or a model made it"
     ),
-    Origin.CREDENTIAL_UNREADABLE: "{unread}",
+    Origin.CREDENTIAL_UNREADABLE: "{unread}, so nothing can be concluded from it",
     Origin.UNSIGNED_CAMERA: "The file says a camera took it ({by}), which anyone can write",
     Origin.NONE: "The {silent}, which is no evidence",
 }
 """How each sentence begins."""
 
+MADE = {
+    Says.AI: "AI-generated",
+    Says.AI_PART: "partly AI-generated",
+    Says.AI_AND_CAPTURE: (
+        "both AI-generated and taken by a camera (a composite, or a contradiction)"
+    ),
+}
+"""How a claim of a generator is worded."""
+
 SILENT = (
     "file says nothing about its origin",
     "file does not say whether a camera or a model made it",
 )
+
+BROKEN = {
+    "bytes": (
+        "The content no longer matches the credential in the name of {by} (ordinary editing or "
+        "saving is enough for that)"
+    ),
+    "unbound": "The credential in the name of {by} is bound to no picture",
+    "claim": "The credential in the name of {by} was changed after it was signed",
+}
+"""What does not hold of a credential: the picture's bytes, no hash of them, or what was signed."""
 
 _DIRECTION: dict[Origin, Says] = {
     Origin.SIGNED_TRUSTED_AI: Says.AI,
@@ -122,9 +139,9 @@ def headline(claims: Sequence[Claim], decision: Decision | None = None) -> Headl
     lead = ranked[0] if ranked else None
     origin = origin_of(lead) if lead else Origin.NONE
     parts = [LEADS[origin].format(**_words(lead), silent=_silent(claims))]
-    direction = _DIRECTION.get(origin)
+    direction = _direction(lead)
     for said, words in _BESIDE.items():
-        other = {_DIRECTION.get(origin_of(claim)) for claim in ranked[1:]}
+        other = {_direction(claim) for claim in ranked[1:]}
         if said in other and direction is not said and origin is not Origin.NONE:
             parts.append(words)
     if decision is not None:
@@ -137,9 +154,19 @@ def headline(claims: Sequence[Claim], decision: Decision | None = None) -> Headl
     )
 
 
+def against(claims: Sequence[Claim], decision: Decision) -> str:
+    """Return how the strongest claim begins that contradicts the pixels; empty where none does."""
+    other = {Decision.AI: Says.CAPTURE, Decision.REAL: Says.AI}.get(decision)
+    ranked = sorted(claims, key=lambda claim: list(Origin).index(origin_of(claim)))
+    for claim in ranked:
+        if other is not None and _direction(claim) is other:
+            return LEADS[origin_of(claim)].format(**_words(claim), silent="")
+    return ""
+
+
 def origin_of(claim: Claim) -> Origin:
     """Return what a claim would lead with if it were alone."""
-    ai = claim.says in (Says.AI, Says.AI_PART)
+    ai = claim.says in GENERATED
     capture = claim.says is Says.CAPTURE
     if claim.standing is Standing.BROKEN:
         return Origin.TAMPERED
@@ -160,6 +187,12 @@ def origin_of(claim: Claim) -> Origin:
     return Origin.NONE
 
 
+def _direction(claim: Claim | None) -> Says | None:
+    """Return what a claim says of the whole picture; of a part, the pixels may say otherwise."""
+    whole = claim is not None and claim.says in (Says.AI, Says.CAPTURE)
+    return _DIRECTION.get(origin_of(claim)) if claim and whole else None
+
+
 def _silent(claims: Sequence[Claim]) -> str:
     """Return what there is to say where nobody names a camera or a model."""
     nothing = next((claim.plain for claim in claims if claim.says is Says.NOTHING), None)
@@ -173,13 +206,19 @@ def _words(claim: Claim | None) -> dict[str, str]:
     by = cut((claim.by if claim else None) or "somebody without a name", 80)
     trusted = claim is not None and claim.standing is Standing.SIGNED_TRUSTED
     quoted = by if trusted or not (claim and claim.by) else f"“{by.translate(_QUOTES)}”"
-    part = claim is not None and claim.says is Says.AI_PART
     return {
         "by": quoted,
-        "made": "partly AI-generated" if part else "AI-generated",
+        "made": MADE.get(claim.says, "") if claim else "",
+        "broken": _broken(claim.credential if claim else None).format(by=quoted),
         "with": f" ({quoted})" if claim and claim.by else "",
         "unread": claim.plain.removesuffix(".") if claim else "",
     }
+
+
+def _broken(credential: Credential | None) -> str:
+    if credential is None or credential.bytes_intact is False:
+        return BROKEN["bytes"]
+    return BROKEN["unbound" if credential.bytes_intact is None else "claim"]
 
 
 _QUOTES = str.maketrans({"“": "'", "”": "'", '"': "'"})

@@ -6,6 +6,9 @@ the C2PA specification adds (section on actions, `digitalSourceType`).
 
 from veridical.claims import Says
 
+GENERATED = (Says.AI, Says.AI_PART, Says.AI_AND_CAPTURE)
+"""What a claim says where a trained model had a part in the picture."""
+
 SOURCE_TYPES: dict[str, tuple[Says, str]] = {
     "digitalCapture": (Says.CAPTURE, "a digital camera took it"),
     "computationalCapture": (Says.CAPTURE, "a digital camera took it, from several exposures"),
@@ -48,6 +51,8 @@ def strongest(values: tuple[str, ...]) -> Says | None:
     said = {meaning(value)[0] for value in values}
     if not said:
         return None
+    if Says.AI in said and Says.CAPTURE in said:
+        return Says.AI_AND_CAPTURE
     if said & {Says.AI, Says.AI_PART}:
         return Says.AI if said == {Says.AI} else Says.AI_PART
     return Says.CAPTURE if said == {Says.CAPTURE} else Says.OTHER

@@ -1,0 +1,219 @@
+"""How the conclusion of a filed report is worded, and the measures behind it.
+
+It is worded for two propositions that exclude each other, as the guideline of the European forensic
+institutes asks (ENFSI, "Guideline for evaluative reporting in forensic science", 2015, sections 2.4
+and 4.1). How strongly the result supports one of them is a likelihood ratio, and it comes from what
+was measured: how often the model gives this answer to AI-generated pictures, over how often to real
+ones. It is the only measure that the conclusion rests on.
+"""
+
+from collections.abc import Iterator
+from math import isfinite
+
+from veridical.infer.priors import evidence
+from veridical.present import words
+from veridical.present.dossier import Row
+from veridical.present.dossier_words import Measured
+from veridical.present.numbers import percent, ratio, share, span
+from veridical.present.words import NAME
+from veridical.provenance.headline import against
+from veridical.report import Decision, Reason, Report
+
+SCALE = {
+    Decision.AI: "supports_ai",
+    Decision.REAL: "supports_real",
+    Decision.UNDECIDED: "no_conclusion",
+}
+"""Which proposition the answer supports, for programs."""
+
+_PROPOSED = {
+    Decision.AI: (
+        "proposition 1, that a generative model made the picture, against proposition 2, that it "
+        "is a photograph taken with a camera"
+    ),
+    Decision.REAL: (
+        "proposition 2, that the picture is a photograph taken with a camera, against proposition "
+        "1, that a generative model made it"
+    ),
+}
+_NOTHING = (
+    "The examination gives no conclusion. It supports neither of the two propositions. This is a "
+    "result, and no sign that something is wrong with the picture."
+)
+# The verbal scale of the guideline (its section 2.4 and its table of examples), by the least ratio.
+_STRENGTH = (
+    (1e6, "extremely strong support"),
+    (1e4, "very strong support"),
+    (1e3, "strong support"),
+    (1e2, "moderately strong support"),
+    (1e1, "moderate support"),
+    (2.0, "weak support"),
+)
+TRUSTED_ECE = 0.05
+"""Largest expected calibration error, with its whole interval, at which P(ai) is read as odds."""
+
+
+def strength(report: Report, sets: tuple[Measured, ...]) -> str | None:
+    """Return the strength of the support in words; None where it cannot be named."""
+    least = _measured(report, sets)
+    if least is None:
+        return None
+    return next((word for limit, word in _STRENGTH if least >= limit), None)
+
+
+def conclusion(report: Report, sets: tuple[Measured, ...]) -> str:
+    """Return the conclusion on the scale of support, with its strength."""
+    if report.decision is Decision.UNDECIDED:
+        return _NOTHING
+    proposed = _PROPOSED[report.decision]
+    if word := strength(report, sets):
+        return f"The examination gives {word} for {proposed}."
+    if _measured(report, sets) is None:
+        return (
+            f"The examination points to {proposed}. How strong that support is cannot be said: it "
+            "was not measured for such an answer."
+        )
+    return f"The examination points to {proposed}, but so weakly that the scale has no word for it."
+
+
+def meaning(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
+    """Say what the strength means, in a sentence; nothing where none was measured."""
+    least = _measured(report, sets)
+    if least is not None:
+        mine, other = _sides(report.decision)
+        yield (
+            f"This strength means: in the tests, this answer was at least {ratio_of(least)} times "
+            f"as frequent for {mine} pictures as for {other} ones."
+        )
+
+
+def conflict(report: Report) -> Iterator[str]:
+    """Say that the file's own words contradict the pixels, where they do."""
+    if told := against(report.claims, report.decision):
+        yield (
+            f"The file and the pixels disagree. {told}. The conclusion is about the pixels alone "
+            "and does not weigh these words. Find out why they disagree before anybody relies on "
+            "either."
+        )
+
+
+def _measured(report: Report, sets: tuple[Measured, ...]) -> float | None:
+    if Reason.WHOLE_IMAGE in report.reasons:
+        return None
+    return conservative_ratio(report.decision, sets)
+
+
+# --- the numbers behind it -----------------------------------------------------------------------
+
+THREE_MEASURES = (
+    "These measures answer different questions, so they need not agree: the ratio says how much "
+    "more often this answer was given to pictures of one kind than of the other in the tests, "
+    "P(ai) is the model's own probability for this one picture, and the coverage guarantee is an "
+    "upper limit for mistakes that was promised before the picture came. The conclusion rests on "
+    "the ratio alone."
+)
+
+
+def measures(report: Report, sets: tuple[Measured, ...]) -> Iterator[Row]:
+    """Return each measure of an answer under its name."""
+    least = _measured(report, sets)
+    if least is not None:
+        mine, other = _sides(report.decision)
+        yield Row(
+            "Ratio (tests)",
+            f"at least {ratio_of(least)}: how often {mine} pictures get this answer, over how "
+            f"often {other} ones do",
+        )
+    if report.p_ai is not None and report.interval is not None:
+        interval = f"{percent(report.level)} credible interval {span(report.interval)}"
+        yield Row("P(ai)", f"{share(report.p_ai)}, {interval}{of_face(report)}")
+        yield Row("P(ai) assumes", f"that {words.assumption(report.prior)}")
+    if report.at_prior:
+        yield Row(f"At {percent(report.at_prior.prior)}", words.at_share(report.at_prior))
+    if report.decision is not Decision.UNDECIDED and Reason.WITHIN_COVERAGE in report.reasons:
+        yield guarantee(report.decision, report)
+
+
+def guarantee(decision: Decision, report: Report) -> Row:
+    """Return what the prediction sets promise about a decision, under its name."""
+    told = words.sentence(words.promised(decision, report.promise(decision)))
+    return Row("Coverage guarantee", f"Of the prediction sets: {told[:1].lower()}{told[1:]}")
+
+
+def of_face(report: Report) -> str:
+    """Say which face a number is about; empty where there is but one."""
+    if report.lead_index is None or len(report.faces) < 2:
+        return ""
+    return f" (of face {report.lead_index + 1} of {len(report.faces)})"
+
+
+def of_strength(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
+    """Say where the strength of the support comes from; nothing where none is named."""
+    least = conservative_ratio(report.decision, sets)
+    if least is None:
+        return
+    mine, other = _sides(report.decision)
+    yield (
+        f"The ratio of {ratio_of(least)} behind the strength of the support is conservative: the "
+        f"lower 95 % end of how often the answer was given to {mine} pictures, over the upper end "
+        f"of how often to {other} ones; of {_sets(sets)} the smallest. Its words are those of the "
+        "ENFSI guideline of 2015: weak from 2, moderate from 10, moderately strong from 100, "
+        "strong from 1,000, very strong from 10,000."
+    )
+
+
+def _sides(decision: Decision) -> tuple[str, str]:
+    real, ai = NAME[Decision.REAL], NAME[Decision.AI]
+    return (ai, real) if decision is Decision.AI else (real, ai)
+
+
+def conservative_ratio(decision: Decision, sets: tuple[Measured, ...]) -> float | None:
+    """Return how many times as frequent an answer is where it is right, at least; None if unknown.
+
+    The lower end of the 95 % interval of the one rate, over the upper end of the other's: the least
+    over all sets.
+    """
+    names = {
+        Decision.AI: ("ai_called_ai", "real_called_ai"),
+        Decision.REAL: ("real_called_real", "ai_called_real"),
+    }.get(decision)
+    if names is None or not sets:
+        return None
+    found = []
+    for one in sets:
+        right, wrong = (one.rates.get(name) for name in names)
+        if right is None or wrong is None or wrong.high <= 0:
+            return None
+        found.append(right.low / wrong.high)
+    return min(found)
+
+
+def ratio_of(value: float) -> str:
+    """Return a ratio, rounded down: it is a lower end."""
+    return f"{int(value):,}" if value >= 10 else f"{int(value * 10) / 10:g}"
+
+
+def _sets(sets: tuple[Measured, ...]) -> str:
+    names = [f'"{one.name}"' for one in sets]
+    return f"the set {names[0]}" if len(names) == 1 else f"the sets {' and '.join(names)}"
+
+
+def of_odds(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
+    """Say whether P(ai) can be read as a likelihood ratio: only where it was calibrated."""
+    if report.p_ai is None:
+        return
+    odds = evidence(report.p_ai, report.prior)
+    if not isfinite(odds):
+        yield "P(ai) is 0 or 1 to the precision of the numbers: no ratio is read from it."
+        return
+    told = f"P(ai) {share(report.p_ai)} would be a likelihood ratio of {ratio(odds)}"
+    errors = {one.name: one.rates["ece"] for one in sets if "ece" in one.rates}
+    if errors and len(errors) == len(sets) and max(e.high for e in errors.values()) <= TRUSTED_ECE:
+        yield f"{told}: P(ai) was measured to be calibrated, to {TRUSTED_ECE:g}."
+        return
+    each = ", ".join(f'{one.value:.3f} on "{name}"' for name, one in errors.items())
+    why = f"its calibration error was {each}" if each else "its calibration was not measured"
+    yield (
+        f"{told}. No strength is read from that: {why}, and at most {TRUSTED_ECE:g} was wanted, "
+        "with the whole interval."
+    )
