@@ -147,7 +147,7 @@ def pooling_page(detector: Detector, looks: Sequence[Looks], ai: Bool[ndarray, "
         return effective_looks(one.mean(axis=1))
 
     ways = {
-        "first look alone": np.array([float(sigmoid(one[0]).mean()) for one in looks]),
+        "one look alone": np.array([float(sigmoid(one[0]).mean()) for one in looks]),
         "**mean of the looks (ships)**": np.array(
             [float(sigmoid(pool_looks(one).logits).mean()) for one in looks]
         ),

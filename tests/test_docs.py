@@ -51,7 +51,8 @@ PAGES = sorted([*FRONT, *DOCS.glob("*.md"), ROOT / "examples" / "README.md"])
 GENERATED = {"cli.md", "json.md"}
 CONTEXT = click.Context(cli, **cli.context_settings)
 COMMANDS = {name: cli.get_command(CONTEXT, name) for name in cli.list_commands(CONTEXT)}
-MOST_WORDS = 18_000  # of what there is to read; CHANGELOG.md and NOTICE are records
+MOST_WORDS = 15_000  # of what there is to read; CHANGELOG.md and NOTICE are records
+MOST_GENERATED = 5_000  # and to look up
 
 # Paths of one machine, addresses of registries, and words of salesmen.
 FORBIDDEN = (
@@ -439,7 +440,10 @@ def test_every_term_of_the_glossary_is_used_and_no_old_one_is_explained() -> Non
 
 def test_there_is_not_more_to_read_than_can_be_read() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md")]
-    assert sum(len(re.findall(r"\S*\w\S*", text(page))) for page in pages) <= MOST_WORDS
+    words = {page: len(re.findall(r"\S*\w\S*", text(page))) for page in pages}
+    generated = sum(count for page, count in words.items() if page.name in GENERATED)
+    assert generated <= MOST_GENERATED
+    assert sum(words.values()) - generated <= MOST_WORDS
 
 
 @pytest.mark.parametrize("page", PAGES, ids=where)

@@ -130,7 +130,7 @@ def of_clip(
     """Return a clip's decision, the place of the track that it rests on, and why.
 
     The rule is that of the faces of a picture (`infer.decision.together`). Who was seen too briefly
-    to be judged neither speaks nor silences.
+    to be judged does not count.
     """
     counted = [at for at, one in enumerate(tracks) if Reason.FEW_LOOKS not in one.reasons]
     if not counted:
