@@ -53,9 +53,14 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
         told, photo = redaction.redacted(report), redaction.covered(photo, report)
     sets = () if filing.whole_image else say.measured(basis.card)
     header = " | ".join(
-        f"{label} {printable(value)}"
-        for label, value in (("Case", filing.case), ("Exhibit", filing.exhibit))
-        if value
+        (
+            *(["REDACTED"] if filing.redact else []),
+            *(
+                f"{label} {printable(value)}"
+                for label, value in (("Case", filing.case), ("Exhibit", filing.exhibit))
+                if value
+            ),
+        )
     )
     sections = (
         Section("Conclusion", tuple(_conclusion(told, photo, filing, sets))),
@@ -74,6 +79,7 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
         footer=f"SHA-256 of the picture {report.sha256[:16]}... | veridical {basis.version}",
         author=printable(filing.examiner),
         at=filing.at,
+        time=filing.time,
         sections=sections,
         record=_record(report, told, file, filing, basis, sets),
     )
@@ -120,6 +126,7 @@ def _record(
     return {
         "schema": SCHEMA,
         "at": filing.at.isoformat(),
+        "at_given": filing.at_given,
         "case": filing.case,
         "exhibit": filing.exhibit,
         "examiner": filing.examiner,
@@ -173,7 +180,7 @@ def _head(report: Report, filing: Filing) -> Iterator[Row]:
     yield Row("Case", printable(filing.case) or NONE_GIVEN)
     yield Row("Exhibit", printable(filing.exhibit) or NONE_GIVEN)
     yield Row("Examiner", printable(filing.examiner) or NONE_GIVEN)
-    yield Row("Time", filing.at.isoformat(" "))
+    yield Row("Time", filing.time)
     yield Row("Picture", _name(report), code=True)
     yield Row("SHA-256", report.sha256, code=True)
     yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}")

@@ -212,7 +212,7 @@ def _technical(credential: Credential) -> str:
         None: "of unknown validity",
     }
     own = ", ".join(credential.source_types) or "none"
-    behind = ", ".join(credential.ancestor_types)
+    behind, codes = ", ".join(credential.ancestor_types), ", ".join(credential.codes)
     return (
         f"C2PA, {credential.manifests} manifest(s): source types {own}"
         f"{f', of ancestors {behind}' if behind else ''}; bytes {intact[credential.bytes_intact]}, "
@@ -220,5 +220,22 @@ def _technical(credential: Credential) -> str:
         f"{'' if credential.trusted else 'not '}on the list ({credential.trust_list}); certificate "
         f"{times[credential.in_time]}"
         f"{f'; signed {credential.signed_at}' if credential.signed_at else ''}; c2pa-rs says "
-        f"{credential.state}{f' ({chr(44).join(credential.codes)})' if credential.codes else ''}."
+        f"{credential.state}{f' ({codes})' if codes else ''}."
+        f"{''.join(f' {told}' for told in _explained(credential))}"
     )
+
+
+def _explained(credential: Credential) -> Iterator[str]:
+    """Explain the words of C2PA that are used above."""
+    if credential.ancestor_types:
+        yield (
+            "An ancestor is an earlier version of this file, whose credential was carried along in "
+            "this one."
+        )
+    if any(code.endswith(".malformed") for code in credential.codes):
+        yield (
+            "Malformed means that an entry of the credential breaks the rules for writing it; that "
+            "is no sign that the picture was changed."
+            if credential.bytes_intact and credential.signature_intact
+            else "Malformed means that an entry of the credential breaks the rules for writing it."
+        )
