@@ -3,6 +3,7 @@
 The conclusion itself is worded in `dossier_conclusion.py`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -194,6 +195,13 @@ def assumptions(report: Report) -> Iterator[str]:
         f"{percent(report.coverage_of_ai)} of the AI-generated ones like those that the model was "
         "calibrated on."
     )
+
+
+def on_paper(text: str) -> str:
+    """Return a text without what only programmers read: names of files, backticks."""
+    named = re.sub(r"docs/(\w+)\.md", r"the documentation of the program (\1)", text)
+    answers = re.sub(r"\bcalled ai\b", "called AI-generated", named)
+    return re.sub(r"`([^`]*)`", r'"\1"', answers)
 
 
 def lines(text: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from veridical._optional import need
 from veridical.claims import (
+    MOST_ACTIONS,
     Claim,
     ClaimSource,
     Credential,
@@ -166,7 +167,7 @@ def claim_of(credential: Credential, store: Json) -> Claim:
             {
                 "active manifest": str(store.get("active_manifest", "")),
                 "signature": json.dumps(signature_of(active_of(store)), default=str),
-                "actions": json.dumps(actions_of(active_of(store))[:20], default=str),
+                "actions": json.dumps(actions_of(active_of(store))[:MOST_ACTIONS], default=str),
             }
         ),
         credential=credential,
