@@ -13,6 +13,7 @@ from typing import Any
 from veridical.encode import plain
 
 MOST_RAW = 40  # raw values of one claim
+MOST_ACTIONS = 20  # of a credential that are kept whole
 MOST_CHARACTERS = 2000  # of one raw value
 
 

@@ -11,7 +11,7 @@ from veridical.detector import Detector
 
 pytest.importorskip("typst")
 
-AT = ("--at", "2026-11-28T12:00:00Z")
+AT = ("--at", "2024-11-28T12:00:00Z")
 FILES = ["report.html", "report.json", "report.pdf", "sha256sums.txt"]
 
 
@@ -38,7 +38,7 @@ def test_a_report_is_three_forms_and_their_hashes(
     record = json.loads((out / "report.json").read_text())
     assert record["photo"]["sha256"] == sha256(photo.read_bytes()).hexdigest()
     assert (record["case"], record["exhibit"], record["examiner"]) == ("17", "3", "A. B.")
-    assert record["at"] == "2026-11-28T12:00:00+00:00"
+    assert record["at"] == "2024-11-28T12:00:00+00:00"
     assert record["machine"]["flags"]
     assert len(record["model"]) == 64
 
@@ -87,6 +87,29 @@ def test_a_time_needs_its_zone(picture: Picture, tmp_path: Path, time: str) -> N
     assert "zone" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "time",
+    [
+        "2999-01-01T00:00:00Z",
+        "1989-12-31T23:59:59Z",
+        "9999-12-31T23:59:59-14:00",
+        "0001-01-01T00:00:00+14:00",
+    ],
+)
+def test_a_time_that_cannot_be_is_refused(picture: Picture, tmp_path: Path, time: str) -> None:
+    result = invoke("report", picture(tmp_path / "a.png"), "--out", tmp_path / "case", "--at", time)
+    assert result.exit_code == 2
+    assert "from 1990 on and at most a day in the future" in " ".join(result.stderr.split())
+
+
+def test_a_time_that_was_given_is_marked(report: Run, picture: Picture, tmp_path: Path) -> None:
+    out = tmp_path / "case"
+    assert report(picture(tmp_path / "a.png"), "--out", out).exit_code == 0
+    assert json.loads((out / "report.json").read_text())["at_given"] is True
+    page = (out / "report.html").read_text()
+    assert page.count("2024-11-28 12:00:00+00:00 (given by the examiner)") >= 2
+
+
 @pytest.mark.parametrize("name", ["empty.jpg", "truncated.jpg", "text.jpg", "bomb.png"])
 def test_a_picture_that_cannot_be_read_leaves_nothing(
     report: Run, bad: list[Path], tmp_path: Path, name: str
@@ -118,7 +141,11 @@ def test_a_redacted_report_cannot_keep_the_picture(picture: Picture, tmp_path: P
 
 def test_a_redacted_report_hides_the_name(report: Run, picture: Picture, tmp_path: Path) -> None:
     out = tmp_path / "case"
-    assert report(picture(tmp_path / "secretname.png"), "--out", out, "--redact").exit_code == 0
+    result = report(picture(tmp_path / "secretname.png"), "--out", out, "--redact", "--note", "N.")
+    assert result.exit_code == 0
+    assert "Your own words" in result.stdout
+    assert "hashes still identify the file" in result.stdout
+    assert '<p class="running"><span>REDACTED</span>' in (out / "report.html").read_text()
     for name in ("report.html", "report.json"):
         assert b"secretname" not in (out / name).read_bytes()
 

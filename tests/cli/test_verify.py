@@ -16,7 +16,7 @@ from veridical.present.verifying import differences
 
 pytest.importorskip("typst")
 
-AT = ("--at", "2026-11-28T12:00:00+01:00")
+AT = ("--at", "2024-11-28T12:00:00+01:00")
 Change = Callable[[dict[str, Any]], object]
 
 

@@ -1,6 +1,8 @@
+import io
 import json
 import re
 from dataclasses import replace
+from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
 
@@ -20,8 +22,10 @@ from tests.present.filed import (
     filed,
     hostile,
 )
-from veridical.claims import Claim, ClaimSource, Says, Standing
+from veridical.claims import Claim, ClaimSource, Credential, Says, Standing
 from veridical.io.decode import Photo
+from veridical.io.formats import Limits
+from veridical.io.source import File
 from veridical.present import dossier_conclusion as weigh
 from veridical.present import dossier_words as say
 from veridical.present import redaction
@@ -424,3 +428,57 @@ def test_a_picture_in_which_no_face_was_found_is_withheld_from_a_redacted_report
     made_ = filed(filing=replace(FILING, redact=True))
     assert figures(made_) == ()
     assert say.WITHHELD in said(made_, "Conclusion")
+
+
+# --- the file ------------------------------------------------------------------------------------
+
+
+def with_fields() -> File:
+    """A JPEG with a position in EXIF, and a caption in IPTC."""
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif[0x8825] = {1: "S", 2: (33.0, 51.0, 36.0), 3: "E", 4: (151.0, 12.0, 0.0)}
+    field = b"\x1c\x02\x78\x00\x0dSecretcaption"
+    irb = b"8BIM\x04\x04\0\0" + len(field).to_bytes(4) + field + b"\0" * (len(field) % 2)
+    body = b"Photoshop 3.0\0" + irb
+    into = io.BytesIO()
+    made.image().save(into, "JPEG", exif=exif)
+    data = into.getvalue()
+    data = data[:2] + b"\xff\xed" + (len(body) + 2).to_bytes(2) + body + data[2:]
+    return File(path="a.jpg", data=data, limits=Limits())
+
+
+def test_position_iptc_and_whole_hashes_are_facts_of_the_file() -> None:
+    own = with_fields()
+    told = said(dossier(made.report(made.FACE), own, FILING, BASIS), "The file")
+    assert "-33.860000, 151.200000 (latitude, longitude)" in told
+    assert "Caption: Secretcaption" in told
+    assert own.header
+    assert sha256(own.header.exif).hexdigest() in told
+    hidden = replace(FILING, redact=True)
+    told = said(dossier(made.report(made.FACE), own, hidden, BASIS))
+    assert "-33.86" not in told
+    assert "Secretcaption" not in told
+    assert "Position (GPS)" in told
+
+
+def test_paper_names_no_files_of_the_program() -> None:
+    told = say.on_paper("called `ai` more often; see docs/doubt.md")
+    assert told == 'called "ai" more often; see the documentation of the program (doubt)'
+
+
+def test_the_actions_of_a_credential_are_counted_and_no_json_is_cut() -> None:
+    actions = json.dumps([{"action": "c2pa.created", "when": "x" * 300}] * 3)
+    claim = Claim(
+        source=ClaimSource.C2PA,
+        says=Says.AI,
+        standing=Standing.BROKEN,
+        plain="x",
+        technical="x",
+        raw={"actions": actions, "signature": json.dumps({"alg": "Es256", "issuer": "Anna"})},
+        credential=Credential(actions=("c2pa.created",)),
+    )
+    told = said(filed(made.FACE, claims=(claim,)), "What the file says")
+    assert "actions: 3; their kinds: c2pa.created" in told
+    assert "signature: alg Es256; issuer Anna" in told
+    assert "{" not in told

@@ -1,7 +1,11 @@
+import io
 import json
+import struct
 from importlib.resources import files
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.conftest import saved
 from tests.provenance.made import (
@@ -266,3 +270,76 @@ def test_a_credit_is_no_name_of_what_made_the_picture() -> None:
     assert told.declared == "ai_unverified"
     assert "OpenAI" not in told.headline
     assert all(claim.by is None for claim in told.claims if claim.says == "ai")
+
+
+# --- thumbnails and tables -----------------------------------------------------------------------
+
+
+def scene(seed: int, size: tuple[int, int] = (320, 240)) -> Image.Image:
+    """A picture with a few large shapes."""
+    coarse = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    return Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC)
+
+
+def with_thumbnail(image: Image.Image, thumbnail: Image.Image, turn: int = 1) -> bytes:
+    """A JPEG with another JPEG in its EXIF block."""
+    into, inner = io.BytesIO(), io.BytesIO()
+    image.save(into, "JPEG", quality=90)
+    thumbnail.save(inner, "JPEG")
+    small = inner.getvalue()
+    first = struct.pack("<HHHIHHI", 1, 0x0112, 3, 1, turn, 0, 26)
+    second = struct.pack("<HHHIIHHIII", 2, 0x0201, 4, 1, 56, 0x0202, 4, 1, len(small), 0)
+    body = b"Exif\0\0II*\0" + struct.pack("<I", 8) + first + second + small
+    data = into.getvalue()
+    return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2) + body + data[2:]
+
+
+def of_file(data: bytes) -> str:
+    return next(one.technical for one in claims(data) if one.source is ClaimSource.FILE)
+
+
+@pytest.mark.parametrize("change", ["none", "bars", "crop", "upright"])
+def test_a_thumbnail_of_the_picture_shows_the_same_however_a_camera_makes_it(change: str) -> None:
+    image, turn = scene(1), 1
+    small = image.resize((160, 120))
+    if change == "bars":
+        image = scene(1, (360, 240))
+        small = Image.new("RGB", (160, 120))
+        small.paste(image.resize((160, 106)), (0, 7))
+    elif change == "crop":
+        small = image.crop((40, 0, 280, 240)).resize((120, 120))
+    elif change == "upright":
+        small, turn = small.transpose(Image.Transpose.ROTATE_270), 6
+    assert "shows the same picture" in of_file(with_thumbnail(image, small, turn))
+
+
+def test_a_thumbnail_of_another_picture_is_told_as_information() -> None:
+    data = with_thumbnail(scene(1), scene(2).resize((160, 120)))
+    assert "shows another picture (correlation" in of_file(data)
+    assert all(one.standing is not Standing.BROKEN for one in claims(data))
+
+
+def test_a_thumbnail_that_cannot_be_compared_is_told() -> None:
+    flat = Image.new("RGB", (160, 120), "grey")
+    assert "was not compared with the picture" in of_file(with_thumbnail(scene(1), flat))
+    cut = with_thumbnail(scene(1), scene(1).resize((160, 120))).replace(b"JFIF", b"JFIX")
+    assert "thumbnail of" in of_file(cut)
+
+
+def test_an_exif_block_without_thumbnail_says_so() -> None:
+    into, exif = io.BytesIO(), Image.Exif()
+    exif[0x010F] = "Maker"
+    scene(1).save(into, "JPEG", exif=exif)
+    assert "no thumbnail in EXIF" in of_file(into.getvalue())
+
+
+@pytest.mark.parametrize("quality", [1, 50, 75, 92, 100])
+def test_a_table_of_libjpeg_is_named_and_another_is_not(quality: int) -> None:
+    into = io.BytesIO()
+    scene(1).save(into, "JPEG", quality=quality)
+    assert f"that of libjpeg (IJG) at quality {quality}, used by many programs" in (
+        of_file(into.getvalue())
+    )
+    into = io.BytesIO()
+    scene(1).save(into, "JPEG", qtables=[[7 + k for k in range(64)]] * 2)
+    assert "is none of libjpeg's (IJG)" in of_file(into.getvalue())

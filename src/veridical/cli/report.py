@@ -1,12 +1,14 @@
 """`veridical report`: examine a picture and file the report."""
 
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from veridical.cli import options
+
+_FIRST = 1990  # year: before it there were no such reports
 
 
 def _time(
@@ -22,6 +24,10 @@ def _time(
     if at is None or at.tzinfo is None:
         raise click.BadParameter(
             f"A time with its zone was wanted, such as 2026-11-28T12:00:00Z; got {value!r}."
+        )
+    if at.year < _FIRST or at > datetime.now(UTC) + timedelta(days=1):
+        raise click.BadParameter(
+            f"A time from {_FIRST} on and at most a day in the future was wanted; got {value!r}."
         )
     return at.replace(microsecond=0)
 
@@ -42,14 +48,14 @@ def _time(
 @click.option(
     "--redact",
     is_flag=True,
-    help="Cover faces; hide names and values of the file. Hashes stay.",
+    help="Cover faces; hide names and values of the file. Hashes and your own words stay.",
 )
 @click.option("--keep-original", is_flag=True, help="Also put a copy of PHOTO there.")
 @click.option(
     "--at",
     callback=_time,
     metavar="TIME",
-    help="Time of the report, ISO 8601 with its zone.  [default: now]",
+    help="Time of the report, ISO 8601 with its zone; it is marked as given.  [default: now]",
 )
 @click.option("--log", type=options.PATH, metavar="FILE", help="Add a line to this log of reports.")
 @options.model
@@ -97,6 +103,7 @@ def report(
     file = open_source(photo)
     given = Filing(
         at=at or datetime.now(UTC).replace(microsecond=0),
+        at_given=at is not None,
         case=case,
         exhibit=exhibit,
         examiner=examiner,
@@ -109,6 +116,8 @@ def report(
     detector, basis = filing.examiner(options.model_folder(model), prior)
     filed = filing.file_report(detector, basis, file, given, out, log)
     click.echo(filed.conclusion)
+    if redact:
+        click.echo(dossier_words.REDACTED_COPY)
     click.echo(printable(f"{out}: {', '.join(filing.FORMS)}, {filing.SUMS}"))
     click.echo(f"SHA-256 of {filing.SUMS}: {filed.sums}")
     if filed.entry:

@@ -1,7 +1,7 @@
 """EXIF (CIPA DC-008) by hand: only the fields that say where a picture comes from.
 
-Pillow would parse all of it, and warn about every oddity. Serial numbers, owners and positions are
-private and are not read; that a position is there is told.
+Pillow would parse all of it, and warn about every oddity. Serial numbers and owners are private and
+are not read. A position is read for filed reports alone; else only that it is there is told.
 """
 
 import struct
@@ -46,12 +46,15 @@ class Exif:
 
     Attributes:
         values: Text by the name of its tag, without NULs and spaces at its end.
-        position: Whether there is a position (GPS); it is not read.
+        position: Whether there is a position (GPS).
+        coordinates: That position as the file gives it, in degrees, north and east positive; empty
+            where it is none that can be read.
         thumbnail: The embedded JPEG; empty where there is none.
     """
 
     values: dict[str, str]
     position: bool = False
+    coordinates: str = ""
     thumbnail: bytes = b""
 
 
@@ -62,7 +65,7 @@ def read_exif(block: bytes) -> Exif:
         return Exif(values={})
     values: dict[str, str] = {}
     first = _first(block, order)
-    places, position, thumbnail, second = {}, False, b"", 0
+    places, position, coordinates, thumbnail, second = {}, False, "", b"", 0
     for tag, kind, count, raw in _directory(block, first, order):
         if tag in _TAGS:
             values.setdefault(_TAGS[tag], _told(tag, kind, count, raw, order))
@@ -72,7 +75,9 @@ def read_exif(block: bytes) -> Exif:
         if tag in _TAGS:
             values.setdefault(_TAGS[tag], _told(tag, kind, count, raw, order))
     if _GPS in places:
-        position = any(tag in (2, 4) for tag, *_ in _directory(block, places[_GPS], order))
+        gps = {tag: raw for tag, _, _, raw in _directory(block, places[_GPS], order)}
+        position = bool({2, 4} & gps.keys())
+        coordinates = _coordinates(gps, order)
     second = _next(block, first, order)
     found = {
         tag: struct.unpack_from(f"{order}I", raw)[0]
@@ -82,7 +87,26 @@ def read_exif(block: bytes) -> Exif:
     if len(found) == 2:
         thumbnail = block[found[_THUMBNAIL] :][: min(found[_THUMBNAIL_LENGTH], _MOST_BYTES)]
     shown = {name: value for name, value in values.items() if value}
-    return Exif(values=shown, position=position, thumbnail=thumbnail)
+    return Exif(values=shown, position=position, coordinates=coordinates, thumbnail=thumbnail)
+
+
+def _coordinates(gps: dict[int, bytes], order: str) -> str:
+    """Return latitude and longitude (CIPA DC-008, GPSLatitudeRef to GPSLongitude) in degrees."""
+    told = []
+    for side, value, negative, most in ((1, 2, b"S", 90), (3, 4, b"W", 180)):
+        raw = gps.get(value, b"")
+        if len(raw) != 24:
+            return ""
+        numbers = struct.unpack(f"{order}6I", raw)
+        parts = [
+            above / below if below else 0.0
+            for above, below in zip(numbers[::2], numbers[1::2], strict=True)
+        ]
+        degrees = parts[0] + parts[1] / 60 + parts[2] / 3600
+        if degrees > most:
+            return ""
+        told.append(f"{-degrees if gps.get(side, b'')[:1] == negative else degrees:.6f}")
+    return ", ".join(told)
 
 
 def tag_bytes(block: bytes, wanted: int) -> Iterator[bytes]:

@@ -9,15 +9,27 @@ from veridical.io.budget import Budget
 
 _NAMES = {
     5: "Title",
+    15: "Category",
+    25: "Keywords",
     40: "Instructions",
+    55: "DateCreated",
+    60: "TimeCreated",
     65: "OriginatingProgram",
     70: "ProgramVersion",
     80: "Byline",
+    85: "BylineTitle",
+    90: "City",
+    92: "Sublocation",
+    95: "Province",
+    101: "Country",
+    103: "TransmissionReference",
     105: "Headline",
     110: "Credit",
     115: "Source",
     116: "Copyright",
+    118: "Contact",
     120: "Caption",
+    122: "CaptionWriter",
 }
 _IPTC = 0x0404
 

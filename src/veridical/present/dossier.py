@@ -22,6 +22,7 @@ class Filing:
 
     Attributes:
         at: When the report was made, to the second, with its zone.
+        at_given: Whether the examiner gave that time; else it is of the computer's clock.
         case: Number of the case; empty where none was given.
         exhibit: Number of the exhibit, likewise.
         examiner: Who made the report, likewise.
@@ -33,6 +34,7 @@ class Filing:
     """
 
     at: datetime
+    at_given: bool = False
     case: str = ""
     exhibit: str = ""
     examiner: str = ""
@@ -45,6 +47,12 @@ class Filing:
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:
             raise ValueError(f"The time of a report has a zone; got {self.at.isoformat()}.")
+
+    @property
+    def time(self) -> str:
+        """When the report was made, and by whose word."""
+        told = " (given by the examiner)" if self.at_given else ""
+        return f"{self.at.isoformat(' ')}{told}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +183,7 @@ class Dossier:
         footer: On every page: which picture, which program.
         author: The examiner; may be empty.
         at: When it was made.
+        time: The same in words, and by whose word.
         sections: What it says.
         record: The same for programs, without the sections: JSON values.
     """
@@ -184,5 +193,6 @@ class Dossier:
     footer: str
     author: str
     at: datetime
+    time: str
     sections: tuple[Section, ...]
     record: Mapping[str, Any]

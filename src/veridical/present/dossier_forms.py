@@ -70,7 +70,7 @@ def to_html(dossier: Dossier) -> bytes:
         title=dossier.title,
         header=dossier.header,
         footer=dossier.footer,
-        at=dossier.at.isoformat(" "),
+        at=dossier.time,
         sections=blocks(dossier),
         urls=urls,
     )

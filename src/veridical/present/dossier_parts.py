@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import PurePath
 from typing import Any
 
+from veridical.claims import MOST_ACTIONS, Claim
 from veridical.encode import plain
 from veridical.infer.priors import assumed, predictive_values
 from veridical.io.decode import Photo
@@ -31,9 +33,11 @@ from veridical.present.dossier import (
 from veridical.present.dossier_faces import face_sections, figure_of
 from veridical.present.dossier_words import NONE_GIVEN, REDACTED, Measured
 from veridical.present.words import WORD, printable
+from veridical.provenance.fields import Fields, fields_of
 from veridical.report import Report
 
 _PHOTO = 300  # px of a screen, 96 to an inch: the tallest that the photo is shown
+_FIELDS = 40  # of IPTC that are shown
 _TEXT = 200  # characters shown of a text in the file
 
 
@@ -53,9 +57,14 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
         told, photo = redaction.redacted(report), redaction.covered(photo, report)
     sets = () if filing.whole_image else say.measured(basis.card)
     header = " | ".join(
-        f"{label} {printable(value)}"
-        for label, value in (("Case", filing.case), ("Exhibit", filing.exhibit))
-        if value
+        (
+            *(["REDACTED"] if filing.redact else []),
+            *(
+                f"{label} {printable(value)}"
+                for label, value in (("Case", filing.case), ("Exhibit", filing.exhibit))
+                if value
+            ),
+        )
     )
     sections = (
         Section("Conclusion", tuple(_conclusion(told, photo, filing, sets))),
@@ -74,6 +83,7 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
         footer=f"SHA-256 of the picture {report.sha256[:16]}... | veridical {basis.version}",
         author=printable(filing.examiner),
         at=filing.at,
+        time=filing.time,
         sections=sections,
         record=_record(report, told, file, filing, basis, sets),
     )
@@ -120,6 +130,7 @@ def _record(
     return {
         "schema": SCHEMA,
         "at": filing.at.isoformat(),
+        "at_given": filing.at_given,
         "case": filing.case,
         "exhibit": filing.exhibit,
         "examiner": filing.examiner,
@@ -173,7 +184,7 @@ def _head(report: Report, filing: Filing) -> Iterator[Row]:
     yield Row("Case", printable(filing.case) or NONE_GIVEN)
     yield Row("Exhibit", printable(filing.exhibit) or NONE_GIVEN)
     yield Row("Examiner", printable(filing.examiner) or NONE_GIVEN)
-    yield Row("Time", filing.at.isoformat(" "))
+    yield Row("Time", filing.time)
     yield Row("Picture", _name(report), code=True)
     yield Row("SHA-256", report.sha256, code=True)
     yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}")
@@ -218,17 +229,31 @@ def _file(report: Report, file: File, filing: Filing) -> Iterator[Block]:
                 )
             )
         blocks = (("EXIF", header.exif), ("XMP", header.xmp), ("Colour profile", header.profile))
-        rows += [Row(name, _block(data)) for name, data in blocks]
+        for name, data in blocks:
+            rows.append(Row(name, f"{len(data):,} bytes" if data else "none before the pixels"))
+            if data:
+                rows.append(Row(f"Its SHA-256 ({name})", sha256(data).hexdigest(), code=True))
         for key, value in header.text.items():
             name, text = (REDACTED, REDACTED) if filing.redact else (key, _cut(value))
             rows.append(Row("Text in the file", f"{printable(name)}: {printable(text)}", code=True))
+    if file.metadata is not None:
+        rows += _from_fields(fields_of(file.metadata), filing)
     yield Rows(tuple(rows))
     yield Paragraph(say.CHARACTERS, "small")
 
 
-def _block(data: bytes) -> str:
-    digest = f", SHA-256 {sha256(data).hexdigest()[:16]}..." if data else ""
-    return f"{len(data):,} bytes{digest}" if data else "none before the pixels"
+def _from_fields(fields: Fields, filing: Filing) -> Iterator[Row]:
+    """Give the position in EXIF and the fields of IPTC."""
+    told = fields.exif.coordinates or "there is one that cannot be read"
+    if fields.exif.position:
+        yield Row("Position (GPS)", REDACTED if filing.redact else f"{told} (latitude, longitude)")
+    named = fields.metadata.iptc
+    yield Row("IPTC (APP13)", f"{len(named)} fields" if named else "none")
+    for name, value in named[:_FIELDS]:
+        text = REDACTED if filing.redact else f"{name}: {_cut(value)}"
+        yield Row("IPTC field", printable(text), code=True)
+    if len(named) > _FIELDS:
+        yield Row("IPTC field", f"and {len(named) - _FIELDS} more, which are not shown")
 
 
 def _cut(text: str) -> str:
@@ -243,12 +268,29 @@ def _claims(report: Report, filing: Filing) -> Iterator[Block]:
         rows = [Row("Found in", entry.title), Row("It says", SAYS[claim.says])]
         if not filing.redact:
             rows.append(Row("In words", printable(entry.plain)))
+        told = {**claim.raw, **(_credential(claim) if claim.credential else {})}
         for name, value in entry.rows:
-            own = name in claim.raw
-            label, text = ("Value", f"{name}: {_cut(value)}") if own else (name, value)
-            if text != REDACTED:
-                rows.append(Row(label, printable(text), code=own))
+            if name not in claim.raw:
+                rows.append(Row(name, printable(value)))
+            elif told[name] != REDACTED:
+                rows.append(Row("Value", printable(f"{name}: {_cut(told[name])}"), code=True))
         yield Rows(tuple(rows))
+
+
+def _credential(claim: Claim) -> dict[str, str]:
+    """Return the values of a credential that are JSON, in words; what was cut is counted so far."""
+    assert claim.credential is not None
+    found = {}
+    if (text := claim.raw.get("actions")) and text != REDACTED:
+        number = text.count('"action":')
+        cut = " or more" if text.endswith("characters)") or number >= MOST_ACTIONS else ""
+        kinds = ", ".join(claim.credential.actions) or "none"
+        found["actions"] = f"{number}{cut}; their kinds: {kinds}" if number else "none were read"
+    if text := claim.raw.get("signature"):
+        with suppress(ValueError):
+            values = json.loads(text)
+            found["signature"] = "; ".join(f"{name} {one}" for name, one in values.items())
+    return found
 
 
 # --- error rates, limits, repeating --------------------------------------------------------------
@@ -258,7 +300,7 @@ def _numbers(report: Report, sets: tuple[Measured, ...]) -> Iterator[Block]:
     rows = tuple(weigh.measures(report, sets))
     if rows:
         yield Rows(rows)
-    if len(rows) > 1:
+    if weigh.strength(report, sets):
         yield Paragraph(weigh.THREE_MEASURES)
     told = (
         *weigh.of_strength(report, sets),
@@ -284,13 +326,15 @@ def _rates(
     if not filing.whole_image:
         for prior in dict.fromkeys(filter(None, (assumed(basis.card), filing.prior))):
             values = predictive_values(basis.card, prior)
-            yield Paragraph(" ".join(words.in_numbers(prior, values).splitlines()))
+            told = " ".join(words.in_numbers(prior, values).splitlines())
+            yield Paragraph(say.on_paper(told))
 
 
 def _failures(card: Mapping[str, Any]) -> Iterator[Block]:
     known = card.get("notes", {}).get("known_failures")
     if known:
-        yield Paragraph(f"Known failures, from the model's card: {printable(str(known))}")
+        told = say.on_paper(printable(str(known)))
+        yield Paragraph(f"Known failures, from the model's card: {told}")
 
 
 def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:

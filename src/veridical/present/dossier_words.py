@@ -3,6 +3,7 @@
 The conclusion itself is worded in `dossier_conclusion.py`.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,9 +32,14 @@ MANY_FACES = (
 
 REDACTION = (
     "This copy is redacted. Faces are covered in every picture that is shown, and names and values "
-    "that stand in the file are replaced. Hashes and measurements are not changed. The answer was "
-    "computed from the picture as it came. A face that was not found cannot be covered: look at "
-    "the pictures before you pass them on."
+    "that stand in the file are replaced. Hashes and measurements are not changed: whoever has the "
+    "file can recognise it by its hashes. The examiner's own words (case, exhibit, name, note) are "
+    "kept as they were given. The answer was computed from the picture as it came. A face that was "
+    "not found cannot be covered: look at the pictures before you pass them on."
+)
+REDACTED_COPY = (
+    "The report is redacted. Your own words (--case, --exhibit, --examiner, --note) are kept, and "
+    "the hashes still identify the file."
 )
 WITHHELD = (
     "The picture is withheld: this copy is redacted, and no face was found that could be covered."
@@ -138,13 +144,20 @@ def measured(card: Mapping[str, Any]) -> tuple[Measured, ...]:
     return tuple(found)
 
 
+_CHOSEN_ON = (
+    "Parts of the model and its thresholds were chosen on this set, so its rates may be a little "
+    "too good."
+)
+
+
 def of_set(one: Measured) -> str:
     """Say on what pictures rates were measured."""
     if one.n_real is None or one.n_ai is None:
         return f'Set "{one.name}": the model card does not say how many pictures it has.'
     groups = f" in {one.n_groups} groups" if one.n_groups else ""
     what = f", {one.pictures}" if one.pictures else ""
-    return f'Set "{one.name}": {one.n_real} real and {one.n_ai} AI-generated{groups}{what}.'
+    chosen = f" {_CHOSEN_ON}" if one.name == "val" else ""
+    return f'Set "{one.name}": {one.n_real} real and {one.n_ai} AI-generated{groups}{what}.{chosen}'
 
 
 def rate_rows(sets: tuple[Measured, ...]) -> tuple[tuple[str, ...], ...]:
@@ -182,6 +195,13 @@ def assumptions(report: Report) -> Iterator[str]:
         f"{percent(report.coverage_of_ai)} of the AI-generated ones like those that the model was "
         "calibrated on."
     )
+
+
+def on_paper(text: str) -> str:
+    """Return a text without what only programmers read: names of files, backticks."""
+    named = re.sub(r"docs/(\w+)\.md", r"the documentation of the program (\1)", text)
+    answers = re.sub(r"\bcalled ai\b", "called AI-generated", named)
+    return re.sub(r"`([^`]*)`", r'"\1"', answers)
 
 
 def lines(text: str) -> tuple[str, ...]:

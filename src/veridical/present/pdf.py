@@ -64,7 +64,7 @@ def write_sources(dossier: Dossier, folder: Path) -> Path:
         "header": dossier.header,
         "footer": dossier.footer,
         "author": dossier.author,
-        "at": dossier.at.isoformat(" "),
+        "at": dossier.time,
         "sections": blocks(dossier),
     }
     (folder / "dossier.json").write_text(json.dumps(_legible(told)), encoding="utf-8")

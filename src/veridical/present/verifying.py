@@ -200,6 +200,7 @@ def _filing(record: Mapping[str, Any]) -> Filing:
         raise ValueError(f"case, exhibit, examiner and note are texts; got {texts}")
     return Filing(
         at=datetime.fromisoformat(record["at"]),
+        at_given=bool(record["at_given"]),
         **texts,
         redact=bool(record["redacted"]),
         whole_image=bool(options["whole_image"]),

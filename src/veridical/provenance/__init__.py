@@ -54,7 +54,7 @@ def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
         "alpha": lambda: _stealth(file, metadata),
         "EXIF": lambda: read_exif_facts(fields, taken=taken),
         "XMP": lambda: read_trail(fields),
-        "file": lambda: read_file_facts(fields),
+        "file": lambda: read_file_facts(file, fields),
         "gaps": lambda: _gaps(fields),
     }
     for name, read in readers.items():

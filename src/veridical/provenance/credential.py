@@ -9,6 +9,7 @@ from typing import Any
 
 from veridical._optional import need
 from veridical.claims import (
+    MOST_ACTIONS,
     Claim,
     ClaimSource,
     Credential,
@@ -166,7 +167,7 @@ def claim_of(credential: Credential, store: Json) -> Claim:
             {
                 "active manifest": str(store.get("active_manifest", "")),
                 "signature": json.dumps(signature_of(active_of(store)), default=str),
-                "actions": json.dumps(actions_of(active_of(store))[:20], default=str),
+                "actions": json.dumps(actions_of(active_of(store))[:MOST_ACTIONS], default=str),
             }
         ),
         credential=credential,
@@ -212,7 +213,7 @@ def _technical(credential: Credential) -> str:
         None: "of unknown validity",
     }
     own = ", ".join(credential.source_types) or "none"
-    behind = ", ".join(credential.ancestor_types)
+    behind, codes = ", ".join(credential.ancestor_types), ", ".join(credential.codes)
     return (
         f"C2PA, {credential.manifests} manifest(s): source types {own}"
         f"{f', of ancestors {behind}' if behind else ''}; bytes {intact[credential.bytes_intact]}, "
@@ -220,5 +221,22 @@ def _technical(credential: Credential) -> str:
         f"{'' if credential.trusted else 'not '}on the list ({credential.trust_list}); certificate "
         f"{times[credential.in_time]}"
         f"{f'; signed {credential.signed_at}' if credential.signed_at else ''}; c2pa-rs says "
-        f"{credential.state}{f' ({chr(44).join(credential.codes)})' if credential.codes else ''}."
+        f"{credential.state}{f' ({codes})' if codes else ''}."
+        f"{''.join(f' {told}' for told in _explained(credential))}"
     )
+
+
+def _explained(credential: Credential) -> Iterator[str]:
+    """Explain the words of C2PA that are used above."""
+    if credential.ancestor_types:
+        yield (
+            "An ancestor is an earlier version of this file, whose credential was carried along in "
+            "this one."
+        )
+    if any(code.endswith(".malformed") for code in credential.codes):
+        yield (
+            "Malformed means that an entry of the credential breaks the rules for writing it; that "
+            "is no sign that the picture was changed."
+            if credential.bytes_intact and credential.signature_intact
+            else "Malformed means that an entry of the credential breaks the rules for writing it."
+        )

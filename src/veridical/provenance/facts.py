@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 from veridical.claims import Claim, ClaimSource, Says, Standing, bounded, cut
 from veridical.io.header import jpeg_quality
+from veridical.io.source import File
 from veridical.provenance.fields import Fields
+from veridical.provenance.thumbnail import SAME, correlation
 
 _CAMERA = 64  # characters of a make or model; longer ones are not of a camera
 _SHOWN = (
@@ -85,17 +87,43 @@ def _odd_times(values: dict[str, str]) -> str:
     return ""
 
 
-def read_file_facts(fields: Fields) -> Iterator[Claim]:
+def _of_table(quality: int, away: float) -> str:
+    if away == 0:
+        return (
+            f"the luminance quantisation table is that of libjpeg (IJG) at quality {quality}, used "
+            "by many programs"
+        )
+    return (
+        f"the luminance quantisation table is none of libjpeg's (IJG); the nearest is that of "
+        f"quality {quality}, {away:.1f} levels away on average"
+    )
+
+
+def _of_thumbnail(size: int, alike: float | None) -> str:
+    there = f"an embedded thumbnail of {size} bytes"
+    if alike is None:
+        return f"{there}, which was not compared with the picture"
+    shows = "the same picture" if alike >= SAME else "another picture"
+    return f"{there}, which shows {shows} (correlation {alike:.2f})"
+
+
+def read_file_facts(file: File, fields: Fields) -> Iterator[Claim]:
     """Give what can be seen in the file itself: tables, thumbnail, bytes behind the picture."""
     told, raw = [], {}
     if fields.metadata.table:
         name, away = jpeg_quality(fields.metadata.table)
-        exact = "libjpeg's own" if away == 0 else f"{away:.1f} levels from libjpeg's nearest"
-        told.append(f"JPEG quality {name}, quantisation tables {exact}")
+        told.append(_of_table(name, away))
         raw["tables"] = f"{name}, {away:.2f}"
     if fields.exif.thumbnail:
-        told.append(f"an embedded thumbnail of {len(fields.exif.thumbnail)} bytes")
+        alike = None
+        if fields.metadata.format == "JPEG":
+            alike = correlation(file, fields.metadata.exif, fields.exif.thumbnail)
+        told.append(_of_thumbnail(len(fields.exif.thumbnail), alike))
         raw["thumbnail"] = str(len(fields.exif.thumbnail))
+        if alike is not None:
+            raw["thumbnail correlation"] = f"{alike:.2f}"
+    elif fields.metadata.format == "JPEG" and fields.metadata.exif:
+        told.append("no thumbnail in EXIF")
     trailing = fields.metadata.trailing or 0
     if trailing:
         told.append(f"{trailing} bytes behind the end of the picture")
