@@ -96,13 +96,14 @@ def _entry(report: Report | VideoReport, image: Image.Image | None, faces: int, 
         into = BytesIO()
         image.save(into, format="JPEG", quality=_QUALITY)
         thumb = f"data:image/jpeg;base64,{b64encode(into.getvalue()).decode()}"
+    why = words.shortly(report.reasons[0]) if report.reasons else ""
     return Entry(
         path=report.path or "",
         kind=kind(report),
         p_ai=report.p_ai,
         interval=report.interval,
         faces=faces,
-        why=words.shortly(report.reasons[0]) if report.reasons else "",
+        why="; ".join(filter(None, (why, words.of_frames_shortly(report)))),
         declares=words.declares(report.declared),
         headline=report.headline,
         step=step,

@@ -67,6 +67,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Answer], Cell], Callable[[Failure], Cell
         lambda r: r.footage.duration_s if isinstance(r, VideoReport) else None,
         lambda _: None,
     ),
+    "frames": ("in the file; of a picture, one was judged", lambda r: _frames(r), lambda _: None),
     "error": ("", lambda _: None, lambda f: f.error),
     "next_step": (
         "",
@@ -84,6 +85,10 @@ def _faces(answer: Answer) -> int:
     if isinstance(answer, VideoReport):
         return len(clip_words.people(answer.tracks))
     return len(answer.faces)
+
+
+def _frames(answer: Answer) -> int | None:
+    return answer.footage.n_frames if isinstance(answer, VideoReport) else answer.frames
 
 
 def _size_px(answer: Answer) -> int | None:

@@ -24,6 +24,7 @@ from veridical.report import (
     Stability,
     Verdict,
 )
+from veridical.video import Answer
 
 WORD = {Decision.REAL: "REAL", Decision.AI: "AI-GENERATED", Decision.UNDECIDED: "UNDECIDED"}
 NAME = {Decision.REAL: "real", Decision.AI: "AI-generated"}
@@ -100,7 +101,7 @@ _SHORT = {
 }
 _NEXT = {
     Reason.WITHIN_COVERAGE: "Check the source and the context too.",
-    Reason.BOTH_PLAUSIBLE: "Look for a larger or an earlier copy, and judge that.",
+    Reason.BOTH_PLAUSIBLE: "Look for an earlier copy, or a larger one if the face is small.",
     Reason.NEITHER_PLAUSIBLE: (
         "If many of your photos get this answer, fit the thresholds to them{calibrate}."
     ),
@@ -115,7 +116,9 @@ _NEXT = {
     Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
     Reason.DAMAGED: "Get the file again, or look for an undamaged copy.",
     Reason.FEW_LOOKS: "Look at more frames: a smaller --every, or --from and --to.",
-    Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
+    Reason.NO_FACE: (
+        "Crop the picture to the face, if there is one; if it is small, look for a larger copy."
+    ),
     Reason.WHOLE_IMAGE: "Judge the faces instead, if there are any.",
     Reason.FACES_DISAGREE: "Read the answer about each face before you act.",
     Reason.ONE_OF_MANY: "Let a person look at that face, and check the source.",
@@ -350,13 +353,20 @@ def of_damage(damage: Damage, height: int) -> str:
 
 
 def of_frames(report: Report) -> str:
-    """Say that a file holds more than was looked at; empty where it does not."""
+    """Say that a file holds more than was judged; empty where it does not."""
     told = [step for step in report.steps if step.endswith(" passed over")]
     if report.frames > 1:
         took = [step for step in report.steps if step.endswith(" taken") and " of " in step]
         which = f" ({took[0]})" if took else ""
-        told.insert(0, f"only one of {report.frames} was looked at{which}")
+        told.insert(0, f"only one of {report.frames} was judged{which}; the others may differ")
     return "; ".join(told)
+
+
+def of_frames_shortly(report: Answer) -> str:
+    """The same in a few words, for one line per picture."""
+    if not isinstance(report, Report) or report.frames == 1:
+        return ""
+    return f"1 of {report.frames} frames"
 
 
 # --- base rates --------------------------------------------------------------------------------
