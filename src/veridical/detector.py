@@ -49,7 +49,7 @@ from veridical.video import Lost, VideoReport
 from veridical.vision.backbone import Backbone, OnnxBackbone, tokens_of
 from veridical.vision.faces import FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation
-from veridical.vision.prepare import Divisible, Finder, Prepared, Seen, prepare
+from veridical.vision.prepare import ClipFinder, Finder, Prepared, Seen, prepare
 from veridical.vision.runtime import CPU, one_blas_thread
 from veridical.watch import footage_of, watch
 
@@ -273,7 +273,7 @@ class Detector:
         """Judge the people of a clip: a video, or an animated GIF, WebP or PNG.
 
         Frames are taken all over the clip and searched for faces; faces are joined into people, and
-        each is judged by up to a dozen looks. Sound is not judged.
+        each is judged by up to eight looks. Sound is not judged.
 
         Args:
             source: A path, the bytes of a file, or a `File`. What a path names is never
@@ -290,7 +290,7 @@ class Detector:
         config = self._config(explain)
         jobs = jobs or cores()
         finder, threads = self.finder, getattr(self.backbone, "threads", 0)
-        if jobs > 1 and isinstance(finder, Divisible):
+        if jobs > 1 and isinstance(finder, ClipFinder):
             finder = finder.on_one_thread()
         with open_clip(source, limits, threads=jobs) as clip:
             facts = clip.facts

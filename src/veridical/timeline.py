@@ -18,8 +18,8 @@ from veridical.vision.perturb import Perturbation
 from veridical.vision.prepare import Seen
 
 FEWEST = 5  # searched frames that a person must be seen in to be judged
-LOOKS = 12  # at one person, at most: more cost time, and resemble those there are
-IN_ALL = 36  # at all people of a clip, unless that would leave one fewer than FEWEST
+LOOKS = 8  # at one person, at most: more cost time, and resemble those there are
+IN_ALL = 32  # at all people of a clip, unless that would leave one fewer than FEWEST
 
 Copies = tuple[tuple[Perturbation, FaceScore], ...]
 

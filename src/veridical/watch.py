@@ -20,7 +20,7 @@ from veridical.tokens import Tokens
 from veridical.video import Footage, Sighting, Track
 from veridical.vision.backbone import tokens_of
 from veridical.vision.faces import Face
-from veridical.vision.prepare import Finder, Seen, areas_of, crops_of
+from veridical.vision.prepare import ClipFinder, Finder, Seen, areas_of, crops_of
 from veridical.vision.runtime import one_blas_thread
 from veridical.vision.tracking import (
     Appearance,
@@ -31,8 +31,8 @@ from veridical.vision.tracking import (
     thumbnail,
 )
 
-FULL_EVERY = 6  # searched frames, of which one is searched for the smallest faces, too
-QUICK_PX = 960  # long side of the copy in which the others are searched
+FULL_EVERY = 6  # searched frames, of which one is searched for small and hidden faces, too
+QUICK_PX = 960  # long side of the copy in which the others are searched, at most
 PEOPLE = 12  # of a frame whose crops are kept: the largest
 
 
@@ -109,8 +109,7 @@ def watch(
             backbone, and no second session has to be opened.
         explain: How to explain the most telling look of each person; None for not at all.
     """
-    numbered = enumerate(frames)
-    searched = list(engine.map(lambda one: _search(one[1], one[0], finder, model), numbered))
+    searched = _searched(frames, finder, model, engine)
     cuts = [at > 0 and is_cut(searched[at - 1].small, one.small) for at, one in enumerate(searched)]
     chains = link(
         [[(one.seen.box, one.looks) for one in frame.found] for frame in searched],
@@ -142,6 +141,24 @@ def watch(
         cuts_s=tuple(float(one.time) for one, cut in zip(searched, cuts, strict=True) if cut),
         steps=tuple(dict.fromkeys(step for one in searched for step in one.steps)),
     )
+
+
+def _searched(
+    frames: Iterable[Frame], finder: Finder, model: FaceJudge, engine: Engine
+) -> list[Searched]:
+    """Search frames; all of them thoroughly if somebody lies in the first."""
+    waiting = iter(frames)
+    first = next(waiting, None)
+    if first is None:
+        return []
+    found = _search(first, finder, model, thorough=True)
+    lying = any(one.seen.turn for one in found.found)
+
+    def work(one: tuple[int, Frame]) -> Searched:
+        at, frame = one
+        return _search(frame, finder, model, thorough=lying or at % FULL_EVERY == 0)
+
+    return [found, *engine.map(work, enumerate(waiting, start=1))]
 
 
 def _untold(
@@ -195,12 +212,12 @@ def _look(model: FaceJudge, one: tuple[Searched, Found]) -> tuple[Scored, Sequen
     )
 
 
-def _search(frame: Frame, at: int, finder: Finder, model: FaceJudge) -> Searched:
+def _search(frame: Frame, finder: Finder, model: FaceJudge, *, thorough: bool) -> Searched:
     photo = _photo(frame)
     image = photo.stored
     configs = model.parts.configs
     found = []
-    for rank, face in enumerate(_faces(image, finder, thorough=at % FULL_EVERY == 0)):
+    for rank, face in enumerate(_faces(image, finder, thorough=thorough)):
         seen = Seen(box=face.box, areas=areas_of(face.box, configs, image), face=face)
         large = face.box.size_px >= model.parts.min_face_px and rank < PEOPLE
         crops = crops_of(*photo.around(seen.areas), configs, seen.turn) if large else None
@@ -209,9 +226,9 @@ def _search(frame: Frame, at: int, finder: Finder, model: FaceJudge) -> Searched
 
 
 def _faces(image: Image.Image, finder: Finder, *, thorough: bool) -> Sequence[Face]:
-    scale = QUICK_PX / max(image.size)
-    if thorough or scale >= 1:
+    if thorough or not isinstance(finder, ClipFinder):
         return finder.find(image)
+    scale = min(1.0, QUICK_PX / max(image.size))
     size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
     small = image.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
     across, down = image.width / small.width, image.height / small.height
@@ -221,7 +238,7 @@ def _faces(image: Image.Image, finder: Finder, *, thorough: bool) -> Sequence[Fa
             box=face.box.scaled(across, down),
             landmarks=tuple((x * across, y * down) for x, y in face.landmarks),
         )
-        for face in finder.find(small)
+        for face in finder.glance(small)
     ]
 
 

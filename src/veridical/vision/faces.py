@@ -120,6 +120,18 @@ class FaceFinder:
             found = found + self._all(image, turn)
         return tuple(sorted(_without_doubles(found), key=lambda face: -face.size_px))
 
+    def glance(self, image: Image.Image) -> tuple[Face, ...]:
+        """Return the faces that two small copies of the picture show beyond doubt.
+
+        For the frames of a clip: who is missed in one is seen in the next. `find` looks into what
+        is in doubt, too, which takes ten times as long where a textured picture has no face.
+        """
+        found = _without_doubles(self._whole(image, _FIRST_PX, 0))
+        if _share(found, image) < _ALONE:
+            found = _without_doubles(self._whole(image, _SECOND_PX, 0) + found)
+        seen = _without_doubles(self._examined(image, found))
+        return tuple(sorted(seen, key=lambda face: -face.size_px))
+
     def _all(self, image: Image.Image, turn: int) -> list[Face]:
         """Search a turned photo at the sizes at which it may have faces."""
         found = self._whole(image, _FIRST_PX, turn)

@@ -30,8 +30,12 @@ class Finder(Protocol):
 
 
 @runtime_checkable
-class Divisible(Protocol):
-    """A finder that can leave the other cores to further pictures."""
+class ClipFinder(Protocol):
+    """A finder that has ways of its own for many frames of a clip."""
+
+    def glance(self, image: Image.Image) -> tuple[Face, ...]:
+        """Return the faces, without the dear search for hidden ones."""
+        ...
 
     def on_one_thread(self) -> Finder:
         """Return the same finder on one thread."""
