@@ -322,7 +322,7 @@ def speed_page(work: Path, quick: bool) -> str:
     )
     return (
         f"A minute of 1080p H.264 with one person ({path.stat().st_size / 2**20:.0f} MiB), "
-        f"{looks} looks, on {cores()} cores; medians of {rounds}. Peak memory {peak:.0f} MiB.\n\n"
+        f"{looks} frames judged, on {cores()} cores; medians of {rounds}. Peak memory {peak:.0f} MiB.\n\n"
         f"{table(('what', 'time', 'over the clip'), rows, numbers=True)}"
     )
 

@@ -117,6 +117,11 @@ def test_a_credential_that_does_not_fit_is_told_without_presuming_intent(
     assert says in headline([broken]).text
 
 
+def test_a_camera_without_a_name_is_nobody() -> None:
+    nameless = replace(CAMERA, by=None)
+    assert headline([nameless]).text == "The file says a camera took it, which anyone can write."
+
+
 def test_an_unreadable_credential_comes_with_its_weight() -> None:
     unread = claim(Says.UNREADABLE, Standing.UNCHECKED)
     assert "nothing can be concluded from it" in headline([unread]).text

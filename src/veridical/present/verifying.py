@@ -50,7 +50,7 @@ class Check:
 
 Result = Literal["same", "differs", "unchecked"]
 _RESULT: dict[Result, str] = {
-    "same": "SAME: everything that was filed is as it was ({count} checks).",
+    "same": "SAME: no check found a difference ({count} checks){notes}.",
     "differs": "DIFFERS: {differs}. What that means stands in the lines below.",
     "unchecked": "NOT FULLY CHECKED: {unchecked}. Nothing that was checked differs.",
 }
@@ -60,10 +60,11 @@ def result(checks: Sequence[Check]) -> tuple[Result, str]:
     """Return what all checks say together, in one word and in one line."""
     named = {
         state: ", ".join(one.name for one in checks if one.state == state)
-        for state in ("differs", "unchecked")
+        for state in ("differs", "unchecked", "note")
     }
+    notes = f"; read the notes on: {named['note']}" if named["note"] else ""
     word: Result = "differs" if named["differs"] else "unchecked" if named["unchecked"] else "same"
-    return word, _RESULT[word].format(count=len(checks), **named)
+    return word, _RESULT[word].format(count=len(checks), notes=notes, **named)
 
 
 # --- the folder ----------------------------------------------------------------------------------

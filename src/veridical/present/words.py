@@ -140,7 +140,7 @@ _DECLARED = {
     Declared.AI_UNVERIFIED: "AI, unverified",
     Declared.CAPTURE_SIGNED: "camera, signed",
     Declared.CAPTURE_UNVERIFIED: "camera, unverified",
-    Declared.TAMPERED: "credential does not fit",
+    Declared.TAMPERED: "broken credential",
     Declared.NONE: "-",
 }
 

@@ -63,7 +63,7 @@ LEADS: dict[Origin, str] = {
         "whether a camera or a model made it"
     ),
     Origin.CREDENTIAL_UNREADABLE: "{unread}, so nothing can be concluded from it",
-    Origin.UNSIGNED_CAMERA: "The file says a camera took it ({by}), which anyone can write",
+    Origin.UNSIGNED_CAMERA: "The file says a camera took it{with}, which anyone can write",
     Origin.NONE: "The {silent}, which is no evidence",
 }
 """How each sentence begins."""

@@ -34,7 +34,7 @@ class ClipFinder(Protocol):
     """A finder that has ways of its own for many frames of a clip."""
 
     def glance(self, image: Image.Image) -> tuple[Face, ...]:
-        """Return the faces, without the dear search for hidden ones."""
+        """Return the faces, without the slow search for hidden ones."""
         ...
 
     def on_one_thread(self) -> Finder:
