@@ -20,7 +20,6 @@ What was found is kept in DIR; an interrupted run goes on. The tables go into do
 
 import argparse
 import csv
-import resource
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -310,7 +309,6 @@ def speed_page(work: Path, quick: bool) -> str:
     read, took, one = (float(np.median(of)) for of in (reading, whole, frame_s))
     looks = sum(len(one.looks) for one in report.tracks)
     every = one * LONG_S * FPS
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     rows = (
         ("the clip: 48 frames searched", f"{took:.1f} s", "1"),
         (f"reading {frames} frames alone", f"{read:.1f} s", f"{read / took:.2f}"),
@@ -322,7 +320,7 @@ def speed_page(work: Path, quick: bool) -> str:
     )
     return (
         f"A minute of 1080p H.264 with one person ({path.stat().st_size / 2**20:.0f} MiB), "
-        f"{looks} frames judged, on {cores()} cores; medians of {rounds}. Peak memory {peak:.0f} MiB.\n\n"
+        f"{looks} frames judged, on {cores()} cores; medians of {rounds}.\n\n"
         f"{table(('what', 'time', 'over the clip'), rows, numbers=True)}"
     )
 

@@ -46,8 +46,7 @@ def test_too_few_pictures_for_a_promise_are_one_clean_message(calibrate: Run, al
     assert "takes at least 99" in result.stderr
     nowhere = calibrate("--reals", data / "nowhere")
     assert nowhere.exit_code == 1
-    assert "nowhere: no such file" in nowhere.stderr
-    assert "0 real pictures can be judged" in nowhere.stderr
+    assert "nowhere: there is no such folder" in nowhere.stderr
 
 
 def test_folders_that_cannot_be_right_are_usage_errors(
@@ -64,3 +63,17 @@ def test_folders_that_cannot_be_right_are_usage_errors(
         result = calibrate(*options)
         assert result.exit_code == 2
         assert says in result.stderr
+
+
+def test_folders_that_are_not_there_are_named_together_before_anything_is_judged(
+    tmp_path: Path,
+) -> None:
+    result = invoke(
+        *("calibrate", "default", "--reals", tmp_path / "a", "--ai", tmp_path / "b"),
+        *("--out", tmp_path / "new"),
+    )
+
+    assert result.exit_code == 1
+    for option in ("--reals", "--ai"):
+        assert f"{option} {tmp_path}" in result.stderr
+    assert "Looking for copies" not in result.stderr

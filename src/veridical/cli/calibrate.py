@@ -76,7 +76,7 @@ def calibrate(
         shown.kept = f"Nothing was written to {out}; the next run begins anew."
         from veridical.detector import Detector
         from veridical.engines import engine_of, outcomes
-        from veridical.errors import VeridicalError
+        from veridical.errors import DataError, VeridicalError
         from veridical.io.model import read_model
         from veridical.io.preflight import attempt, folders, refuse
         from veridical.io.preflight import written as written_to
@@ -86,14 +86,21 @@ def calibrate(
         from veridical.vision.runtime import providers_of
 
         jobs, threads = options.share_cores(jobs, many=True)
-        missing: list[VeridicalError] = []
+        missing: list[VeridicalError] = [
+            DataError(
+                f"{option} {folder}: there is no such folder.",
+                hint="Name a folder of pictures.",
+            )
+            for option, folder in (("--reals", reals), ("--ai", ai))
+            if folder and not folder.is_dir()
+        ]
         detector = attempt(
             missing,
             lambda: Detector.load(
                 old, threads=threads, providers=providers_of(device), recheck=False
             ),
         )
-        if detector is None:  # what else is missing is said with it
+        if detector is None or missing:  # what else is missing is said with it
             return refuse([*missing, *folders({out: 0})])
 
         skip = options.passed_over()
