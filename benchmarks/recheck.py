@@ -76,7 +76,7 @@ def rechecked(detector: Detector, file: File, face: FaceResult) -> Judged:
     assert face.verdict is not None
     found = Face(box=face.box, landmarks=face.landmarks, score=face.confidence, turn=face.turn)
     seen = Seen(box=face.box, areas=tuple(one.area for one in face.crops), face=found)
-    return detector._rechecked((face.verdict, face.reasons), file.photo, seen)
+    return detector._judge.rechecked((face.verdict, face.reasons), file.photo, seen)
 
 
 # --- measuring -----------------------------------------------------------------------------------

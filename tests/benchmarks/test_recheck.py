@@ -26,6 +26,7 @@ from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
 from veridical.io.samples import Label
 from veridical.io.source import open_source
+from veridical.judging import FaceJudge
 from veridical.report import Decision
 
 SURE = calibration(0.5, 0.5, slope=1e-3, intercept=20.0)
@@ -75,7 +76,7 @@ def test_withdrawn_verdicts_are_those_of_the_detector(
     (kept,) = verdicts(detector, pictures, tmp_path / "one.jsonl")
     assert kept["faces"] == [{"decision": "ai", "withdrawn": False}]
     real = SimpleNamespace(logits=np.full(9, -9.0), calibration=SURE)
-    monkeypatch.setattr(Detector, "_copy", lambda self, image, seen, how: real)
+    monkeypatch.setattr(FaceJudge, "_copy", lambda self, image, seen, how: real)
     assert detector.inspect(portrait).decision is Decision.UNDECIDED
     (changed,) = verdicts(detector, pictures, tmp_path / "other.jsonl")
     assert changed["faces"] == [{"decision": "ai", "withdrawn": True}]

@@ -6,7 +6,7 @@ from PIL import Image
 
 from tests.cli.conftest import Album, Run, clean_error, invoke, written
 from tests.conftest import Painter
-from veridical import detector
+from veridical import judging
 from veridical.infer.decision import Judged
 
 
@@ -46,7 +46,7 @@ def test_copies_are_judged_unless_it_is_asked_not_to(
         asked.append(judged)
         return judged
 
-    monkeypatch.setattr(detector, "recheck", recheck)
+    monkeypatch.setattr(judging, "recheck", recheck)
     assert evaluate(data.parent, "--no-recheck").exit_code == 0
     assert not asked
     assert evaluate(data.parent).exit_code == 0

@@ -161,6 +161,9 @@ def _markdown(evaluation: Evaluation, outcomes: Sequence[Outcome]) -> Iterator[s
         f"{card.pictures} pictures, {card.n_real} real and {card.n_ai} AI-generated; "
         f"{card.judged} could be judged."
     )
+    if card.n_real == 0 or card.n_ai == 0:  # before any figure: half of them cannot be had
+        only = "AI-generated" if card.n_real == 0 else "real"
+        yield f"> **All pictures are {only}.** What needs both classes is missing below."
     yield "\n".join(f"- {line}" for line in _summary(card))
     if card.judged < card.pictures:
         yield (
