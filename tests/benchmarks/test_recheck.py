@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,10 +23,14 @@ from tests.benchmarks.made import cells, sample
 from tests.conftest import calibration, with_parts
 from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
+from veridical.io.decode import Photo
 from veridical.io.samples import Label
 from veridical.io.source import open_source
 from veridical.judging import FaceJudge
 from veridical.report import Decision
+from veridical.scoring import FaceScore
+from veridical.vision.perturb import Perturbation
+from veridical.vision.prepare import Seen
 
 SURE = calibration(0.5, 0.5, slope=1e-3, intercept=20.0)
 
@@ -75,8 +78,14 @@ def test_withdrawn_verdicts_are_those_of_the_detector(
     pictures = [sample(str(portrait), "real")]
     (kept,) = verdicts(detector, pictures, tmp_path / "one.jsonl")
     assert kept["faces"] == [{"decision": "ai", "withdrawn": False}]
-    real = SimpleNamespace(logits=np.full(9, -9.0), calibration=SURE)
-    monkeypatch.setattr(FaceJudge, "_copy", lambda self, image, seen, how: real)
+    copy = FaceJudge._copy
+
+    def real(self: FaceJudge, photo: Photo, seen: Seen, how: Perturbation) -> FaceScore:
+        own = copy(self, photo, seen, how)
+        low = [replace(one, logits=np.full_like(one.logits, -1e9)) for one in own.forwards]
+        return replace(own, forwards=tuple(low))
+
+    monkeypatch.setattr(FaceJudge, "_copy", real)
     assert detector.inspect(portrait).decision is Decision.UNDECIDED
     (changed,) = verdicts(detector, pictures, tmp_path / "other.jsonl")
     assert changed["faces"] == [{"decision": "ai", "withdrawn": True}]

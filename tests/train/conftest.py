@@ -15,7 +15,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts = Counter[str]()
 
     def counted(*arguments: Any, **options: Any) -> Any:
-        counts[Path(arguments[2]).name] += 1
+        counts[Path(options["name"]).name] += 1
         return decode(*arguments, **options)
 
     monkeypatch.setattr("veridical.io.source.decode", counted)
