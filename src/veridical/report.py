@@ -354,7 +354,7 @@ class Report:
         width: px, after EXIF orientation.
         height: px, after EXIF orientation.
         steps: What was done to the picture on the way in ("EXIF orientation 6 applied", ...).
-        frames: Pictures in the file; one was looked at. Or pages; as far as they can be counted,
+        frames: Pictures in the file; one was judged. Or pages; as far as they can be counted,
             and without reduced copies. `steps` says which one it was.
         damage: Null where there is none.
         model: First 12 hex digits of the SHA-256 of the model that was used.

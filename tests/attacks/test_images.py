@@ -184,7 +184,7 @@ def test_a_bomb_is_refused_before_a_pixel_is_decoded(
         pytest.fail("it was decoded")
 
     monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
-    with pytest.raises(PhotoTooLarge, match=r"px a side"):
+    with pytest.raises(PhotoTooLarge, match=r"px (a side|in all)"):
         read_photo(data)
 
 
@@ -269,5 +269,5 @@ def test_a_file_that_grows_while_it_is_read_is_cut_off(
         return SimpleNamespace(st_mode=honest(number).st_mode, st_size=1)
 
     monkeypatch.setattr("veridical.io.source.os.fstat", understate)
-    with pytest.raises(PhotoTooLarge, match="101 bytes or more came; the limit is 100"):
+    with pytest.raises(PhotoTooLarge, match="more than the limit of 100 bytes came"):
         read_photo(path, Limits(max_bytes=100))

@@ -137,7 +137,7 @@ def jpeg() -> bytes:
 
 BAD: dict[str, tuple[bytes, str]] = {
     "empty.jpg": (b"", "zero bytes"),
-    "truncated.jpg": (jpeg()[:150], "cannot be decoded"),
+    "truncated.jpg": (jpeg()[:150], "no picture comes of them"),
     "text.jpg": (b"This is not an image.\n", "is text"),
     "page.png": (b"<!DOCTYPE html><html>404</html>", "HTML page"),
     "wide.png": (png_of(40_000, 1), "40000 x 1 px"),

@@ -163,8 +163,23 @@ def test_float_tiffs_of_another_range_have_to_say_so(top: float) -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.2, 1e9])
 def test_floats_that_are_no_picture_are_refused_with_their_range(bad: float) -> None:
-    with pytest.raises(NotAPhoto, match=r"float values from .* \[0, 1\]"):
+    with pytest.raises(NotAPhoto, match=r"float values (from|that are no) .* \[0, 1\]"):
         read_photo(Image.fromarray(np.array([[0.5, bad]], np.float32)))
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        Image.fromarray(np.array([[0.5, np.nan]], np.float32)),
+        Image.fromarray(np.array([[0.5, 200]], np.float32)),
+        Image.fromarray(np.array([[5, 200]], np.uint16)),
+        Image.fromarray(np.array([[5, -200]], np.int32)),
+    ],
+)
+def test_at_the_command_line_nobody_is_told_to_calculate(picture: Image.Image) -> None:
+    with pytest.raises(NotAPhoto) as caught:
+        read_photo(saved(picture, "TIFF"))
+    assert "Open it in the program that made it" in (caught.value.cli_hint or "")
 
 
 # --- colour --------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ def test_a_manifest_says_everything(manifest: Callable[..., Path]) -> None:
     )
     assert (second.label, second.generator, second.group) == ("ai", "SDXL, turbo", "2.jpg")
     message = refused(ClassNamesUnclear, path)
-    assert "'hard' (1 rows)" in message
+    assert "'hard' (1 row)" in message
     assert "--real Real --ai 1_fake" in message
 
 
@@ -64,15 +64,15 @@ def test_bare_numbers_as_labels_must_be_explained(manifest: Callable[..., Path])
         ("file,image,label\n1.jpg,1.jpg,real\n", "each once"),
         ("path,label,label\n1.jpg,real,ai\n", "each once"),
         ("path,label\n\na,b.jpg,real\n2.jpg,ai\n", "lines 3"),
-        ("path,label\n,real\n2.jpg,ai\n", "1 rows have no path"),
-        ("path,label\n1.jpg,real\n./1.jpg,ai\n", "1 pictures have two labels: 1.jpg"),
+        ("path,label\n,real\n2.jpg,ai\n", "1 row has no path"),
+        ("path,label\n1.jpg,real\n./1.jpg,ai\n", "1 picture has two labels: 1.jpg"),
         ("path,label,split\n1.jpg,real,a\nx/../1.jpg,real,b\n", "listed twice: 1.jpg"),
         (
             "path,label\n1.jpg,real\n" + "".join(f"no{n}.jpg,ai\n" for n in range(5)),
             "5 of 6 pictures are not there",
         ),
         ("path,label\n1.jpg,real\n\0,ai\n", "1 of 2 pictures are not there"),
-        (f'path,label\n"{"x" * 200_000}",real\n', "not a CSV"),
+        (f'path,label\n"{"x" * 200_000}",real\n', "a cell of it is longer"),
     ],
 )
 def test_a_manifest_that_does_not_say_what_it_must_is_refused(
@@ -89,7 +89,7 @@ def test_a_manifest_in_another_encoding_is_refused(manifest: Callable[..., Path]
 def test_a_split_that_names_nothing_lists_what_there_is(manifest: Callable[..., Path]) -> None:
     path = manifest("path,label,split\n1.jpg,real,fit\n2.jpg,ai,fit\n3.jpg,ai,held\n")
     message = refused(ManifestError, path, split="test")
-    assert "'fit' (2 rows), 'held' (1 rows)" in message
+    assert "'fit' (2 rows), 'held' (1 row)" in message
     assert refused(OneClassOnly, path, split="held")
 
 

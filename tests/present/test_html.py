@@ -251,6 +251,11 @@ def test_three_sentences_say_why() -> None:
         assert part in text
 
 
+def test_a_page_says_above_the_pictures_that_frames_were_not_judged() -> None:
+    text = joined(Reader(of(face(), frames=12)).unfolded)
+    assert text.index("Only one of 12 was judged; the others may differ.") < text.index("Why")
+
+
 def test_a_page_says_what_an_expert_needs() -> None:
     text = words(of(face(), at_prior=AT_1_PERCENT))
     for part in (

@@ -78,7 +78,7 @@ def test_it_counts_the_answers_and_says_once_what_p_ai_assumes() -> None:
     assert "3 pictures 1 AI-GENERATED 1 UNDECIDED 1 NOT JUDGED" in text
     assert text.count("half of the pictures are AI-generated") == 1
     assert "1 : Real and AI-generated pictures both looked like this" in text
-    assert "Look for a larger or an earlier copy" in text
+    assert "Look for an earlier copy" in text
     assert "Why undecided" not in " ".join(Rows(of(SOME[0])).texts)
 
 

@@ -29,6 +29,10 @@ def test_one_picture_is_one_line_with_its_path_in_one_piece_at_the_end() -> None
     assert told.endswith(f"    1  {path}")
 
 
+def test_frames_that_were_not_judged_are_counted_behind_the_path() -> None:
+    assert shown(replace(REPORT, frames=12))[1].endswith(f"{REPORT.path} (1 of 12 frames)")
+
+
 def test_columns_stand_below_each_other() -> None:
     certain = judged(Decision.REAL, p_ai=0.0001, interval=(0.0001, 0.9999))
     outcomes: list[Report | Failure] = [

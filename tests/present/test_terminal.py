@@ -232,7 +232,7 @@ def test_the_summary_says_why_pictures_got_no_answer_and_what_to_do_the_commones
     text = " ".join(told(unsure, report(), unsure, FAILURE, other, FAILURE).split())
     for part in (
         "Why undecided, and what to do next 2 Real and AI-generated pictures both looked like",
-        "Look for a larger or an earlier copy, and judge that. 1 No face was found",
+        "Look for an earlier copy; of a small face, for a larger one. 1 No face was found",
         "Failed, and what to do next 2 Get the file again. 1 Ask \\x1b[31mfor it.",
     ):
         assert part in text
@@ -253,7 +253,7 @@ def test_of_many_pictures_the_assumption_is_said_once() -> None:
     text = into.file.getvalue()
     assert text.count("half of the pictures") == 1
     assert text.endswith(
-        "P(ai) assumes that half of the pictures are AI-generated. Change it with --prior.\n"
+        "P(ai) assumes that half of the pictures are AI-generated (change with --prior).\n"
     )
 
 
@@ -274,7 +274,7 @@ def test_damage_and_further_frames_are_said_without_details() -> None:
         assert len(lines(made)) > len(lines(REPORT))
     steps = ("frame 1 of 12 taken",)
     text = " ".join(shown(replace(REPORT, frames=12, steps=steps)).split())
-    assert "Frames Only one of 12 was looked at (frame 1 of 12 taken)." in text
+    assert "Frames Only one of 12 was judged (frame 1 of 12 taken); the others may differ." in text
     hidden = replace(REPORT, steps=("default image of the PNG, which viewers hide, passed over",))
     assert "Frames Default image of the PNG" in " ".join(shown(hidden).split())
     assert "Frames" not in shown(REPORT)

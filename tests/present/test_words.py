@@ -90,7 +90,7 @@ def test_every_reason_is_said_plainly_and_has_a_next_step(reason: Reason) -> Non
 
 def test_next_steps_are_what_a_person_can_do() -> None:
     for reason, part in (
-        (Reason.BOTH_PLAUSIBLE, "a larger or an earlier copy"),
+        (Reason.BOTH_PLAUSIBLE, "an earlier copy"),
         (Reason.UNLIKE_TRAINING, "what the file says about its own origin"),
         (Reason.INTERVAL_TOO_WIDE, "Let a person look at the face, first at the places in the map"),
         (Reason.NEITHER_PLAUSIBLE, "of your photos get this answer, fit the thresholds to them"),

@@ -4,6 +4,7 @@ Each step that was taken is put into `steps`, in words.
 """
 
 import io
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -17,6 +18,10 @@ BYTE_OF = ((np.arange(65536) + 128) // 257).astype(np.uint8)
 
 
 _DARKEST = 0.25  # of a range of more than 8 bits: a picture that stays below it may have another
+_EXPORT = (
+    "Open it in the program that made it, check that it looks right there, and export it as an "
+    "8-bit PNG; keep the original beside it."
+)
 _OVER = 0.1  # of the range of floats: what sharpening or resampling may overshoot it by
 
 
@@ -59,7 +64,8 @@ def eight_bits(
         raise NotAPhoto(
             f"{name}: has whole numbers of 32 bits, from {values.min()} to {values.max()}, and "
             "does not say which is white; 8 bits were wanted.",
-            hint="Scale it to 0 to 255 and save it with 8 bits.",
+            hint="Scale it to 0 to 255 and pass it with 8 bits.",
+            cli_hint=_EXPORT,
         )
     grey = Image.fromarray(~scaled if inverted else scaled)  # Pillow inverts 8-bit TIFF only
     # The profile and no more: a "transparency" of 16 bits would be misread in 8.
@@ -91,6 +97,7 @@ def refuse_unclear(name: str, highest: int, top: int) -> None:
             f"{name}: its values go up to {highest} of {top}; it is either very dark, or of fewer "
             "bits than its type.",
             hint="Scale it to its own range and pass it with 8 bits.",
+            cli_hint=_EXPORT,
         )
 
 
@@ -103,10 +110,17 @@ def float_bytes(
         NotAPhoto: If they are not in [0, 1].
     """
     low, high = float(values.min()), float(values.max())
-    if not (low >= -_OVER and high <= 1 + _OVER):  # a NaN fails both
+    if not math.isfinite(low + high):
+        raise NotAPhoto(
+            f"{came} that are no numbers, or infinite; floats in [0, 1] were wanted.",
+            hint="Look for what divides by zero on the way to them.",
+            cli_hint=_EXPORT,
+        )
+    if not (low >= -_OVER and high <= 1 + _OVER):
         raise NotAPhoto(
             f"{came} from {low:g} to {high:g}; floats in [0, 1] were wanted.",
             hint="Undo the normalisation, or divide by 255.",
+            cli_hint=_EXPORT,
         )
     clipped = "clipped to [0, 1] and " if low < 0 or high > 1 else ""
     steps.append(f"float {clipped}scaled to 8-bit")

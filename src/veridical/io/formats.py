@@ -113,8 +113,8 @@ class Clock(io.BytesIO):
         if time.monotonic() > self._end:
             raise PhotoTooSlow(
                 f"{self._name}: decoding took longer than {self._seconds:g} s.",
-                hint="Save the picture again as a plain JPEG or PNG, or raise Limits.max_seconds.",
-                cli_hint="Save the picture again as a plain JPEG or PNG, or raise --max-seconds.",
+                hint="Raise Limits.max_seconds, or look for a copy without so many parts.",
+                cli_hint="Raise --max-seconds, or look for a copy without so many parts.",
             )
         return super().read(size)
 
@@ -126,21 +126,31 @@ def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
         PhotoTooLarge: If it is over them.
     """
     width, height = size
-    if max(size) > limits.max_side or width * height > limits.max_pixels:
+    over = []
+    if width * height > limits.max_pixels:
+        over.append(f"{limits.max_pixels} px in all")
+    if max(size) > limits.max_side:
+        over.append(f"{limits.max_side} px a side")
+    if over:
+        least = Limits().max_pixels if max(size) > limits.max_side else 0  # which lifts the other
+        enough = max(width * height, least) // 10**6 + 1
         raise PhotoTooLarge(
-            f"{name}: is {width} x {height} px; at most {limits.max_pixels} px in all and "
-            f"{limits.max_side} px a side were wanted.",
+            f"{name}: is {width} x {height} px; at most {' and '.join(over)} were wanted.",
             hint="Raise Limits.max_pixels and Limits.max_side. A smaller copy is another picture.",
-            cli_hint="Raise --max-megapixels. A smaller copy is another picture.",
+            cli_hint=f"Raise the limit: --max-megapixels {enough}. A smaller copy is another "
+            "picture.",
         )
 
 
-def refuse_bytes(name: str, size: int, limits: Limits) -> NoReturn:
-    """Say that a file is too large."""
+def refuse_bytes(name: str, size: int | None, limits: Limits) -> NoReturn:
+    """Say that a file is too large; None where nobody knows how large."""
     raise PhotoTooLarge(
-        f"{name}: {size} bytes or more came; the limit is {limits.max_bytes}.",
+        f"{name}: more than the limit of {limits.max_bytes} bytes came."
+        if size is None
+        else f"{name}: has {size} bytes; the limit is {limits.max_bytes}.",
         hint="Raise Limits.max_bytes. A smaller copy is another picture.",
-        cli_hint="Raise --max-mbytes. A smaller copy is another picture.",
+        cli_hint=f"Raise the limit: --max-mbytes {'N' if size is None else size // 2**20 + 1}. A "
+        "smaller copy is another picture.",
     )
 
 

@@ -147,3 +147,8 @@ def listed(shown: Iterable[str], most: int = 8) -> str:
     items = list(shown)
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more if items else "none"
+
+
+def counted(number: int, one: str, several: str = "") -> str:
+    """Return a number of things: "1 row", "2 rows"."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from unicodedata import normalize
 
 from veridical.errors import ManifestError
-from veridical.io.labels import labels_of, listed, parse_label
+from veridical.io.labels import counted, labels_of, listed, parse_label
 from veridical.io.samples import Label, Sample
 from veridical.io.table import Row, Table, read_table
 from veridical.io.walk import asks
@@ -86,7 +86,7 @@ def _listed_sample(path: Path, row: Row, label: Label) -> Sample:
 
 
 def _shown_rows(counts: Mapping[str, int]) -> dict[str, str]:
-    return {name: f"{name!r} ({counts[name]} rows)" for name in sorted(counts)}
+    return {name: f"{name!r} ({counted(counts[name], 'row')})" for name in sorted(counts)}
 
 
 # --- where the pictures are ----------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _absent(table: Table, absent: Sequence[Row], of: int) -> list[_Wrong]:
             f"The file is not UTF-8 and was read as {table.guessed}: if the names look wrong here, "
             "save it as CSV UTF-8."
         )
-    message = f"{len(absent)} of {of} pictures are not there: {named} (lines {lines})"
+    message = f"{len(absent)} of {counted(of, 'picture')} are not there: {named} (lines {lines})"
     return [(message, " ".join(hints))]
 
 
@@ -141,7 +141,8 @@ def _unfilled(table: Table, column: str, rows: Iterable[Row]) -> list[_Wrong]:
     lines = [str(row.line) for row in rows if not row[column]]
     if not lines:
         return []
-    message = f"{len(lines)} rows have no {column} (lines {listed(lines, 3)})"
+    have = counted(len(lines), "row has", "rows have")
+    message = f"{have} no {column} (lines {listed(lines, 3)})"
     return [(message, f"Fill in the column `{table.names[column]}`, or delete the rows.")]
 
 
@@ -160,12 +161,15 @@ def _repeated(table: Table, labels: Mapping[str, Label]) -> list[_Wrong]:
     wrong: list[_Wrong] = []
     if torn:
         wrong.append(
-            (f"{len(torn)} pictures have two labels: {_shown(torn)}", "Keep the true one.")
+            (
+                f"{counted(len(torn), 'picture has', 'pictures have')} two labels: {_shown(torn)}",
+                "Keep the true one.",
+            )
         )
     if same:
         wrong.append(
             (
-                f"{len(same)} pictures are listed twice: {_shown(same)}",
+                f"{counted(len(same), 'picture is', 'pictures are')} listed twice: {_shown(same)}",
                 "List each picture once, in one split.",
             )
         )

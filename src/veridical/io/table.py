@@ -159,7 +159,10 @@ def _separated(path: Path, text: str) -> tuple[_Lines, str]:
     try:
         return list(_cells(text, separators[0], skipped)), separators[0]
     except csv.Error as error:
-        raise ManifestError(f"{path}: not a CSV ({error}).", hint="Save it again.") from error
+        raise ManifestError(
+            f"{path}: a cell of it is longer than 131,072 letters, or holds what no cell can.",
+            hint="Look for a quotation mark that is never closed, and save it as CSV UTF-8.",
+        ) from error
 
 
 def _known(header: str, separator: str) -> int:

@@ -55,6 +55,7 @@ def page(report: Report, photo: Photo, *, title: str) -> str:
         why=_why(report, lead),
         next=words.next_step(report.decision, report.reasons),
         origin=claims.lead(report),
+        frames=words.sentence(frames) if (frames := words.of_frames(report)) else "",
         claims=claims.entries(report.claims),
         about_claims=claims.ABOUT,
         lead=lead,
@@ -240,8 +241,6 @@ def _processing(report: Report, title: str) -> Iterator[tuple[str, str]]:
     yield "Processing", "; ".join(report.steps) or "none"
     if report.damage:
         yield "Damage", words.of_damage(report.damage, report.height)
-    if frames := words.of_frames(report):
-        yield "Frames", frames
     yield "Model", report.model
     yield "Version", f"veridical {report.version}"
     yield (

@@ -75,6 +75,7 @@ def entry(report: Report, photo: Photo) -> Entry:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         # The first step averages whole pixels, which is fast; the second is exact.
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    why = words.shortly(report.reasons[0]) if report.reasons else ""
     into = BytesIO()
     image.save(into, format="JPEG", quality=_QUALITY)
     return Entry(
@@ -83,7 +84,7 @@ def entry(report: Report, photo: Photo) -> Entry:
         p_ai=report.p_ai,
         interval=report.interval,
         faces=len(report.faces),
-        why=words.shortly(report.reasons[0]) if report.reasons else "",
+        why="; ".join(filter(None, (why, words.of_frames_shortly(report)))),
         declares=words.declares(report.declared),
         headline=report.headline,
         step=words.next_step(report.decision, report.reasons),

@@ -29,7 +29,7 @@ def header(console: Console, level: float) -> None:
 
 
 def line(outcome: Report | Failure, console: Console) -> None:
-    """Print one picture: what was judged, what the file says of its origin, and its path.
+    """Print one picture: what was judged, what the file says of its origin, its path, its frames.
 
     A picture that could not be judged has what went wrong in the place of its path, which that
     begins with.
@@ -39,6 +39,7 @@ def line(outcome: Report | Failure, console: Console) -> None:
     else:
         style = STYLE[outcome.decision]
         judged = outcome.p_ai is not None and outcome.interval is not None
+        name = "a picture without a file name" if outcome.path is None else outcome.path
         row = _row(
             words.WORD[outcome.decision],
             share(outcome.p_ai) if judged and outcome.p_ai is not None else "-",
@@ -46,7 +47,7 @@ def line(outcome: Report | Failure, console: Console) -> None:
             words.shortly(outcome.reasons[0]) if outcome.reasons else "",
             words.declares(outcome.declared),
             str(len(outcome.faces)),
-            "a picture without a file name" if outcome.path is None else outcome.path,
+            f"{name} ({frames})" if (frames := words.of_frames_shortly(outcome)) else name,
         )
     text = Text(safe(row, console))
     text.stylize(style, 0, len(row.split(_GAP)[0]))

@@ -60,6 +60,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Report], Cell], Callable[[Failure], Cell
         lambda r: round(r.lead.box.size_px) if r.lead else None,
         lambda _: None,
     ),
+    "frames": ("in the file; one was judged", lambda r: r.frames, lambda _: None),
     "error": ("", lambda _: None, lambda f: f.error),
     "next_step": (
         "",

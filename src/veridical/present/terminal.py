@@ -24,6 +24,7 @@ STYLE = {
 }
 FAILED = "bold reverse"
 _LABEL = 12  # columns: as wide as the longest decision
+_CHANGE = " (change with --prior)"
 _BAR = 41  # columns: odd, so that there is a middle
 
 
@@ -55,7 +56,7 @@ def show(
 
 def assumption(console: Console, prior: float) -> None:
     """Print once what the P(ai) of many pictures assume."""
-    console.print(Text(f"{words.assumed(prior)} Change it with --prior."))
+    console.print(Text(f"P(ai) assumes that {words.assumption(prior)}{_CHANGE}."))
 
 
 def summary(console: Console, tally: Tally) -> None:
@@ -106,7 +107,7 @@ def _report(report: Report, block: Table, console: Console, *, details: bool, al
     if frames := words.of_frames(report):
         block.add_row("Frames", sentence(frames))
     if report.p_ai is not None and alone:
-        change = "" if report.at_prior else " (change with --prior)"
+        change = "" if report.at_prior else _CHANGE
         block.add_row("Assumption", f"{words.assumption(report.prior)}{change}")
     if report.at_prior:
         at = report.at_prior

@@ -97,7 +97,7 @@ _SHORT = {
 }
 _NEXT = {
     Reason.WITHIN_COVERAGE: "Check the source and the context too.",
-    Reason.BOTH_PLAUSIBLE: "Look for a larger or an earlier copy, and judge that.",
+    Reason.BOTH_PLAUSIBLE: "Look for an earlier copy; of a small face, for a larger one.",
     Reason.NEITHER_PLAUSIBLE: (
         "If many of your photos get this answer, fit the thresholds to them: `veridical calibrate`."
     ),
@@ -111,7 +111,7 @@ _NEXT = {
     Reason.CHANGES_UNDER_RECOMPRESSION: "Look for the original file, or an earlier copy.",
     Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
     Reason.DAMAGED: "Get the file again, or look for an undamaged copy.",
-    Reason.NO_FACE: "Look for a larger copy, or crop the picture to the face.",
+    Reason.NO_FACE: "Crop the picture to the face; if it is small, look for a larger copy.",
     Reason.WHOLE_IMAGE: "Judge the faces instead, if there are any.",
     Reason.FACES_DISAGREE: "Read the answer about each face before you act.",
     Reason.ONE_OF_MANY: "Let a person look at that face, and check the source.",
@@ -327,13 +327,18 @@ def of_damage(damage: Damage, height: int) -> str:
 
 
 def of_frames(report: Report) -> str:
-    """Say that a file holds more than was looked at; empty where it does not."""
+    """Say that a file holds more than was judged; empty where it does not."""
     told = [step for step in report.steps if step.endswith(" passed over")]
     if report.frames > 1:
         took = [step for step in report.steps if step.endswith(" taken") and " of " in step]
         which = f" ({took[0]})" if took else ""
-        told.insert(0, f"only one of {report.frames} was looked at{which}")
+        told.insert(0, f"only one of {report.frames} was judged{which}; the others may differ")
     return "; ".join(told)
+
+
+def of_frames_shortly(report: Report) -> str:
+    """The same in a few words, for one line per picture."""
+    return f"1 of {report.frames} frames" if report.frames > 1 else ""
 
 
 # --- base rates --------------------------------------------------------------------------------

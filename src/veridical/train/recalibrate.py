@@ -29,6 +29,7 @@ from veridical.infer.calibration import (
 from veridical.infer.head import sigmoid
 from veridical.infer.platt import platt
 from veridical.io import preflight
+from veridical.io.labels import counted
 from veridical.io.model import ModelFolder, write_model
 from veridical.report import Estimate, Failure
 from veridical.stats.intervals import share_beyond
@@ -263,8 +264,8 @@ def _few(count: int, kind: str, rate: float, option: str, why: str = "") -> TooF
     needed = ceil(1 / rate - 1e-9) - 1  # the smallest n with (n + 1) * rate >= 1
     other = f", or ask for --fpr {ceil(1000 / (count + 1)) / 1000:g}" if kind == "real" else ""
     return TooFewPhotos(
-        f"{count} {kind} pictures can be judged; to be wrong about at most {_percent(rate)} of "
-        f"them takes at least {needed}.{why}",
+        f"{counted(count, f'{kind} picture')} can be judged; to be wrong about at most "
+        f"{_percent(rate)} of them takes at least {needed}.{why}",
         hint=f"Put more pictures into the folder of {option}{other if count else ''}.",
     )
 
