@@ -110,6 +110,15 @@ def test_pages_of_their_own_are_counted_and_the_first_is_taken() -> None:
     assert (photo.steps, photo.frames) == ((PASSED, "page 1 of 2 taken"), 2)
 
 
+def test_a_first_page_of_the_size_of_an_icon_is_passed_over_whatever_its_shape() -> None:
+    icon = Image.new("RGB", (80, 80), "white")  # a viewer cuts it out of the middle
+    photo = read_photo(made((icon, {}), (FULL, {}), (FULL, {})))
+    assert (photo.steps, photo.frames) == ((PASSED, "page 1 of 2 taken"), 2)
+    assert furthest(photo.pixels, FULL) == 0
+    large = read_photo(made((icon.resize((150, 150)), {}), (FULL, {})))
+    assert large.steps == ("page 1 of 2 taken",)  # not much larger: two pictures
+
+
 def test_two_pages_of_one_size_are_both_pictures() -> None:
     photo = read_photo(made((FULL, {}), (FULL, {})))
     assert photo.steps == ("page 1 of 2 taken",)

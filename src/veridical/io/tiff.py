@@ -17,6 +17,8 @@ _FORMS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _MOST = 4096  # pages, and pages below one
 _THUMBNAIL_PX = 1024  # longest side of what may be a thumbnail without saying so
 _LARGER = 2.0  # by what a picture is larger than its thumbnail, at least
+_ICON_PX = 256  # longest side of what may be a thumbnail of another shape: cut, or with a border
+_MUCH_LARGER = 16  # by what the area of a picture is larger than that, at least
 _SHAPE = 0.04  # by how much the two may differ in shape: thumbnails have whole pixels
 
 
@@ -105,6 +107,8 @@ def _area(page: Page) -> int:
 
 
 def _is_thumbnail(first: Page, other: Page) -> bool:
+    if max(first.width, first.height) <= _ICON_PX and _area(other) >= _MUCH_LARGER * _area(first):
+        return True
     small = max(first.width, first.height) <= _THUMBNAIL_PX
     larger = other.width >= _LARGER * first.width and other.height >= _LARGER * first.height
     shapes = first.width * other.height, first.height * other.width
