@@ -31,10 +31,13 @@ from veridical.detector import Detector
 from veridical.errors import NotAPhoto
 from veridical.explain.face import ExplainConfig
 from veridical.io.clip import Sampling
+from veridical.io.decode import Photo
+from veridical.judging import FaceJudge
 from veridical.present.records import schema
 from veridical.report import Decision, Reason
 from veridical.timeline import FEWEST, IN_ALL, LOOKS, looks_each, spread
 from veridical.video import VideoReport
+from veridical.vision.prepare import Seen
 
 Place = tuple[float, float, float, float]
 CHECK = jsonschema.Draft202012Validator(schema())
@@ -229,3 +232,34 @@ def test_a_detector_of_faces_is_not_changed_by_a_clip(detector_of_faces: Detecto
 @pytest.fixture(scope="module")
 def detector_of_faces() -> Detector:
     return Detector.load()
+
+
+def test_the_frame_that_is_tested_in_copies_is_the_one_that_was_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tested = list[float]()
+    copies = FaceJudge.copies
+
+    def told(self: FaceJudge, photo: Photo, seen: Seen) -> object:
+        tested.append(float(np.asarray(photo.image)[80, 180, 2]))
+        return copies(self, photo, seen)
+
+    monkeypatch.setattr(FaceJudge, "copies", told)
+    frames = []
+    for n in range(24):
+        pixels = squares((LARGE, AI))
+        pixels[70:, 170:, 2] = 10 * n  # beside the face
+        pixels[:60, :60, 0] -= (7 * n) % 24  # another logit each
+        frames.append(pixels)
+    # Thirds of a second are no floats: a frame must not be asked for by a rounded time.
+    data = clip(frames, rate=3, pixel="yuv444p", options={"qp": "0"})
+    report = see_through(FakeFinder((LARGE,))).inspect_video(data)
+
+    (blue,) = tested
+    means = [
+        (look.face.verdict.p_ai, look.time_s)
+        for look in report.tracks[0].looks
+        if look.face.verdict
+    ]
+    middle = sorted(means)[len(means) // 2][1]
+    assert round(blue / 10) == round(middle * 3)

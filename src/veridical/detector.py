@@ -20,12 +20,12 @@ from veridical.assembly import Parts, assemble, default_model, with_samples
 from veridical.cues import DEFAULT_CUES, examine_all
 from veridical.cues.protocol import Cue
 from veridical.engines import Serial, Threads, cores, engine_of, outcome, outcomes
-from veridical.errors import ModelMissing, NotAPhoto
+from veridical.errors import ModelMissing
 from veridical.explain.face import ExplainConfig
 from veridical.infer.decision import judge, together
 from veridical.infer.head import summarise
 from veridical.infer.priors import assumed, at_prior, checked, predictive_values
-from veridical.io.clip import ClipFacts, ClipLimits, Frame, Sampling, plan
+from veridical.io.clip import ClipLimits, Frame, Sampling, plan
 from veridical.io.formats import Limits
 from veridical.io.model import read_model
 from veridical.io.source import File, Source, open_source
@@ -45,7 +45,7 @@ from veridical.report import (
 from veridical.scoring import FaceScore, score
 from veridical.timeline import of_clip
 from veridical.tokens import Tokens
-from veridical.video import Lost, VideoReport
+from veridical.video import VideoReport
 from veridical.vision.backbone import Backbone, OnnxBackbone, tokens_of
 from veridical.vision.faces import FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation
@@ -294,7 +294,7 @@ class Detector:
             finder = finder.on_one_thread()
         with open_clip(source, limits, threads=jobs) as clip:
             facts = clip.facts
-            times = _times(facts, sampling)
+            times = plan(facts, sampling)
 
             def again(time: Fraction) -> Frame | None:
                 return next(clip.frames((time,)), None)
@@ -337,7 +337,7 @@ class Detector:
             footage=footage_of(facts),
             searched_s=seen.searched_s,
             cuts_s=seen.cuts_s,
-            lost=tuple(Lost(start_s=one.from_s, end_s=one.to_s, why=one.why) for one in lost),
+            lost=lost,
             steps=seen.steps,
             model=self.model,
             version=VERSION,
@@ -564,23 +564,6 @@ def _path(source: str | PathLike[str] | bytes | File) -> str | None:
     if isinstance(source, File):
         return source.path
     return None if isinstance(source, bytes) else fsdecode(source)
-
-
-def _times(facts: ClipFacts, sampling: Sampling) -> Sequence[Fraction]:
-    """Return the times to look at.
-
-    Raises:
-        NotAPhoto: If the clip has none of those that were asked for.
-    """
-    own = sampling
-    try:
-        return plan(facts, every=own.every, start=own.start, end=own.end, most=own.most)
-    except ValueError as error:
-        raise NotAPhoto(
-            str(error),
-            hint="Choose times within the clip.",
-            cli_hint="Choose --from and --to within the clip.",
-        ) from None
 
 
 def _chosen(cues: bool | Sequence[Cue]) -> Sequence[Cue]:

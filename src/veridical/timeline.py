@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from statistics import median
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from veridical.arrays import UInt8, ndarray
 from veridical.infer.decision import Judged, judge, recheck, together
 from veridical.infer.head import summarise
-from veridical.infer.track import pool_looks, shortest
+from veridical.infer.track import TrackLogits, pool_looks, shortest
 from veridical.judging import FaceJudge, unjudged
 from veridical.report import Decision, FaceResult, Reason, Stability
 from veridical.scoring import FaceScore
@@ -29,16 +30,21 @@ class Scored:
     """One frame of a track, with what the heads said of it.
 
     Attributes:
-        time_s: When the frame is shown, seconds.
+        time: When the frame is shown, seconds, exactly.
         seen: The face.
         score: Of its crops.
         crop: The widest of them.
     """
 
-    time_s: float
+    time: Fraction
     seen: Seen
     score: FaceScore
     crop: UInt8[ndarray, "size size 3"]
+
+    @property
+    def time_s(self) -> float:
+        """The same as a float."""
+        return float(self.time)
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -95,7 +101,7 @@ def judged_track(
     size = median(one.box.size_px for one in sightings)
     logits = np.stack([one.score.logits for one in looks])
     pooled = pool_looks(logits)
-    verdict, reasons = _judged(looks, model, size)
+    verdict, reasons = _judged(pooled, looks, model, size)
     if verdict.decision is Decision.AI:
         middle = int(np.argsort(logits.mean(axis=1))[len(looks) // 2])
         shifts = [
@@ -142,8 +148,9 @@ def of_clip(
     return decision, None if lead is None else counted[lead], reasons
 
 
-def _judged(looks: Sequence[Scored], model: FaceJudge, size_px: float) -> Judged:
-    pooled = pool_looks(np.stack([one.score.logits for one in looks]))
+def _judged(
+    pooled: TrackLogits, looks: Sequence[Scored], model: FaceJudge, size_px: float
+) -> Judged:
     return judge(
         summarise(pooled.logits, model.level),
         median(one.score.distance for one in looks),
@@ -156,15 +163,14 @@ def _span(
 ) -> Span | None:
     if decision is Decision.UNDECIDED:
         return None
-    count = len(looks)
+    count, logits = len(looks), np.stack([one.score.logits for one in looks])
+
+    def gives(first: int, last: int) -> bool:
+        own = pool_looks(logits[first:last])
+        return _judged(own, looks[first:last], model, size_px)[0].decision is decision
+
     found = shortest(
-        [
-            [
-                _judged(looks[first:last], model, size_px)[0].decision is decision
-                for last in range(first + 1, count + 1)
-            ]
-            for first in range(count)
-        ]
+        [[gives(first, last) for last in range(first + 1, count + 1)] for first in range(count)]
     )
     if found is None:
         return None

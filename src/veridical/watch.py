@@ -118,7 +118,7 @@ def watch(
     )
 
     def copies(one: Scored) -> Copies:
-        frame = again(Fraction(one.time_s))
+        frame = again(one.time)
         return () if frame is None else model.copies(_photo(frame), one.seen)
 
     seen = [[(searched[f], searched[f].found[k]) for f, k in chain.places] for chain in chains]
@@ -205,9 +205,7 @@ def _look(model: FaceJudge, one: tuple[Searched, Found]) -> tuple[Scored, Sequen
     with one_blas_thread():
         scored = score(model.parts, tokens, found.seen.box.size_px)
     return (
-        Scored(
-            time_s=float(frame.time), seen=found.seen, score=scored, crop=found.crops[-1].copy()
-        ),
+        Scored(time=frame.time, seen=found.seen, score=scored, crop=found.crops[-1].copy()),
         tokens,
     )
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from tests.io.clips import av, clip, numbered, read_number
 from veridical.errors import NotAPhoto, PhotoDamaged, PhotoError, PhotoTooLarge
-from veridical.io.clip import ClipLimits, clip_kind, plan
+from veridical.io.clip import ClipLimits, Sampling, clip_kind, plan
 from veridical.io.video import open_clip
 
 LIMITS = ClipLimits(max_pixels=4_000_000, max_decoded=400, max_packets=20_000, max_seconds=5.0)
@@ -84,7 +84,7 @@ def survive(data: bytes | str | Path, limits: ClipLimits = LIMITS, threads: int 
     count = 0
     with suppress(PhotoError), open_clip(data, limits, threads=threads) as opened:
         assert opened.facts.duration >= 0
-        for frame in opened.frames(plan(opened.facts, most=12)):
+        for frame in opened.frames(plan(opened.facts, Sampling(most=12))):
             assert frame.pixels.dtype == np.uint8
             assert frame.pixels.shape[2:] == (3,)
             count += 1
@@ -141,7 +141,7 @@ def test_damage_in_the_middle_costs_its_group_and_no_more(threads: int) -> None:
     for one in got:
         assert read_number(one.pixels) == one.index
         np.testing.assert_array_equal(one.pixels, whole[one.index].pixels)
-    assert [(one.from_s, one.to_s) for one in lost] == [(0.8, 1.2)]
+    assert [(one.start_s, one.end_s) for one in lost] == [(0.8, 1.2)]
 
 
 def test_a_file_that_breaks_off_gives_its_beginning_and_names_its_end() -> None:
@@ -177,8 +177,8 @@ def test_an_mp4_whose_end_is_missing_gives_its_beginning_and_says_how_much(
         assert all(read_number(one.pixels) == round(25 * one.time_s) for one in got)
         assert 15 < len(got) < 40
         end = opened.lost[0]
-    assert end.to_s == 1.6
-    assert end.from_s <= 1.4
+    assert end.end_s == 1.6
+    assert end.start_s <= 1.4
     assert "breaks off" in end.why
 
 
@@ -268,7 +268,7 @@ def test_one_endless_group_stops_at_the_limit() -> None:
     with open_clip(data, ClipLimits(max_decoded=100)) as opened:
         got = list(opened.frames(plan(opened.facts)))
         assert 5 < len(got) < 48
-        assert opened.lost[-1].to_s == 12
+        assert opened.lost[-1].end_s == 12
         assert "limit" in opened.lost[-1].why
 
 

@@ -131,24 +131,3 @@ def test_the_cover_of_a_heic_sequence_is_said_to_be_one() -> None:
 def test_one_picture_is_one_picture(kind: str) -> None:
     photo = open_source(saved(SHOWN, kind)).photo
     assert (photo.steps, photo.frames) == ((), 1)
-
-
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "GIF"])
-@pytest.mark.parametrize("hidden", [False, True])
-def test_any_frame_of_an_animation_can_be_had(kind: str, hidden: bool) -> None:
-    if hidden and kind != "PNG":
-        return
-    frames = [Image.new("RGB", (32, 24), (60 * at, 0, 0)) for at in range(4)]
-    own = {"default_image": True} if hidden else {}
-    first = {"lossless": True} if kind == "WEBP" else own
-    data = saved(frames[0], kind, save_all=True, append_images=frames[1:], **first)
-    file = open_source(data)
-    shown = file.photo
-    assert shown.frames == 4 - hidden
-    for at in range(shown.frames):
-        photo = file.frame(at)
-        assert photo.pixels[0, 0, 0] == 60 * (at + hidden)
-        assert photo.steps[-1] == f"frame {at + 1} of {shown.frames} taken"
-    for at in (-1, shown.frames):
-        with pytest.raises(IndexError):
-            file.frame(at)

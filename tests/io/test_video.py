@@ -22,7 +22,7 @@ from veridical.errors import (
     PhotoTooSlow,
     PhotoUnreadable,
 )
-from veridical.io.clip import ClipLimits, Frame, clip_kind, looks_like_clip, plan
+from veridical.io.clip import ClipLimits, Frame, Sampling, clip_kind, looks_like_clip, plan
 from veridical.io.source import open_source
 from veridical.io.video import open_clip
 
@@ -33,7 +33,7 @@ X264 = {**GOP, "preset": "veryfast"}
 def read(data: Any, times: Sequence[Fraction | float] | None = None, **options: Any) -> list[Frame]:
     exact = options.pop("exact", True)
     with open_clip(data, **options) as opened:
-        wanted = plan(opened.facts, most=1000) if times is None else times
+        wanted = plan(opened.facts, Sampling(most=1000)) if times is None else times
         frames = list(opened.frames(wanted, exact=exact))
         assert opened.lost == []
         return frames
@@ -124,7 +124,7 @@ def test_pictures_that_begin_after_the_sound_come_later() -> None:
     with open_clip(data) as opened:
         assert opened.facts.has_audio
         late = opened.facts.start
-        frames = list(opened.frames(plan(opened.facts, most=4)))
+        frames = list(opened.frames(plan(opened.facts, Sampling(most=4))))
     assert 0.9 < late < 1.1
     assert [read_number(one.pixels) for one in frames] == [2, 7, 12, 17]
     assert frames[0].time == late + Fraction(2, 25)
@@ -209,16 +209,17 @@ def test_a_plan_spreads_over_the_clip_and_asks_for_no_frame_twice() -> None:
     with open_clip(clip(map(numbered, range(50)), options=X264)) as opened:
         facts = opened.facts
     assert facts.duration == 2
-    assert plan(facts, most=4) == tuple(Fraction(n, 4) for n in (1, 3, 5, 7))
-    assert plan(facts, every=0.5) == plan(facts, most=4)
-    assert plan(facts, start=1, end=2, most=2) == (Fraction(5, 4), Fraction(7, 4))
+    assert plan(facts, Sampling(most=4)) == tuple(Fraction(n, 4) for n in (1, 3, 5, 7))
+    assert plan(facts, Sampling(every=0.5)) == plan(facts, Sampling(most=4))
+    assert plan(facts, Sampling(start=1, end=2, most=2)) == (Fraction(5, 4), Fraction(7, 4))
     assert len(plan(facts)) == 48
-    assert len(plan(facts, most=500)) == 50
-    assert len(plan(facts, every=0.001, most=7)) == 7
-    assert plan(facts, start=1.99, end=99, most=5) == (Fraction(1.99) / 2 + 1,)
-    for wrong in ({"every": 0}, {"most": 0}, {"start": 3}, {"start": 1, "end": 1}):
-        with pytest.raises(ValueError):
-            plan(facts, **wrong)
+    assert len(plan(facts, Sampling(most=500))) == 50
+    assert len(plan(facts, Sampling(every=0.001, most=7))) == 7
+    assert plan(facts, Sampling(start=1.99, end=99, most=5)) == (Fraction(1.99) / 2 + 1,)
+    wrong: list[dict[str, Any]] = [{"every": 0}, {"most": 0}, {"start": 3}, {"start": 1, "end": 1}]
+    for values in wrong:
+        with pytest.raises((ValueError, NotAPhoto)):
+            plan(facts, Sampling(**values))
 
 
 # --- animated pictures -------------------------------------------------------------------------
@@ -325,7 +326,7 @@ def test_limits_are_held() -> None:
         frames = list(opened.frames(plan(opened.facts)))
         assert 5 < len(frames) < 15
         (lost,) = opened.lost
-        assert (lost.from_s, lost.to_s) == (len(frames) / 25, 1.2)
+        assert (lost.start_s, lost.end_s) == (len(frames) / 25, 1.2)
         assert "frames were decoded, which is the limit" in lost.why
 
 

@@ -11,6 +11,7 @@ centre. `benchmarks/clips.py` compares this with adding up and with a hierarchic
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import sqrt
 from statistics import NormalDist
 
@@ -48,11 +49,17 @@ def pool_looks(looks: Float[ndarray, "looks samples"]) -> TrackLogits:
     means = looks.mean(axis=1)
     effective = effective_looks(means)
     error = scatter(means) / sqrt(effective)
-    samples = looks.shape[1]
-    # Independent of the head's draw: the same quantiles for every track, in an order of their own.
-    noise = np.array([NormalDist().inv_cdf((i + 0.5) / samples) for i in range(samples)])
-    order = np.random.default_rng(samples).permutation(samples)
-    return TrackLogits(logits=looks.mean(axis=0) + error * noise[order], effective=effective)
+    noise = _noise(looks.shape[1])
+    return TrackLogits(logits=looks.mean(axis=0) + error * noise, effective=effective)
+
+
+@cache
+def _noise(samples: int) -> Float[ndarray, " samples"]:
+    """Return normal quantiles, the same for every track, in an order that no head's draw knows."""
+    levels = (np.arange(samples) + 0.5) / samples
+    noise = np.array([NormalDist().inv_cdf(float(level)) for level in levels])
+    ordered: ndarray = noise[np.random.default_rng(samples).permutation(samples)]
+    return ordered
 
 
 def effective_looks(means: Float[ndarray, " looks"]) -> float:

@@ -9,10 +9,11 @@ import numpy as np
 
 from veridical.arrays import UInt8, ndarray
 from veridical.errors import PhotoDamaged, PhotoError, PhotoTooLarge
-from veridical.io.clip import ClipColour, ClipFacts, Container, Frame, Lost
+from veridical.io.clip import ClipColour, ClipFacts, Container, Frame
 from veridical.io.clip_file import ClipFile
 from veridical.io.colour import to_srgb
 from veridical.io.formats import Limits, open_image, photo_errors_only
+from veridical.video import Lost
 
 MOST_BYTES = 200 * 2**20  # Pillow holds them in memory
 MOST_FRAMES = 20_000
@@ -64,7 +65,7 @@ class Animation:
             size = image.size
             next(self._decoded([0]))
         if broken:
-            self.lost.append(Lost(float(self._end), None, broken))
+            self.lost.append(Lost(start_s=float(self._end), end_s=None, why=broken))
         self.facts = ClipFacts(
             container=kind,
             codec=kind,
@@ -126,7 +127,8 @@ class Animation:
             except PhotoError as error:
                 if not begun:
                     raise
-                self.lost.append(Lost(float(self._times[index]), float(self._end), error.message))
+                begins, ends = float(self._times[index]), float(self._end)
+                self.lost.append(Lost(start_s=begins, end_s=ends, why=error.message))
                 return
             pixels.setflags(write=False)
             yield index, pixels, steps

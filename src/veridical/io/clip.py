@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from veridical.arrays import UInt8, ndarray
+from veridical.errors import NotAPhoto
 
 Container = Literal["mp4", "matroska", "avi", "mpegts", "mpeg", "flv", "ogg", "gif", "webp", "apng"]
 """The kinds of file that are read as clips; `mp4` is QuickTime, too."""
@@ -142,71 +143,13 @@ class Frame:
         return float(self.time)
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A stretch of a clip that could not be read.
-
-    Attributes:
-        from_s: Seconds since the beginning of the clip.
-        to_s: Seconds; None where it is not known how far it would have gone.
-        why: For people.
-    """
-
-    from_s: float
-    to_s: float | None
-    why: str
-
-
-def plan(
-    facts: ClipFacts,
-    *,
-    every: float | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    most: int = MOST_TIMES,
-) -> tuple[Fraction, ...]:
-    """Return the times to look at, seconds, in order.
-
-    They stand in the middle of equal parts of the clip; no more parts than it has frames.
-
-    Args:
-        facts: Of the clip.
-        every: Seconds between two times; longer where that would give more than `most`.
-        start: Where to begin, seconds; with the first frame if None.
-        end: Where to end, seconds; the clip's end if None.
-        most: How many times there may be.
-
-    Raises:
-        ValueError: If `every` or `most` are not positive, or no time lies between start and end.
-    """
-    if most < 1 or (every is not None and not every > 0):
-        raise ValueError(f"Positive numbers were wanted; every={every} and most={most} came.")
-    first = facts.start if start is None else max(facts.start, Fraction(start))
-    last = facts.duration if end is None else min(Fraction(end), facts.duration)
-    length = last - first
-    if length < 0 or (length == 0 and facts.duration > facts.start):
-        raise ValueError(
-            f"No time lies between {float(first):g} and {float(last):g} s; the clip has "
-            f"{float(facts.duration):g} s."
-        )
-    if length == 0:
-        return (first,)
-    there = most
-    if facts.frames is not None and facts.duration > facts.start:
-        there = max(1, math.ceil(facts.frames * length / (facts.duration - facts.start)))
-    wanted = (
-        most if every is None else max(1, int(length / Fraction(every).limit_denominator(10**6)))
-    )
-    parts = min(most, wanted, there)
-    return tuple(first + length * (2 * at + 1) / (2 * parts) for at in range(parts))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """Which frames of a clip are looked at; see `plan`.
 
     Attributes:
-        every: Seconds between two frames; None for `most` frames over the clip.
+        every: Seconds between two frames, more where there would be more than `most`; None for
+            `most` frames over the clip.
         start: Where to begin, seconds; None for the beginning.
         end: Where to end, seconds; None for the end.
         most: Frames, at most.
@@ -224,6 +167,44 @@ class Sampling:
             raise ValueError(f"Positive numbers were wanted; got {self}.")
         if self.start is not None and self.end is not None and not self.start < self.end:
             raise ValueError(f"A clip is looked at from a time to a later one; got {self}.")
+
+
+def plan(
+    facts: ClipFacts,
+    sampling: Sampling = Sampling(),
+) -> tuple[Fraction, ...]:
+    """Return the times to look at, seconds, in order.
+
+    They stand in the middle of equal parts of the clip; no more parts than it has frames.
+
+    Args:
+        facts: Of the clip.
+        sampling: Which times are wanted.
+
+    Raises:
+        NotAPhoto: If the clip has none of them.
+    """
+    every, start, end, most = sampling.every, sampling.start, sampling.end, sampling.most
+    first = facts.start if start is None else max(facts.start, Fraction(start))
+    last = facts.duration if end is None else min(Fraction(end), facts.duration)
+    length = last - first
+    if length < 0 or (length == 0 and facts.duration > facts.start):
+        raise NotAPhoto(
+            f"No time lies between {float(first):g} and {float(last):g} s; the clip has "
+            f"{float(facts.duration):g} s.",
+            hint="Choose times within the clip.",
+            cli_hint="Choose --from and --to within the clip.",
+        )
+    if length == 0:
+        return (first,)
+    there = most
+    if facts.frames is not None and facts.duration > facts.start:
+        there = max(1, math.ceil(facts.frames * length / (facts.duration - facts.start)))
+    wanted = (
+        most if every is None else max(1, int(length / Fraction(every).limit_denominator(10**6)))
+    )
+    parts = min(most, wanted, there)
+    return tuple(first + length * (2 * at + 1) / (2 * parts) for at in range(parts))
 
 
 def bounded_tags(*sources: Mapping[str, str]) -> Mapping[str, str]:

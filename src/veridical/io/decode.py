@@ -157,7 +157,6 @@ def decode(
     steps: tuple[str, ...],
     data: bytes | None = None,
     mended: Mended | None = None,
-    frame: int | None = None,
 ) -> Photo:
     """Decode what `open_image` has opened, or a Pillow image of a stranger.
 
@@ -177,7 +176,6 @@ def decode(
         steps: What was done before.
         data: Of the file.
         mended: What this file is, where the one that came is damaged.
-        frame: Of an animation; None for the one that viewers show. From 0.
 
     Raises:
         PhotoError: If it cannot be decoded within the limits.
@@ -192,7 +190,7 @@ def decode(
         check_size(name, image.size, limits)
         if header is None:
             _refuse_previews(image, name)
-        frames = show(image, kind, data, done, frame)
+        frames = show(image, kind, data, done)
         tags: Any = getattr(image, "tag_v2", {})
         turn = tags.get(0x0112, 1)  # by Pillow, of a TIFF
         colour, orientation = _upright(image, header, name, done)

@@ -14,13 +14,7 @@ _GAIN_MAPS = (b"HDRGainMap", b"hdrgm:", b"urn:iso:std:iso:ts:21496")
 _NAMES = {"TIFF": "page", "MPO": "picture", "HEIF": "picture", "JPEG": "picture"}
 
 
-def show(
-    image: Image.Image,
-    kind: str | None,
-    data: bytes | None,
-    steps: list[str],
-    frame: int | None = None,
-) -> int:
+def show(image: Image.Image, kind: str | None, data: bytes | None, steps: list[str]) -> int:
     """Go to the picture that an ordinary viewer shows; return how many the file holds.
 
     That is the frame at which the image stands: the first, of a HEIC the primary one. Only where an
@@ -32,7 +26,6 @@ def show(
         kind: Of the file; None where it is not known.
         data: Of the file; None for a stranger's Pillow image.
         steps: Is told which one was taken.
-        frame: Of an animation, to go to that one instead; from 0.
     """
     if kind == "TIFF" and data is not None:
         return _page_of(data, steps)
@@ -41,18 +34,14 @@ def show(
     else:
         frames, surely = _count(image)
         at = _place(image)
-    hidden = 0
     if getattr(image, "default_image", False):
         frames -= 1  # Pillow counts the hidden one
         if at == 0:
             image.seek(1)
             steps.append("default image of the PNG, which viewers hide, passed over")
-        hidden, at = 1, max(0, at - 1)
+        at = max(0, at - 1)
     elif kind == "HEIF" and data is not None and b"moov" in _boxes(data):
         steps.append("cover picture of a sequence taken")
-    if frame is not None:
-        image.seek(frame + hidden)
-        at = frame
     if frames > 1:
         of = f"{frames}" if surely else f"{frames} or more"
         steps.append(f"{_NAMES.get(kind or '', 'frame')} {at + 1} of {of} taken")

@@ -133,20 +133,6 @@ class File:
             return photo
         return decoded(self._open(closer.data, kind), data=closer.data, mended=closer)
 
-    def frame(self, number: int) -> Photo:
-        """Decode one frame of an animation (PNG, GIF, WebP), counted from 0; `photo` says how many.
-
-        Raises:
-            IndexError: If there is no such frame.
-            PhotoError: If it cannot be decoded.
-        """
-        if self.data is None or not 0 <= number < self.photo.frames:
-            raise IndexError(f"There are {self.photo.frames} frames, from 0 on; got {number}.")
-        kind = known_format(self.data, self.name)
-        image = self._open(self.data, kind)
-        header, limits = self.header, self.limits
-        return decode(image, header, self.name, limits, steps=(), data=self.data, frame=number)
-
     @cached_property
     def luma(self) -> UInt8[ndarray, "rows columns"] | None:
         """The Y channel of a JPEG as stored; see `decode.luma`. None of a damaged one."""

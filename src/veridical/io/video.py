@@ -27,7 +27,6 @@ from veridical.io.clip import (
     ClipLimits,
     Container,
     Frame,
-    Lost,
     bounded_tags,
     clip_kind,
     spaced,
@@ -39,6 +38,7 @@ from veridical.io.clip_packets import check_frame_size, clip_errors_only
 from veridical.io.clip_pixels import colour_of, geometry_of, shown_pixels
 from veridical.io.formats import describe
 from veridical.io.source import File, first_bytes
+from veridical.video import Lost
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -268,7 +268,7 @@ class _Video:
         packets = self._packets
         ends = beyond is None or beyond >= len(packets.shown)
         until = packets.end() if ends else packets.time(beyond or 0)
-        lost = Lost(float(packets.time(first)), float(until), why)
+        lost = Lost(start_s=float(packets.time(first)), end_s=float(until), why=why)
         if lost not in self.lost and len(self.lost) < MOST_LOST:
             self.lost.append(lost)
 
@@ -343,4 +343,4 @@ class _Video:
         if stream.duration is not None:
             end = (stream.duration + (stream.start_time or 0)) * packets.tick - packets.zero
             stated = float(end) if end > packets.end() else None
-        self.lost.append(Lost(float(packets.end()), stated, why))
+        self.lost.append(Lost(start_s=float(packets.end()), end_s=stated, why=why))

@@ -29,7 +29,6 @@ _NEXT_REAL = (
     "real."
 )
 _NEXT = {
-    Reason.FEW_LOOKS: "Look at more frames: a smaller --every, or --from and --to.",
     Reason.FACE_TOO_SMALL: "Look for the clip in a larger size.",
     Reason.NO_FACE: "Look at more frames: a smaller --every, or --from and --to.",
     Reason.BOTH_PLAUSIBLE: "Look for an earlier copy of the clip, less compressed.",
