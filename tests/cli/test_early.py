@@ -4,7 +4,6 @@ import csv
 import errno
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -281,26 +280,6 @@ def test_calibrate_says_that_nothing_is_written(
         "the next run begins anew."
     )
     assert written(tmp_path) == ["data"]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a call that keeps the lock")
-def test_it_is_said_what_is_done_also_while_one_call_keeps_the_interpreter() -> None:
-    code = (
-        "import ctypes, time\n"
-        "from veridical.cli.stages import stages\n"
-        "with stages() as shown:\n"
-        "    shown.say('Before')\n"
-        "    time.sleep(2)\n"
-        "    shown.say('Fitting')\n"
-        "    ctypes.PyDLL(None).sleep(6)\n"
-        "    shown.say('After')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert "Fitting, 4 s" in lines
-    assert lines.index("Fitting, 4 s") < lines.index("After")
 
 
 def test_a_disk_that_fills_up_names_the_folder_and_what_is_kept(
