@@ -137,16 +137,19 @@ def posterior_over_sources(
 def _solved(
     matrix: Float32[ndarray, "n n"], right: Float32[ndarray, "n columns"]
 ) -> Float32[ndarray, "n columns"]:
-    """Solve a positive definite system: half of the work of a general one.
+    """Solve a positive definite system, of which nothing is left: by Cholesky, block by block.
 
-    As `scipy.linalg.cho_solve`, which would keep the interpreter's lock for minutes.
+    As `scipy.linalg.cho_solve`, which would keep the interpreter's lock all the while; and faster
+    than `numpy.linalg.cholesky`, for nearly all of it are products.
     """
-    lower = np.linalg.cholesky(matrix)
+    lower, found = matrix, right.copy()
     blocks = [slice(at, at + _BLOCK) for at in range(0, len(right), _BLOCK)]
-    found = right.copy()
-    for one in blocks:  # L y = b
-        found[one] -= lower[one, : one.start] @ found[: one.start]
-        found[one] = np.linalg.solve(lower[one, one], found[one])
+    for one in blocks:  # the columns of L, and L y = b
+        before, below = slice(one.start), slice(one.start, None)
+        lower[below, one] -= lower[below, before] @ lower[one, before].T
+        own = lower[one, one] = np.linalg.cholesky(lower[one, one])
+        lower[one.stop :, one] = np.linalg.solve(own, lower[one.stop :, one].T).T
+        found[one] = np.linalg.solve(own, found[one] - lower[one, before] @ found[before])
     for one in reversed(blocks):  # L' x = y
         found[one] -= lower[one.stop :, one].T @ found[one.stop :]
         found[one] = np.linalg.solve(lower[one, one].T, found[one])
