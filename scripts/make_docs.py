@@ -46,7 +46,7 @@ _COLUMNS = 88  # of the help texts
 
 _STATUSES = (
     ("0", "the work is done; for `inspect`: every picture was judged, `undecided` included"),
-    ("1", "something stopped the work: no model, unusable data, a reader that is gone, such as `head`"),
+    ("1", "something stopped the work: no model, unusable data, a closed pipe (such as `head`)"),
     ("1", "`verify`: something differs, or could not be checked"),
     ("2", "a wrong command line"),
     ("3", "`inspect`: some pictures could not be read; a folder without any counts as one"),

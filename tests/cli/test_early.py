@@ -304,7 +304,7 @@ def test_all_that_calibrate_lacks_is_told_at_once(
     (tmp_path / "file").touch()
     given = ("calibrate", tmp_path / "model", "--reals", tmp_path / "a", "--ai", tmp_path / "b")
     done = invoke(*given, "--out", tmp_path / "file")
-    told(done, "a: no such folder", "b: no such folder", "no model folder at", "a folder was wanted")
+    told(done, "a: no such", "b: no such", "no model folder at", "a folder was wanted")
     known = ("calibrate", tiny_model, "--reals", tmp_path / "a", "--out", tmp_path / "new")
     told(invoke(*known), "a: no such folder; a folder of pictures was wanted.")
     assert written(tmp_path) == ["file"]
