@@ -46,12 +46,13 @@ _COLUMNS = 88  # of the help texts
 
 _STATUSES = (
     ("0", "the work is done; for `inspect`: every picture was judged, `undecided` included"),
-    ("1", "something stopped the work: no model, unusable data, a missing extra, a closed output"),
+    ("1", "something stopped the work: no model, unusable data, a missing extra, a closed pipe"),
     ("2", "a wrong command line"),
     ("3", "`inspect`: some pictures could not be read; a folder without any counts as one"),
     ("4", "`inspect`: no picture could be read"),
     ("5", "`verify`: something differs"),
     ("6", "`verify`: something could not be checked"),
+    ("130", "Ctrl-C"),
 )
 _OF_DESCENT = (  # choices that mean nothing to a discriminant
     *("hidden", "dropout", "optimiser", "learning_rate", "weight_decay"),

@@ -46,7 +46,7 @@ def test_too_few_pictures_for_a_promise_are_one_clean_message(calibrate: Run, al
     assert "takes at least 99" in result.stderr
     nowhere = calibrate("--reals", data / "nowhere")
     assert nowhere.exit_code == 1
-    assert "nowhere: there is no such folder" in nowhere.stderr
+    assert "nowhere: no such folder; a folder of pictures was wanted." in nowhere.stderr
 
 
 def test_folders_that_cannot_be_right_are_usage_errors(

@@ -4,7 +4,6 @@ import csv
 import errno
 import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from tests.cli.conftest import Album, Picture, Run, clean_error, invoke, written
 from veridical.detector import Detector
 from veridical.evaluate.kept import NAME
 from veridical.train import prepare
+from veridical.train.logits import NAME as LOGITS
 
 ROOT = Path(__file__).parents[2]
 
@@ -269,38 +269,45 @@ def test_an_audit_goes_on_from_what_it_has_seen(
     assert f"Going on from earlier runs: {cache} has 5 pictures prepared" in done.stderr
 
 
-def test_calibrate_says_that_nothing_is_written(
+def test_calibrate_goes_on_from_what_it_has_judged(
     run: Run, tiny_model: Path, album: Album, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stop_after(monkeypatch, Detector, "logits", 3)
-    given = ("calibrate", tiny_model, "--reals", album(press=20) / "press", "--fpr", 0.1)
-    stopped = invoke(*given, "--jobs", 1, "--out", tmp_path / "new")
+    data, out = album(press=20, fakes=12), tmp_path / "new"
+    (data / "press" / "3.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    folders = ("--reals", data / "press", "--ai", data / "fakes")
+    given = ("calibrate", tiny_model, *folders, "--fpr", 0.1, "--jobs", 1, "--out")
+    whole = invoke(*given, tmp_path / "whole")
+    assert whole.exit_code == 0, whole.output
+    calls, _ = stop_after(monkeypatch, Detector, "logits", 24)
+    stopped = invoke(*given, out)
     assert stopped.exit_code == 130
     assert stopped.stderr.splitlines()[-1] == (
-        f"Stopped at: Judging pictures, 3 of 20 done. Nothing was written to {tmp_path / 'new'}; "
-        "the next run begins anew."
+        f"Stopped at: Judging pictures, 4 of 12 done. What was judged is kept in {out}; run the "
+        "same command again to go on."
     )
-    assert written(tmp_path) == ["data"]
+    assert written(out) == [LOGITS]
+    calls["logits"] = 100
+    done = invoke(*given, out)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == whole.stdout.replace(str(tmp_path / "whole"), str(out))
+    assert calls["logits"] == 109  # the broken picture again, and eight that were left
+    for known in ("19 of 20", "4 of 12"):
+        assert f"Going on from an earlier run: {known} pictures are judged" in done.stderr
+    assert LOGITS not in written(out)
+    for name in ("model.safetensors", "backbone.onnx"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a call that keeps the lock")
-def test_it_is_said_what_is_done_also_while_one_call_keeps_the_interpreter() -> None:
-    code = (
-        "import ctypes, time\n"
-        "from veridical.cli.stages import stages\n"
-        "with stages() as shown:\n"
-        "    shown.say('Before')\n"
-        "    time.sleep(2)\n"
-        "    shown.say('Fitting')\n"
-        "    ctypes.PyDLL(None).sleep(6)\n"
-        "    shown.say('After')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == ""
-    lines = done.stderr.splitlines()
-    assert "Fitting, 4 s" in lines
-    assert lines.index("Fitting, 4 s") < lines.index("After")
+def test_all_that_calibrate_lacks_is_told_at_once(
+    run: Run, tiny_model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    given = ("calibrate", tmp_path / "model", "--reals", tmp_path / "a", "--ai", tmp_path / "b")
+    done = invoke(*given, "--out", tmp_path / "file")
+    told(done, "a: no such", "b: no such", "no model folder at", "a folder was wanted")
+    known = ("calibrate", tiny_model, "--reals", tmp_path / "a", "--out", tmp_path / "new")
+    told(invoke(*known), "a: no such folder; a folder of pictures was wanted.")
+    assert written(tmp_path) == ["file"]
 
 
 def test_a_disk_that_fills_up_names_the_folder_and_what_is_kept(

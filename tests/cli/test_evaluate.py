@@ -56,5 +56,11 @@ def test_copies_are_judged_unless_it_is_asked_not_to(
 def test_one_class_is_enough_and_no_picture_is_not(
     evaluate: Run, album: Album, tmp_path: Path
 ) -> None:
-    assert evaluate(album(real=6)).exit_code == 0
+    done = evaluate(album(real=6))
+    assert done.exit_code == 0
+    warning = done.stdout.index(
+        "> **Warning.** All judged pictures are real: how the model does on"
+    )
+    assert warning < done.stdout.index("It decides")
+    assert done.stdout.count("All judged pictures are real") == 1
     clean_error(evaluate(tmp_path / "nowhere"), "nothing is there")

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.cli.conftest import BAD, HOSTILE, Picture, Run, invoke, lines
 from tests.conftest import Painter
-from veridical.cli.progress import Progress
+from veridical.cli import stages
 from veridical.cues import DEFAULT_CUES
 from veridical.detector import Detector
 from veridical.io import source
@@ -167,9 +167,7 @@ def test_few_pictures_that_take_long_show_it_too(
         return load(*arguments, **options)
 
     monkeypatch.setattr(Detector, "load", slow)
-    monkeypatch.setattr(
-        "veridical.cli.inspect.Progress", lambda: Progress(patience=0.05, every=0.05)
-    )
+    monkeypatch.setattr(stages, "EVERY_S", 0.05)
     result = run("--json", picture(tmp_path / "a.png"))
     assert result.stderr.startswith("Loading the model ...\n")
     assert len(lines(result)) == 1

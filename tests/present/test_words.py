@@ -278,19 +278,16 @@ def test_what_p_ai_assumes_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "seconds", "told"),
+    ("done", "total", "told"),
     [
-        (0, None, 9.0, "Judging ..."),
-        (0, 60, 9.0, "Judging: 0 of 60 ..."),
-        (12, None, 9.0, "Judging: 12 ..."),
-        (12, 60, 9.0, "Judging: 12 of 60, about 36 s left ..."),
-        (1000, 2000, 0.0, "Judging: 1,000 of 2,000 ..."),
+        (0, 0, "Judging"),
+        (0, 60, "Judging: 0 of 60"),
+        (12, 0, "Judging: 12"),
+        (1000, 2000, "Judging: 1,000 of 2,000"),
     ],
 )
-def test_progress_says_what_is_known(
-    done: int, total: int | None, seconds: float, told: str
-) -> None:
-    assert progress("Judging", done, total, seconds) == told
+def test_progress_says_what_is_known(done: int, total: int, told: str) -> None:
+    assert progress("Judging", done, total) == told
 
 
 def test_a_rate_of_zero_never_reads_as_always_right() -> None:

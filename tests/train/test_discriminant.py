@@ -8,7 +8,12 @@ import pytest
 from veridical.arrays import ndarray
 from veridical.infer.head import SampledHead
 from veridical.stats.metrics import auroc
-from veridical.train.discriminant import discriminant, posterior_over_sources, statistics
+from veridical.train.discriminant import (
+    _solved,
+    discriminant,
+    posterior_over_sources,
+    statistics,
+)
 from veridical.train.recipes import DEFAULT
 from veridical.train.weights import Cell
 
@@ -158,3 +163,12 @@ def test_the_same_pictures_give_the_same_head() -> None:
 def _squash(logit: ndarray) -> ndarray:
     squashed: ndarray = 0.5 * (1 + np.tanh(logit / 20))
     return squashed
+
+
+def test_a_system_is_solved_as_well_as_by_the_library() -> None:
+    draw = np.random.default_rng(4)
+    for size in (3, 512, 1300):
+        half = draw.normal(size=(size, size))
+        matrix, right = half @ half.T / size + np.eye(size), draw.normal(size=(size, 5))
+        found = _solved(matrix.astype(np.float32), right.astype(np.float32))
+        np.testing.assert_allclose(found, np.linalg.solve(matrix, right), rtol=1e-3, atol=1e-4)

@@ -73,26 +73,22 @@ def calibrate(
     if out.resolve() == old.resolve():
         raise click.UsageError("--out is the model itself; name another folder.")
     with stages() as shown:
-        shown.kept = f"Nothing was written to {out}; the next run begins anew."
+        shown.kept = f"What was judged is kept in {out}; run the same command again to go on."
         from veridical.detector import Detector
-        from veridical.engines import engine_of, outcomes
-        from veridical.errors import DataError, VeridicalError
+        from veridical.engines import engine_of
+        from veridical.errors import VeridicalError
         from veridical.io.model import read_model
-        from veridical.io.preflight import attempt, folders, refuse
+        from veridical.io.preflight import attempt, folders, no_folder, refuse
         from veridical.io.preflight import written as written_to
         from veridical.io.walk import photos as walk
         from veridical.present.words import printable
-        from veridical.train import recalibrate
+        from veridical.train import logits, recalibrate
         from veridical.vision.runtime import providers_of
 
         jobs, threads = options.share_cores(jobs, many=True)
         missing: list[VeridicalError] = [
-            DataError(
-                f"{option} {folder}: there is no such folder.",
-                hint="Name a folder of pictures.",
-            )
-            for option, folder in (("--reals", reals), ("--ai", ai))
-            if folder and not folder.is_dir()
+            *no_folder(reals, "--reals"),
+            *(no_folder(ai, "--ai") if ai else ()),
         ]
         detector = attempt(
             missing,
@@ -111,7 +107,7 @@ def calibrate(
             return list(recalibrate.distinct(shown_ones))
 
         def gather(folder: Path, paths: "list[Path | Failure]") -> "Pictures":
-            found = outcomes(detector.logits, paths, engine_of(jobs))
+            found = logits.logits_of(detector, paths, engine_of(jobs), kept, shown.say)
             pictures = recalibrate.gather(
                 folder, paths, shown.track(found, "Judging pictures", len(paths))
             )
@@ -133,15 +129,19 @@ def calibrate(
                 model=old,
             )
         )
-        made = recalibrate.recalibrate(
-            overall,
-            gather(reals, of_reals),
-            gather(ai, of_ai) if ai and of_ai else None,
-            fpr=fpr,
-        )
-        shown.say("Writing the model")
-        with written_to(out, "The model that was calibrated is as it was."):
+        with (
+            written_to(out, "The model that was calibrated is as it was."),
+            logits.kept_in(out, detector) as kept,
+        ):
+            made = recalibrate.recalibrate(
+                overall,
+                gather(reals, of_reals),
+                gather(ai, of_ai) if ai and of_ai else None,
+                fpr=fpr,
+            )
+            shown.say("Writing the model")
             recalibrate.write(out, read_model(old), made)
+            kept.remove()
     for sentence in recalibrate.describe(made):
         click.echo(printable(sentence))
     click.echo(f"Use it: veridical inspect --model {printable(str(out))} PHOTOS")

@@ -12,8 +12,7 @@ import click
 from veridical.cli import options
 from veridical.cli.outputs import Desk, opened_folder, opened_table
 from veridical.cli.pipes import Pipes, descriptor
-from veridical.cli.progress import Progress
-from veridical.cli.stages import on_stop
+from veridical.cli.stages import Stages, on_stop
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
@@ -189,8 +188,8 @@ def inspect(
     if printed and as_json:
         raise click.UsageError("--csv - and --json both print; name a file for the table.")
     with ExitStack() as stack:
-        progress = stack.enter_context(Progress())
-        progress.begin("Loading the model")
+        progress = stack.enter_context(Stages(quiet=True))
+        progress.say("Loading the model")
         from veridical.detector import Detector
         from veridical.explain.face import ExplainConfig
         from veridical.io.clip import MOST_ASKED, MOST_TIMES, Sampling
@@ -226,10 +225,10 @@ def inspect(
         # What cannot be written is said before the work.
         rows = stack.enter_context(opened_table(table)) if table else None
         folder = opened_folder(explain, detector) if explain else None
-        progress.begin("Looking for pictures")
+        progress.say("Looking for pictures")
         pipes = Pipes(detector.limits)
         sources, total = _counted(_sources(photos, pipes))
-        progress.begin("Judging pictures", total, counted=True)
+        progress.say("Judging pictures", total, counted=True)
         wide = details or verbose or (total is not None and total <= FEW)
         with progress.aside():
             show = _printer(

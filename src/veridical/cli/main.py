@@ -1,8 +1,8 @@
 """The command line: parse, call, print. No judgement lives here.
 
 Exit status: 0 if every picture was judged, `undecided` included; 3 if some could not be read, 4 if
-none could; 2 for a wrong command line; 130 after Ctrl-C; 1 for anything else that stopped the work,
-and for a filed report that `verify` finds changed.
+none could; 2 for a wrong command line; 130 after Ctrl-C; 1 for anything else that stopped the work
+(a reader that is gone, too), and for a filed report that `verify` finds changed.
 """
 
 import errno

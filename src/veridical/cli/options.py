@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from veridical.cli.stages import track as track  # beside the other things that commands share
-
 if TYPE_CHECKING:
     from veridical.io.formats import Limits
     from veridical.io.walk import Skip, Skipped

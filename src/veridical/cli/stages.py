@@ -1,64 +1,138 @@
-"""What is being done, at standard error: how much of it, how fast, and the time left.
+"""What is being done, at standard error: how much of it, and the time left.
 
-On a terminal one line moves. Elsewhere (a file, a pipe, the log of a job) a line is added whenever
-a stage begins, and then every few seconds, also while one item takes long.
+On a terminal one line moves. Elsewhere (a file, a pipe, the log of a job) a line is added every few
+seconds, also while one item takes long. Commands that take minutes say each stage; `inspect` is
+quiet: it shows nothing until its work turns out long, and leaves nothing on a terminal.
+
+Calls that keep the interpreter's lock for long would silence it: numpy's linear algebra lets go of
+the lock, and scipy's does not.
 """
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from threading import Event, Lock, Thread
+from threading import Event, RLock, Thread
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from veridical.cli.deputy import Deputy
+from veridical.present.numbers import progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 T = TypeVar("T")
 
-EVERY_S = 3.0  # between two lines where there is no terminal
-_RECENT_S = 30.0  # that a rate is measured over: what a cache holds goes by much faster
+EVERY_S = 3.0  # between two lines where there is no terminal; a quiet command waits so long first
+FEW = 3  # items that are no reason for a quiet command to speak
 _KEY, _TOLD = "veridical.stages", "veridical.told"
 _FIRST, _NEXT = "Starting", "Going on"  # shown where long nothing is said of what is being done
+
+
+class Pace:
+    """How long an item takes of late, smoothed: what a cache holds goes by much faster."""
+
+    CHUNK_S, SMOOTH_S = 1.0, 30.0  # items are timed so many seconds at a time; and are forgotten
+
+    def __init__(self, now: float) -> None:
+        self._begin, self._items, self._seen = now, 0, 0.0
+        self.item_s: float | None = None
+
+    def count(self, now: float) -> None:
+        """Count an item that is done."""
+        self._items += 1
+        took = now - self._begin
+        if took < self.CHUNK_S and self.item_s is not None:
+            return
+        self._seen += took
+        # A mean of all at first, then one that forgets.
+        share = max(took / max(self._seen, 1e-9), 1 - 2 ** (-took / self.SMOOTH_S))
+        own = took / self._items
+        self.item_s = own if self.item_s is None else self.item_s + share * (own - self.item_s)
+        self._begin, self._items = now, 0
+
+    def left(self, items: int, now: float) -> float | None:
+        """Return the seconds that so many items take; None before one is done."""
+        if self.item_s is None:
+            return None
+        return max(items * self.item_s - (now - self._begin) + self._items * self.item_s, 0.0)
 
 
 class Stages:
     """Shows the stages of a command, one at a time; use it in a `with` statement.
 
+    Args:
+        quiet: Show nothing of what is soon over.
+        stream: Where to; None for standard error.
+
     Attributes:
         kept: What becomes of the work if it is stopped, as a sentence; set by the command.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, quiet: bool = False, stream: Any = None) -> None:
         self.kept = ""
+        self._quiet, self._stream = quiet, stream or sys.stderr
         self._what, self._done, self._total = "", 0, 0
-        self._began = self._spoke = monotonic()
-        self._seen: deque[tuple[float, int]] = deque()
-        self._lock, self._over = Lock(), Event()
+        self._born = self._began = self._spoke = monotonic()
+        self._pace = Pace(self._began)
+        self._shown = False
+        self._lock, self._over = RLock(), Event()
         self._thread: Thread | None = None
-        self._deputy: Deputy | None = None
         self._bar: Progress | None = None
         self._task: TaskID | None = None
 
     # --- for commands --------------------------------------------------------------------------
 
-    def say(self, what: str) -> None:
-        """Begin a stage that has no count."""
-        self._begin(what)
+    def say(self, what: str, total: int | None = None, *, counted: bool = False) -> None:
+        """Begin a stage.
+
+        Args:
+            what: Such as "Judging pictures".
+            total: Items, if that is known.
+            counted: Whether `advance` will tell of each item; many are a reason to show them.
+        """
+        self._finish()
+        with self._lock:
+            self._what, self._done, self._total = what, 0, total or 0
+            self._began = monotonic()
+            self._pace = Pace(self._began)
+            many = counted and (total is None or total > FEW)
+            if not self._shown and (many or not self._quiet):
+                self._show()
+            elif self._bar:
+                self._renew()
+            elif self._shown and not self._quiet and what not in (_FIRST, _NEXT):
+                self._line()
+
+    def advance(self) -> None:
+        """Count an item."""
+        with self._lock:
+            self._done += 1
+            self._pace.count(monotonic())
+            if self._bar and self._task is not None:
+                self._bar.update(self._task, completed=self._done)
 
     def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
         """Pass items on, as a stage of so many."""
-        self._begin(what, total)
+        self.say(what, total, counted=True)
         for item in items:
             yield item
-            self._advance()
-        self._begin(_NEXT)
+            self.advance()
+        self.say(_NEXT)
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Take the moving line off the terminal while something else is printed."""
+        with self._lock:
+            if self._bar:
+                self._bar.stop()
+            try:
+                yield
+            finally:
+                if self._bar and not self._over.is_set():
+                    self._bar.start()
 
     def stopped(self) -> str:
         """Return what was done when the work was stopped, as sentences."""
@@ -69,20 +143,15 @@ class Stages:
     def close(self) -> None:
         """Show nothing more."""
         self._over.set()
-        if self._bar:
-            self._bar.stop()
         if self._thread:
             self._thread.join()
+        with self._lock:
+            if self._bar:
+                self._bar.stop()
 
     def __enter__(self) -> "Stages":
-        from rich.console import Console
-
-        console = Console(stderr=True)
-        if console.is_terminal:
-            self._bar = _bar(console)
-            self._bar.start()
-        self._begin(_FIRST)
-        self._thread = Thread(target=self._speak, daemon=True)
+        self.say(_FIRST)
+        self._thread = Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
@@ -98,142 +167,106 @@ class Stages:
 
     # --- what is shown -------------------------------------------------------------------------
 
-    def _begin(self, what: str, total: int = 0) -> None:
-        self._finish()
-        with self._lock:
-            self._what, self._done, self._total = what, 0, total
-            self._began = monotonic()
-            self._seen = deque([(self._began, 0)])
-        if self._bar:
-            self._task = self._bar.add_task(_escaped(what), total=total or None, rate="")
-        elif what not in (_FIRST, _NEXT):
-            self._line()
-        self._brief()
+    def _watch(self) -> None:
+        while not self._over.wait(min(0.25, EVERY_S / 4)):
+            now = monotonic()
+            with self._lock:
+                if not self._shown:
+                    if now - self._born >= EVERY_S:
+                        self._show()
+                elif not self._bar and now - self._spoke >= EVERY_S:
+                    self._line()
 
-    def _advance(self) -> None:
-        now = monotonic()
-        with self._lock:
-            self._done += 1
-            if now - self._seen[-1][0] > 1:
-                self._seen.append((now, self._done))
-            while len(self._seen) > 2 and now - self._seen[0][0] > _RECENT_S:
-                self._seen.popleft()
-        if self._bar and self._task is not None:
-            rate = f"{speed:.2g}/s, left" if (speed := self._speed()) else ""
-            self._bar.update(self._task, completed=self._done, rate=rate)
+    def _show(self) -> None:
+        """Show something from now on."""
+        self._shown = True
+        if self._stream.isatty():
+            self._open_bar()
+        if not self._bar and (self._quiet or self._what not in (_FIRST, _NEXT)):
+            self._line()
 
     def _finish(self) -> None:
-        """End a stage; one that took long, or was counted, leaves a line."""
-        took = monotonic() - self._began
+        """End a stage; one that took long, or was counted, leaves a line unless all is quiet."""
         with self._lock:
-            line, what = f"{self._counted()}: done in {_span(took)}", self._what
-        shown = what not in ("", _FIRST, _NEXT)
-        if self._bar and self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
-            if shown:
-                self._bar.console.print(line, markup=False, highlight=False)
-        elif shown and (self._total or took >= EVERY_S):
-            self._echo(line)
-
-    def _speak(self) -> None:
-        born = monotonic()
-        while not self._over.wait(0.25):
-            now = monotonic()
+            if self._quiet or self._what in ("", _FIRST, _NEXT):
+                return
+            took = monotonic() - self._began
+            line = f"{progress(self._what, self._done, self._total)}: done in {span(took)}"
             if self._bar:
-                self._spoke = now  # it moves as long as we live
-            elif now - self._spoke >= EVERY_S:
-                self._line()
-            if not self._deputy and now - born > 1 and (stream := _stream()) is not None:
-                self._deputy = Deputy(stream, "\r\x1b[2K" if self._bar else "")
-            self._brief()
-        if self._deputy:
-            self._deputy.close()
-
-    def _brief(self) -> None:
-        """Tell the deputy what it would have to say."""
-        if self._deputy:
-            now = monotonic()
-            self._deputy.hear(self._counted(), now - self._began, now - self._spoke)
+                self._bar.console.print(line, markup=False, highlight=False)
+            elif self._total or took >= EVERY_S:
+                self._write(line)
 
     def _line(self) -> None:
-        with self._lock:
-            after = monotonic() - self._began
-            line = self._counted()
-            if self._total and (speed := self._speed()):
-                left = _span((self._total - self._done) / speed)
-                line += f", {speed:.2g}/s, about {left} left"
-            elif after >= 1:
-                line += f", {_span(after)}"
-        self._echo(line)
+        now = monotonic()
+        left = self._pace.left(self._total - self._done, now) if self._total else None
+        line = progress(self._what, self._done, self._total)
+        if left is not None:
+            line += f", about {span(left)} left"
+        elif now - self._began >= 1:
+            line += f", {span(now - self._began)}"
+        self._write(f"{line} ...")
 
-    def _echo(self, line: str) -> None:
+    def _write(self, line: str) -> None:
         self._spoke = monotonic()
-        click.echo(line, err=True)
+        with suppress(OSError, ValueError):  # nobody listens any more
+            click.echo(line, file=self._stream)
+            self._stream.flush()
 
-    def _counted(self) -> str:
-        count = f": {self._done:,} of {self._total:,}" if self._total else ""
-        return f"{self._what}{count}"
+    def _left(self) -> str:
+        """Return what stands at the end of the moving line."""
+        now = monotonic()
+        left = self._pace.left(self._total - self._done, now) if self._total else None
+        return span(now - self._began) if left is None else f"about {span(left)} left"
 
-    def _speed(self) -> float:
-        """Return items per second of late; 0 before one is known."""
-        if not self._seen:
-            return 0.0
-        since, before = self._seen[0]
-        span = monotonic() - since
-        return (self._done - before) / span if span > 0.5 else 0.0
+    def _open_bar(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+        from rich.text import Text
 
+        stages = self
 
-def _bar(console: Any) -> "Progress":
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+        class Count(TextColumn):
+            """How many, where that is counted."""
 
-    class Left(TimeRemainingColumn):
-        """Time left of what is counted; time gone of what is not."""
+            def render(self, _task: Any) -> Text:
+                of = f" of {stages._total:,}" if stages._total else ""
+                return Text(f"{stages._done:,}{of}" if of or stages._done else "")
 
-        def render(self, task: Any) -> Any:
-            return TimeElapsedColumn().render(task) if task.total is None else super().render(task)
+        class Left(TextColumn):
+            """Our own time left: rich's has its own ideas of a rate."""
 
-    class Count(TextColumn):
-        """How many, where it is known of how many."""
+            def render(self, _task: Any) -> Text:
+                return Text(stages._left())
 
-        def render(self, task: Any) -> Any:
-            from rich.text import Text
+        console = Console(file=self._stream)
+        if console.is_dumb_terminal:
+            return
+        # Redirecting would send answers, which belong to standard output, to standard error.
+        self._bar = Progress(
+            SpinnerColumn("line"),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            Count(""),
+            Left(""),
+            console=console,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._renew()
+        self._bar.start()
 
-            return Text("" if task.total is None else f"{task.completed:,.0f}/{task.total:,.0f}")
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        Count(""),
-        TextColumn("{task.fields[rate]}"),
-        Left(),
-        console=console,
-        redirect_stdout=False,  # results go to standard output, never through the display
-    )
-
-
-def _stream() -> int | None:
-    """Return the descriptor of standard error; None where it has none, as in tests."""
-    with suppress(OSError, ValueError, AttributeError):
-        return sys.stderr.fileno()
-    return None
+    def _renew(self) -> None:
+        """Begin the moving line of another stage."""
+        assert self._bar
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(self._what, total=self._total or None, completed=self._done)
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
+    """Return a time in whole seconds, minutes or tenths of hours."""
     whole = round(seconds)
     if whole < 100:
         return f"{whole} s"
@@ -270,12 +303,6 @@ def stopped() -> str:
         return "Stopped."
     known.close()
     return known.stopped()
-
-
-def track(items: Iterable[T], task: str, total: int) -> Iterator[T]:
-    """Pass items on and show at standard error how many there were, how fast, and the time left."""
-    with stages() as shown:
-        yield from shown.track(items, task, total)
 
 
 def _meta() -> dict[str, Any]:

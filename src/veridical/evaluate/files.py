@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from veridical.evaluate import plots
-from veridical.evaluate.measure import SMALLEST_GROUP, Evaluation, Outcome, Scorecard
+from veridical.evaluate.measure import SMALLEST_GROUP, Evaluation, Outcome, Scorecard, of_one_class
 from veridical.report import Estimate, Failure, Report
 from veridical.stats.metrics import METRICS
 
@@ -161,9 +161,8 @@ def _markdown(evaluation: Evaluation, outcomes: Sequence[Outcome]) -> Iterator[s
         f"{card.pictures} pictures, {card.n_real} real and {card.n_ai} AI-generated; "
         f"{card.judged} could be judged."
     )
-    if card.n_real == 0 or card.n_ai == 0:  # before any figure: half of them cannot be had
-        only = "AI-generated" if card.n_real == 0 else "real"
-        yield f"> **All pictures are {only}.** What needs both classes is missing below."
+    if warning := of_one_class(card):
+        yield f"> **Warning.** {warning}"
     yield "\n".join(f"- {line}" for line in _summary(card))
     if card.judged < card.pictures:
         yield (
@@ -171,8 +170,8 @@ def _markdown(evaluation: Evaluation, outcomes: Sequence[Outcome]) -> Iterator[s
             f"figures**: {card.failures} failed, and {card.no_face} have no face to judge. "
             "They are listed at the end."
         )
-    if evaluation.notes:
-        yield "\n".join(f"- Note: {_plain(note)}" for note in evaluation.notes)
+    if notes := [note for note in evaluation.notes if note != warning]:
+        yield "\n".join(f"- Note: {_plain(note)}" for note in notes)
     yield "## Decisions"
     yield from _decisions(card)
     yield "## The score P(ai)"

@@ -1,7 +1,6 @@
 """Verdicts on disk, from which an evaluation that was stopped goes on.
 
-One JSON object per line: the first says which model and settings, each other holds one report. A
-report is kept only if it can be read back as the same value.
+See `io.kept`. A report is kept only if it can be read back as the same value.
 """
 
 import json
@@ -11,10 +10,11 @@ from dataclasses import asdict, fields, is_dataclass, replace
 from enum import Enum
 from pathlib import Path
 from types import NoneType, TracebackType, UnionType
-from typing import Any, Literal, TextIO, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from veridical._version import VERSION
 from veridical.detector import Detector
+from veridical.io.kept import Kept
 from veridical.io.samples import Sample
 from veridical.report import Failure, Report
 
@@ -22,36 +22,19 @@ SCHEMA = "veridical.judged/1"
 NAME = "judged.part.jsonl"
 
 
-class Kept:
+class Verdicts:
     """The verdicts in one folder; use it in a `with` statement.
 
     Args:
         folder: Where they are kept.
         detector: Whose they are. What another detector said is dropped.
-
-    Attributes:
-        path: The file.
     """
 
     def __init__(self, folder: Path, detector: Detector) -> None:
-        self.path = folder / NAME
-        self._head = {"schema": SCHEMA, "settings": _settings(detector)}
-        self._known: dict[str, Mapping[str, Any]] = {}
-        self._file: TextIO | None = None
+        self._kept = Kept(folder / NAME, SCHEMA, _settings(detector))
 
-    def __enter__(self) -> "Kept":
-        with suppress(OSError, ValueError):  # none there, or not ours
-            head, *lines = self.path.read_text(encoding="ascii").splitlines()
-            if json.loads(head) == self._head:
-                for line in lines:
-                    with suppress(ValueError, KeyError):  # torn by a kill
-                        entry = json.loads(line)
-                        self._known[entry["path"]] = entry
-        self._file = self.path.open("a" if self._known else "w", encoding="ascii", buffering=1)
-        if not self._known:
-            self._write(self._head)
-        else:
-            self._file.write("\n")  # after a torn line
+    def __enter__(self) -> "Verdicts":
+        self._kept.__enter__()
         return self
 
     def __exit__(
@@ -60,42 +43,30 @@ class Kept:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file:
-            with suppress(OSError):
-                self._file.close()
+        self._kept.__exit__(kind, error, trace)
 
     def get(self, sample: Sample) -> Report | None:
         """Return what was said of a picture; None if nothing, or if its file has changed."""
-        entry = self._known.get(str(sample.path))
-        if entry is None:
-            return None
         try:
-            if entry["stamp"] != _stamp(sample.path):
-                return None
-            return _report(entry["report"], sample)
-        except (OSError, KeyError, TypeError, ValueError):
+            return _report(self._kept.get(sample.path) or {}, sample)
+        except (KeyError, TypeError, ValueError):
             return None
 
     def put(self, sample: Sample, answer: Report | Failure) -> None:
         """Keep a report. A failure is not kept: the picture is tried again."""
-        if isinstance(answer, Failure) or self._file is None:
+        if isinstance(answer, Failure):
             return
         try:
             plain = json.loads(answer.to_json())
             if _report(plain, sample) != answer:
                 return
-            stamp = _stamp(sample.path)
-        except (OSError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
             return
-        self._write({"path": str(sample.path), "stamp": stamp, "report": plain})
+        self._kept.put(sample.path, plain)
 
     def remove(self) -> None:
         """Remove the file: the evaluation is whole."""
-        self.path.unlink(missing_ok=True)
-
-    def _write(self, entry: Mapping[str, Any]) -> None:
-        assert self._file is not None
-        self._file.write(json.dumps(entry) + "\n")
+        self._kept.remove()
 
 
 def _settings(detector: Detector) -> dict[str, Any]:
@@ -110,11 +81,6 @@ def _settings(detector: Detector) -> dict[str, Any]:
         "limits": asdict(detector.limits),
     }
     return dict(json.loads(json.dumps(settings)))
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
 
 
 def _report(plain: Mapping[str, Any], sample: Sample) -> Report:

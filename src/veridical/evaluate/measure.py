@@ -340,15 +340,23 @@ def _said(outcomes: Iterable[Outcome]) -> Said:
     return Said(**{field.name: count[field.name] for field in fields(Said)})
 
 
+def of_one_class(card: Scorecard) -> str:
+    """Warn that pictures of one class alone were judged; empty where both were."""
+    reals, fakes = card.said_of_real.judged, card.said_of_ai.judged
+    if reals and fakes:
+        return ""
+    only, other = ("real", "AI-generated") if reals else ("AI-generated", "real")
+    return (
+        f"All judged pictures are {only}: how the model does on {other} ones is not known from "
+        "them. What needs both classes (AUROC, average precision, TPR at a given FPR, calibration, "
+        "balanced accuracy) is undefined here, which is not zero."
+    )
+
+
 def _notes(overall: Scorecard, outcomes: Sequence[Outcome]) -> Iterator[str]:
     reals, fakes = overall.said_of_real.judged, overall.said_of_ai.judged
-    if not (reals and fakes):
-        only = "real" if reals else "AI-generated"
-        yield (
-            f"All judged pictures are {only}. What needs both classes (AUROC, average precision, "
-            "TPR at a given FPR, calibration, balanced accuracy) is undefined here, which is not "
-            "zero."
-        )
+    if told := of_one_class(overall):
+        yield told
     for needed, percent in ((1000, "0.1 %"), (100, "1 %")):
         if fakes and 0 < reals < needed:
             yield (

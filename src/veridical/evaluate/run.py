@@ -6,7 +6,7 @@ from pathlib import Path
 from veridical.detector import Detector
 from veridical.errors import TooFewPhotos, VeridicalError
 from veridical.evaluate.files import predictions, write
-from veridical.evaluate.kept import NAME, Kept
+from veridical.evaluate.kept import NAME, Verdicts
 from veridical.evaluate.measure import Evaluation, Outcome, evaluate
 from veridical.io import preflight
 from veridical.io.formats import Limits
@@ -98,7 +98,7 @@ def evaluate_model(
     outcomes: list[Outcome] = []
     with preflight.written(folder, f"Verdicts in {NAME} there are not asked for again."):
         folder.mkdir(parents=True, exist_ok=True)
-        with Kept(folder, detector) as kept:
+        with Verdicts(folder, detector) as kept:
             try:
                 for outcome in _judged(detector, samples, kept, jobs, track, say):
                     outcomes.append(outcome)
@@ -117,7 +117,7 @@ def evaluate_model(
 def _judged(
     detector: Detector,
     samples: Sequence[Sample],
-    kept: Kept,
+    kept: Verdicts,
     jobs: int | None,
     track: Track,
     say: Callable[[str], None],

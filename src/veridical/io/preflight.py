@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from veridical._optional import absent
 from veridical.errors import (
+    DataError,
     FolderUnusable,
     FormatNotInstalled,
     MissingExtra,
@@ -117,6 +118,18 @@ def folders(needed: Mapping[Path, int]) -> list[VeridicalError]:
                 )
             )
     return problems
+
+
+def no_folder(folder: Path, option: str) -> list[VeridicalError]:
+    """Return an error if a folder of pictures is not there."""
+    if folder.is_dir():
+        return []
+    return [
+        DataError(
+            f"{folder}: no such folder; a folder of pictures was wanted.",
+            hint=f"Check the path that {option} names.",
+        )
+    ]
 
 
 def _mb(size: int) -> str:

@@ -69,16 +69,12 @@ def bar(p: float, interval: tuple[float, float], width: int, *, ascii_only: bool
     return "".join(cells)
 
 
-def progress(what: str, done: int, total: int | None, seconds: float) -> str:
-    """Say how far some work is, and how long the rest will take.
+def progress(what: str, done: int, total: int = 0) -> str:
+    """Say how far some work is.
 
     Args:
         what: Such as "Judging pictures".
         done: Items.
-        total: Items in all, if that is known.
-        seconds: Since it began.
+        total: Items in all; 0 where that is not known.
     """
-    told = f"{what}: {done:,} of {total:,}" if total else f"{what}{f': {done:,}' if done else ''}"
-    if total and done and seconds > 0:
-        told += f", about {math.ceil((total - done) * seconds / done):,} s left"
-    return f"{told} ..."
+    return f"{what}: {done:,} of {total:,}" if total else f"{what}{f': {done:,}' if done else ''}"

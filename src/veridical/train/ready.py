@@ -70,7 +70,8 @@ def remarks(samples: Sequence[Sample], recipe: Recipe) -> Iterator[str]:
 
 def _packages(recipe: Recipe, backbone: Path | None) -> Iterator[str]:
     yield from PACKAGES
-    yield "torch" if recipe.method == "descent" else "scipy"
+    if recipe.method == "descent":
+        yield "torch"
     if backbone is None:
         yield from ("torch", "transformers", "onnx", "onnxscript")
 
