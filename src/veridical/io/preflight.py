@@ -126,8 +126,8 @@ def no_folder(folder: Path, option: str) -> list[VeridicalError]:
         return []
     return [
         DataError(
-            f"{folder}: no such folder; a folder of pictures was wanted.",
-            hint=f"Check the path that {option} names.",
+            f"{option} {folder}: no such folder; a folder of pictures was wanted.",
+            hint="Check the path.",
         )
     ]
 
