@@ -7,6 +7,7 @@ from dataclasses import replace
 import jsonschema
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("av")
 pytest.importorskip("scipy")
@@ -30,14 +31,16 @@ from veridical.arrays import UInt8, ndarray
 from veridical.detector import Detector
 from veridical.errors import NotAPhoto
 from veridical.explain.face import ExplainConfig
-from veridical.io.clip import Sampling
+from veridical.io.clip import MOST_TIMES, Sampling
 from veridical.io.decode import Photo
 from veridical.judging import FaceJudge
 from veridical.present.records import schema
 from veridical.report import Decision, Reason
 from veridical.timeline import FEWEST, IN_ALL, LOOKS, looks_each, spread
 from veridical.video import VideoReport
+from veridical.vision.faces import Face
 from veridical.vision.prepare import Seen
+from veridical.watch import FIRST
 
 Place = tuple[float, float, float, float]
 CHECK = jsonschema.Draft202012Validator(schema())
@@ -66,8 +69,9 @@ def test_one_person_is_one_track_and_the_clip_is_what_they_are(
     assert (report.p_ai, report.interval) == (track.verdict.p_ai, track.verdict.interval)
     assert report.lead is track
     assert len(track.looks) == LOOKS
-    assert len(track.sightings) == len(report.searched_s) == 30
-    assert report.searched_s == pytest.approx([n / 10 for n in range(30)])
+    assert len(track.sightings) == len(report.searched_s) == FIRST
+    assert report.searched_s[0] == 0.0
+    assert report.searched_s[-1] == 2.9
     assert report.footage.duration_s == pytest.approx(3.0)
 
 
@@ -102,6 +106,31 @@ def test_somebody_seen_too_briefly_is_named_and_not_judged() -> None:
     assert (track.verdict, track.looks, track.reasons) == (None, (), (Reason.FEW_LOOKS,))
     assert (report.decision, report.reasons) == (Decision.UNDECIDED, (Reason.FEW_LOOKS,))
     assert report.lead is None
+
+
+class Sometimes(FakeFinder):
+    """Finds nobody in a frame whose corner is dark."""
+
+    def find(self, image: Image.Image) -> tuple[Face, ...]:
+        return super().find(image) if np.asarray(image)[0, 0].min() > 60 else ()
+
+
+def test_frames_are_denser_where_somebody_comes_and_goes() -> None:
+    here, nobody = squares((LARGE, AI)), squares((LARGE, AI))
+    here[:4, :4], nobody[:4, :4] = 200, 0
+    frames = [nobody] * 70 + [here] * 9 + [nobody] * 70
+    data = clip(frames, rate=10, pixel="yuv444p", options={"qp": "0"})
+
+    report = see_through(Sometimes((LARGE,))).inspect_video(data)
+
+    (track,) = report.tracks
+    assert track.decision == "ai"  # the first search alone sees less than FEWEST frames of it
+    assert len(track.sightings) >= FEWEST
+    assert FIRST < len(report.searched_s) < MOST_TIMES
+    gaps = np.diff(report.searched_s)
+    near = np.abs(np.array(report.searched_s[:-1]) - 7.4) < 0.5
+    assert gaps[near].max() < gaps[~near].mean() / 2
+    assert len(set(report.searched_s)) == len(report.searched_s)
 
 
 def test_a_face_too_small_is_named_and_not_judged() -> None:

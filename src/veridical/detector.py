@@ -300,13 +300,15 @@ class Detector:
                 return next(clip.frames((time,)), None)
 
             seen = watch(
-                clip.frames(times, exact=False),
+                times,
+                partial(clip.frames, exact=False),
                 again,
                 finder,
                 self._judge,
                 Threads(jobs, ahead=1) if jobs > 1 else Serial(),
                 Threads(jobs) if jobs > 1 and threads == 1 else Serial(),
-                config,
+                denser=sampling.every is None,
+                explain=config,
             )
             lost = tuple(clip.lost)
         with one_blas_thread():

@@ -1,6 +1,6 @@
 """Watch a clip: search its frames for faces, join them into people, and look at each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -15,7 +15,15 @@ from veridical.io.clip import ClipFacts, Frame
 from veridical.io.decode import Photo
 from veridical.judging import FaceJudge
 from veridical.scoring import score
-from veridical.timeline import Copies, Scored, judged_track, looks_each, spread, unjudged_track
+from veridical.timeline import (
+    FEWEST,
+    Copies,
+    Scored,
+    judged_track,
+    looks_each,
+    spread,
+    unjudged_track,
+)
 from veridical.tokens import Tokens
 from veridical.video import Footage, Sighting, Track
 from veridical.vision.backbone import tokens_of
@@ -24,6 +32,7 @@ from veridical.vision.prepare import ClipFinder, Finder, Seen, areas_of, crops_o
 from veridical.vision.runtime import one_blas_thread
 from veridical.vision.tracking import (
     Appearance,
+    Chain,
     Thumbnail,
     appearance,
     is_cut,
@@ -31,6 +40,8 @@ from veridical.vision.tracking import (
     thumbnail,
 )
 
+FIRST = 24  # frames that are searched first, all over the clip
+ROUNDS = 2  # in which gaps between searched frames are halved where faces come and go
 FULL_EVERY = 6  # searched frames, of which one is searched for small and hidden faces, too
 QUICK_PX = 960  # long side of the copy in which the others are searched, at most
 PEOPLE = 12  # of a frame whose crops are kept: the largest
@@ -86,12 +97,15 @@ class Watched:
 
 
 def watch(
-    frames: Iterable[Frame],
+    times: Sequence[Fraction],
+    read: Callable[[Sequence[Fraction]], Iterator[Frame]],
     again: Callable[[Fraction], Frame | None],
     finder: Finder,
     model: FaceJudge,
     engine: Engine,
     looking: Engine,
+    *,
+    denser: bool = False,
     explain: ExplainConfig | None = None,
 ) -> Watched:
     """Find, follow and judge the people of a clip.
@@ -100,22 +114,32 @@ def watch(
     and with the people in them, never with the length of the clip.
 
     Args:
-        frames: To be searched, in order of time.
+        times: To be searched, seconds, in order.
+        read: Gives the frames at some times, in order of time.
         again: Reads the frame at a time once more, for the test in copies.
         finder: Finds faces.
         model: What judges.
         engine: How many frames are searched at the same time.
         looking: How many looks are judged at the same time. One: each gets all the threads of the
             backbone, and no second session has to be opened.
+        denser: Whether to begin with fewer times, and to spend the others where faces come and go.
         explain: How to explain the most telling look of each person; None for not at all.
     """
-    searched = _searched(frames, finder, model, engine)
-    cuts = [at > 0 and is_cut(searched[at - 1].small, one.small) for at, one in enumerate(searched)]
-    chains = link(
-        [[(one.seen.box, one.looks) for one in frame.found] for frame in searched],
-        [float(frame.time) for frame in searched],
-        cuts,
-    )
+    search = _Search(finder, model, engine)
+    sparse = denser and len(times) > FIRST
+    begin = [times[at] for at in spread(len(times), FIRST)] if sparse else times
+    searched = search(read(begin))
+    cuts, chains = _people(searched)
+    for _ in range(ROUNDS if sparse else 0):
+        gaps = _unclear(searched, chains, model.parts.min_face_px)
+        gaps = [gaps[at] for at in spread(len(gaps), len(times) - len(searched))]
+        there = {one.time for one in searched}
+        halves = [(searched[at].time + searched[at + 1].time) / 2 for at in gaps]
+        new = search(one for one in read(halves) if one.time not in there)
+        if not new:
+            break
+        searched = sorted([*searched, *new], key=lambda one: one.time)
+        cuts, chains = _people(searched)
 
     def copies(one: Scored) -> Copies:
         frame = again(one.time)
@@ -143,22 +167,53 @@ def watch(
     )
 
 
-def _searched(
-    frames: Iterable[Frame], finder: Finder, model: FaceJudge, engine: Engine
-) -> list[Searched]:
-    """Search frames; all of them thoroughly if somebody lies in the first."""
-    waiting = iter(frames)
-    first = next(waiting, None)
-    if first is None:
-        return []
-    found = _search(first, finder, model, thorough=True)
-    lying = any(one.seen.turn for one in found.found)
+def _people(searched: Sequence[Searched]) -> tuple[list[bool], list[Chain]]:
+    """Return which frames begin another shot, and whose faces are one person's."""
+    cuts = [at > 0 and is_cut(searched[at - 1].small, one.small) for at, one in enumerate(searched)]
+    faces = [[(one.seen.box, one.looks) for one in frame.found] for frame in searched]
+    return cuts, link(faces, [float(frame.time) for frame in searched], cuts)
 
-    def work(one: tuple[int, Frame]) -> Searched:
+
+def _unclear(
+    searched: Sequence[Searched], chains: Sequence[Chain], min_face_px: float
+) -> list[int]:
+    """Return the gaps (each by the frame before it) in which somebody comes, goes or is brief.
+
+    Faces that are too small to be judged do not count.
+    """
+    gaps = set[int]()
+    for chain in chains:
+        boxes = [searched[f].found[k].seen.box.size_px for f, k in chain.places]
+        if max(boxes) < min_face_px:
+            continue
+        first, last = chain.places[0][0], chain.places[-1][0]
+        brief = len(chain.places) < FEWEST
+        gaps |= set(range(first - 1, last + 1)) if brief else {first - 1, last}
+    return sorted(gaps & set(range(len(searched) - 1)))
+
+
+class _Search:
+    """Searches frames; all of them thoroughly if somebody lies in the first."""
+
+    def __init__(self, finder: Finder, model: FaceJudge, engine: Engine) -> None:
+        self._finder, self._model, self._engine = finder, model, engine
+        self._count, self._lying = 0, False
+
+    def __call__(self, frames: Iterable[Frame]) -> list[Searched]:
+        waiting = iter(frames)
+        found = []
+        if self._count == 0 and (first := next(waiting, None)):
+            found = [self._work((0, first))]
+            self._lying = any(one.seen.turn for one in found[0].found)
+        begin = self._count + len(found)
+        found += self._engine.map(self._work, enumerate(waiting, start=begin))
+        self._count += len(found)
+        return found
+
+    def _work(self, one: tuple[int, Frame]) -> Searched:
         at, frame = one
-        return _search(frame, finder, model, thorough=lying or at % FULL_EVERY == 0)
-
-    return [found, *engine.map(work, enumerate(waiting, start=1))]
+        thorough = self._lying or at % FULL_EVERY == 0
+        return _search(frame, self._finder, self._model, thorough=thorough)
 
 
 def _untold(
