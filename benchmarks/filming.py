@@ -51,8 +51,14 @@ def film(picture: Path, crf: int) -> bytes:
     return stream.getvalue()
 
 
-def film_of_a_minute(picture: Path, into: Path) -> None:
-    """Write a minute of 1080p, x264's defaults, of a picture that moves under fresh noise."""
+def film_of_a_minute(picture: Path, into: Path, sway: float = 1 / 8) -> None:
+    """Write a minute of 1080p, x264's defaults, of a picture that moves under fresh noise.
+
+    Args:
+        picture: What is filmed.
+        into: The file.
+        sway: How far the camera moves to each side, of the frame's width and height; at most 1/8.
+    """
     with Image.open(picture) as opened:
         image = opened.convert("RGB").resize((HD[0] * 5 // 4, HD[1] * 5 // 4))
     draw = np.random.default_rng(0)
@@ -61,8 +67,8 @@ def film_of_a_minute(picture: Path, into: Path) -> None:
         video = out.add_stream("libx264", rate=FPS, options={"preset": "veryfast"})
         video.width, video.height, video.pix_fmt = *HD, "yuv420p"
         for at in range(LONG_S * FPS):
-            x = HD[0] / 8 * (1 + np.sin(at / 40))
-            y = HD[1] / 8 * (1 + np.sin(at / 55))
+            x = HD[0] * (1 / 8 + sway * np.sin(at / 40))
+            y = HD[1] * (1 / 8 + sway * np.sin(at / 55))
             piece = np.asarray(image.crop((int(x), int(y), int(x) + HD[0], int(y) + HD[1])))
             frame = np.clip(piece + noise[at % 7], 0, 255).astype(np.uint8)
             for packet in video.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
