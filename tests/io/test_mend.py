@@ -130,6 +130,15 @@ def test_strips_that_are_torn_are_lost_and_no_others(compression: str, big: bool
     assert photo.damage.share == pytest.approx(1 / len(places), rel=0.5)
 
 
+def test_a_torn_tiff_is_told_in_the_report_and_not_by_libtiff(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    data = tiff("tiff_lzw")
+    at, size = strips(data)[10]
+    assert read_photo(data[:at] + bytes(size) + data[at + size :]).damage is not None
+    assert capfd.readouterr() == ("", "")
+
+
 def test_strips_that_do_not_lie_in_the_file_are_lost() -> None:
     data = bytearray(tiff("tiff_lzw"))
     places = strips(bytes(data))

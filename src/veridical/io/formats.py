@@ -8,11 +8,14 @@ limits instead, before any pixel is decoded. Pillow's remaining warnings, about 
 left to the filters of the program that calls us; under `-W error` such a file counts as damaged.
 """
 
+import ctypes
 import io
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import PurePath
 from typing import Any, NoReturn
 
@@ -375,4 +378,19 @@ def _decoder(kind: str) -> type[ImageFile.ImageFile]:
             "This build of Pillow cannot decode it.",
             hint="Install Pillow's own wheel with: pip install --force-reinstall pillow",
         )
+    if kind == "TIFF":
+        _silence_libtiff()
     return _DECODERS[kind]
+
+
+@cache
+def _silence_libtiff() -> None:
+    """Keep libtiff from writing to standard error by itself: damage is told in reports.
+
+    Its handlers are those of the whole process. Where it cannot be reached, it goes on writing.
+    """
+    with suppress(AttributeError, OSError):
+        core = find_spec("PIL._imaging")
+        handler = ctypes.CDLL(core.origin if core else None).TIFFSetErrorHandler
+        handler.restype, handler.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+        handler(None)
