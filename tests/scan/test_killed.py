@@ -41,7 +41,7 @@ def test_a_scan_that_is_killed_at_fifty_moments_gives_each_input_one_outcome(
             time.sleep(0.005)
         time.sleep(draw.uniform(0, 0.25))
         scan.kill()
-        scan.wait()
+        scan.communicate()
         left["aside"] += len(list(out.rglob(".aside-*")))
         faces = {path.name for path in (out / "faces").glob("part-*")}
         left["faces"] += len(faces - {path.name for path in (out / "pictures").glob("part-*")})
@@ -54,8 +54,8 @@ def test_a_scan_that_is_killed_at_fifty_moments_gives_each_input_one_outcome(
     found = rows(out)
     assert Counter(row["path"] for row in found) == Counter(f"{n:06d}.jpg" for n in range(COUNT))
     assert sorted(row["seq"] for row in found) == list(range(1, COUNT + 1))
-    faces = rows(out, "faces")
-    assert Counter(row["seq"] for row in faces) == Counter(range(1, COUNT + 1))
+    people = rows(out, "faces")
+    assert Counter(row["seq"] for row in people) == Counter(range(1, COUNT + 1))
     for row in found[::97]:
         assert row["p_ai"] == answered(Item(path=row["path"])).picture["p_ai"]
     assert left["aside"] + left["faces"] > 0, "no kill hit a moment at which something was written"
