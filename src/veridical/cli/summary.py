@@ -14,7 +14,8 @@ from veridical.cli import options
 @click.option("--thumbnails", is_flag=True, help="With --html: small copies of the pictures.")
 @click.option("--group-copies", is_flag=True, help="Look for copies of one picture.")
 @click.option(
-    "--most",
+    "--show",
+    "most",
     type=click.IntRange(min=1),
     default=20,
     show_default=True,

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from veridical.encode import plain
 from veridical.present.html import render
 from veridical.present.numbers import share
 from veridical.present.tally import FAILED
@@ -95,7 +96,9 @@ class Summary:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        return {"schema": SCHEMA, "total": self.total, **asdict(self)}
+        found = plain(self)
+        assert isinstance(found, dict)
+        return {"schema": SCHEMA, "total": self.total, **found}
 
 
 def show(console: Console, summary: Summary) -> None:
