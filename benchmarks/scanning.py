@@ -8,7 +8,6 @@ weighs on both sides.
 """
 
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -117,12 +116,13 @@ def _peak(work: Path, name: str, count: int) -> float:
     if name == "scan":
         rmtree(work / name, ignore_errors=True)
     code = (
-        "from benchmarks.scanning import *; "
-        f"done = scan(Path({str(work / name)!r}), {count}, Busy(), InThreads(1)); "
-        f"assert done.done == {count}; "
+        "import resource, sys; from pathlib import Path; from benchmarks import scanning as s; "
+        "done = s.scan(Path(sys.argv[1]), int(sys.argv[2]), s.Busy(), s.InThreads(1)); "
+        "assert done.done == int(sys.argv[2]); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", code, str(work / name), str(count)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(found.stdout) / 1024
 
 
@@ -135,5 +135,3 @@ if __name__ == "__main__":
     place.mkdir(parents=True, exist_ok=True)
     for block in sys.argv[2:] or BLOCKS:
         print(json.dumps({block: BLOCKS[block](place)}), flush=True)
-
-__all__ = ["BLOCKS", "Busy", "items", "resource", "scan"]

@@ -282,28 +282,54 @@ class OnRay:
         jobs = self.jobs or max(1, int(ray.cluster_resources().get("CPU", 1)))
         made = ray.put(make)
         hire = partial(ray.remote(num_cpus=1, max_restarts=0)(_RayWorker).remote, made)
-        idle = [hire() for _ in range(jobs)]
+        starting: dict[Any, Any] = {}
+        idle: list[Any] = []
         running: dict[Any, tuple[Any, Item, int]] = {}
         again: deque[tuple[Item, int]] = deque()
+        failures, exhausted = 0, False
+
+        def start() -> None:
+            worker = hire()
+            starting[worker.ready.remote()] = worker
+
+        for _ in range(jobs):
+            start()
         while True:
-            while idle:
+            while idle and (again or not exhausted):
                 item, tries = again.popleft() if again else (next(items, None), 1)
                 if item is None:
+                    exhausted = True
                     break
                 worker = idle.pop()
                 running[worker.judge.remote(item)] = worker, item, tries
-            if not running:
+            if exhausted and not running and not again:
                 return
-            (done, *_), _ = ray.wait(list(running))
+            # A worker for which the cluster has no room any more keeps nobody waiting.
+            (done, *_), _ = ray.wait([*running, *starting])
+            if done in starting:
+                worker = starting.pop(done)
+                try:
+                    ray.get(done)
+                except ray.exceptions.RayError as error:
+                    failures += 1
+                    _raise_ours(error)
+                    if failures >= _STARTS + jobs:
+                        raise ScanError(
+                            f"Workers end before they are ready ({error}).",
+                            hint="Is veridical installed on all machines?",
+                        ) from error
+                    start()
+                else:
+                    idle.append(worker)
+                continue
             worker, item, tries = running.pop(done)
             try:
                 found = ray.get(done)
-            except ray.exceptions.RayTaskError as error:
-                raise (error.cause if isinstance(error.cause, VeridicalError) else error) from None
-            except ray.exceptions.RayError as error:  # the worker, or its machine, is gone
-                if isinstance(cause := getattr(error, "cause", None), VeridicalError):
-                    raise cause from None  # no judge could be made
-                idle.append(hire())
+            except ray.exceptions.RayTaskError as error:  # the judge raised, which it never should
+                _raise_ours(error)
+                raise
+            except ray.exceptions.RayError:  # the worker, or its machine, is gone
+                start()
                 if tries < self.tries:
                     again.append((item, tries + 1))
                     continue
@@ -313,11 +339,28 @@ class OnRay:
             yield found
 
 
+def _raise_ours(error: BaseException) -> None:
+    """Raise what a worker raised on purpose."""
+    told = getattr(error, "cause", None)
+    if isinstance(told, VeridicalError):
+        raise told from None
+    # An actor whose making failed says so in text only.
+    if "veridical.errors." in str(error):
+        raise ScanError(
+            f"No worker can be made: {str(error).strip().splitlines()[-1]}",
+            hint="Check that all machines have the model and the packages.",
+        ) from error
+
+
 class _RayWorker:
     """A worker on some machine."""
 
     def __init__(self, make: Maker) -> None:
         self._judge: Judge = make()
+
+    def ready(self) -> bool:
+        """Answer when the model is loaded."""
+        return True
 
     def judge(self, item: Item) -> Judged:
         """Judge one item."""
