@@ -1,10 +1,9 @@
 """A scan that is killed at any moment goes on, and gives each input exactly one outcome."""
 
+import json
 import os
-import random
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -15,55 +14,64 @@ from tests.scan.reading import rows
 from veridical.scan.plan import Item
 
 ROOT = Path(__file__).parents[2]
-COUNT, KILLS = int(os.environ.get("VERIDICAL_KILLED", "20000")), 50
+COUNT, KILLS = int(os.environ.get("VERIDICAL_KILLED", "100000")), 50
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs forks and /proc")
 
 
-def begin(out: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "tests.scan.killed", str(out), str(COUNT)],
+def killed(*arguments: object) -> list[str]:
+    """Run `tests.scan.killed`, and return what it says."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.scan.killed", *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
+        timeout=500,
     )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+def has_one_outcome_each(out: Path, count: int) -> None:
+    found, people = rows(out), rows(out, "faces")
+    assert Counter(row["path"] for row in found) == Counter(f"{n:06d}.jpg" for n in range(count))
+    assert sorted(row["seq"] for row in found) == list(range(1, count + 1))
+    assert Counter(row["seq"] for row in people) == Counter(range(1, count + 1))
+    for row in found[::97]:
+        assert row["p_ai"] == answered(Item(path=row["path"])).picture["p_ai"]
+
+
+def test_a_kill_at_each_moment_that_matters_costs_and_doubles_nothing(tmp_path: Path) -> None:
+    *moments, last = killed("every", tmp_path, 10)
+    count = int(last)
+    assert count > 30
+    for name in (
+        "open .aside-scan.json",
+        "fsync .aside-scan.json",
+        "os.rename .aside-scan.json",
+        "open .aside-part-000001.jsonl",
+        "fsync .aside-part-000001.jsonl",
+        "os.rename .aside-part-000001.jsonl",
+        "os.remove part-000001.jsonl",  # faces without pictures, when it goes on
+        "open scan.lock",
+    ):
+        assert name in moments
+    for n in range(1, count + 1):
+        has_one_outcome_each(tmp_path / str(n), 10)
+        assert not list((tmp_path / str(n)).rglob(".aside-*"))
 
 
 @pytest.mark.slow
-def test_a_scan_that_is_killed_at_fifty_moments_gives_each_input_one_outcome(
+def test_a_scan_that_is_killed_at_fifty_random_moments_gives_each_input_one_outcome(
     tmp_path: Path,
 ) -> None:
-    draw, out, left = random.Random(0), tmp_path / "out", Counter[str]()
-    for _ in range(KILLS):
-        scan = begin(out)
-        # From when it has the folder: else most would be killed while Python starts.
-        until = time.monotonic() + 60
-        while not _held(out) and scan.poll() is None and time.monotonic() < until:
-            time.sleep(0.005)
-        time.sleep(draw.uniform(0, 0.25))
-        scan.kill()
-        scan.communicate()
-        left["aside"] += len(list(out.rglob(".aside-*")))
-        faces = {path.name for path in (out / "faces").glob("part-*")}
-        left["faces"] += len(faces - {path.name for path in (out / "pictures").glob("part-*")})
-    killed = len(rows(out)) if (out / "pictures").exists() else 0
-    last = begin(out)
-    printed, _ = last.communicate(timeout=600)
-    judged, known = map(int, printed.split())
-    assert known == COUNT
-    assert judged == COUNT - killed
-    found = rows(out)
-    assert Counter(row["path"] for row in found) == Counter(f"{n:06d}.jpg" for n in range(COUNT))
-    assert sorted(row["seq"] for row in found) == list(range(1, COUNT + 1))
-    people = rows(out, "faces")
-    assert Counter(row["seq"] for row in people) == Counter(range(1, COUNT + 1))
-    for row in found[::97]:
-        assert row["p_ai"] == answered(Item(path=row["path"])).picture["p_ai"]
-    assert left["aside"] + left["faces"] > 0, "no kill hit a moment at which something was written"
-    assert 0 < killed < COUNT
-
-
-def _held(out: Path) -> bool:
-    try:
-        return (out / "scan.lock").stat().st_size > 0
-    except OSError:
-        return False
+    (line,) = killed("random", tmp_path / "out", COUNT, KILLS)
+    told = json.loads(line)
+    assert told["killed"] == KILLS, "each kill met a scan that was at work"
+    before = told["rows_after"]
+    assert before == sorted(before), "what was written stays"
+    assert len(set(before)) > KILLS / 4, "they met it at different places"
+    assert told["rows"] == COUNT
+    assert told["judged_last"] == COUNT - before[-1] > 0
+    has_one_outcome_each(tmp_path / "out", COUNT)
