@@ -11,7 +11,7 @@ from veridical.arrays import ndarray
 
 SEEN, FAILED, GONE = 1, 2, 4  # bits
 
-_MERGED = 100_000  # new paths that wait in a set
+_MERGED, _SHARE = 2_000, 16  # new paths that wait in a set: so many, or a 16th of the others
 
 
 def key_of(path: str) -> tuple[int, int]:
@@ -122,7 +122,7 @@ class Known:
             if key in self._waiting:
                 return "repeated"
             self._waiting.add(key)
-            if len(self._waiting) >= _MERGED:
+            if len(self._waiting) >= max(_MERGED, len(rows.high) // _SHARE):
                 self._merge()
             return "new"
         bits = rows.bits[at]
@@ -149,8 +149,13 @@ class Known:
         return True
 
     def _merge(self) -> None:
+        """Put those that wait among the others, column by column: little is held twice."""
         keys = b"".join(n.to_bytes(8, "little") for key in self._waiting for n in key)
         count = len(self._waiting)
-        self._loaded = [_Rows.of(keys, bytes(8 * count), [SEEN] * count)]
         self._waiting.clear()
-        self.ready()
+        new = _merged([_Rows.of(keys, bytes(8 * count), [SEEN] * count)])
+        columns, self._rows = list(self._rows.columns), new
+        places = np.searchsorted(columns[0], new.columns[0])
+        for at, own in enumerate(new.columns):
+            columns[at] = np.insert(columns[at], places, own)
+        self._rows = _Rows(*columns)

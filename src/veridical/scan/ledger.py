@@ -34,12 +34,13 @@ from veridical.scan.sinks import (
     Batch,
     Format,
     FormatName,
+    Part,
     read_whole,
     sync_folder,
-    write_whole,
 )
 
 MANIFEST = "scan.json"
+_HELD = 500  # rows of a table that wait in memory; then they go to the file of their part
 _KEYS = ("seq", "run", "state", "path", "path_bytes", "size", "mtime_ns", "decision")
 
 
@@ -118,6 +119,8 @@ class Ledger:
         self._format: Format = FORMATS[identity.format]
         self._seq, self._part = 1, 1
         self._waiting: dict[str, list[Row]] = {table: [] for table in TABLES}
+        self._parts: dict[str, Part] = {}
+        self._counted = Counter[str]()  # rows of these parts, and those that wait
         self._began = self._wrote = time.monotonic()
         self._stack, self._refused = ExitStack(), False
 
@@ -136,8 +139,12 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         with self._stack:
-            if not self._refused:  # a disk that is full is not asked again
-                self.flush()  # also after Ctrl-C: what was judged is kept
+            try:
+                if not self._refused:  # a disk that is full is not asked again
+                    self.flush()  # also after Ctrl-C: what was judged is kept
+            finally:
+                for part in self._parts.values():
+                    part.drop()
 
     # --- what is to be done ----------------------------------------------------------------------
 
@@ -158,26 +165,27 @@ class Ledger:
         item = one.item
         row = {**one.picture, "size": item.size, "mtime_ns": item.mtime_ns}
         self._add(item.path, item.state, row, one.faces)
-        waiting = sum(map(len, self._waiting.values()))
         now = time.monotonic()
-        if self._pace.due(waiting, now - self._wrote, now - self._began):
+        if self._pace.due(self._counted.total(), now - self._wrote, now - self._began):
             self.flush()
 
     def flush(self) -> None:
-        """Write the rows that wait, as one part.
+        """Write the rows that wait, and end the part.
 
         Raises:
             OSError: If they cannot be written.
         """
         self._wrote = time.monotonic()
-        if not self._waiting["pictures"]:
+        if not self._counted["pictures"]:
             return
+        for table in TABLES:
+            self._write(table)
         self._refused = True
         for table in ("faces", "pictures"):  # the second makes both count
-            write_whole(self._path(table), self._format, table, self._waiting[table])
+            self._parts.pop(table).done()
         self._refused = False
-        self.rows += len(self._waiting["pictures"])
-        self._waiting = {table: [] for table in TABLES}
+        self.rows += self._counted["pictures"]
+        self._counted.clear()
         self._part += 1
 
     def mark_gone(self) -> int:
@@ -207,6 +215,15 @@ class Ledger:
     def _path(self, table: str) -> Path:
         return self.folder / table / f"part-{self._part:06d}.{self._format.name}"
 
+    def _write(self, table: str) -> None:
+        """Write the rows of a table that wait into the file of its part."""
+        self._refused = True
+        if table not in self._parts:
+            self._parts[table] = Part(self._path(table), self._format, table)
+        self._parts[table].add(self._waiting[table])
+        self._waiting[table] = []
+        self._refused = False
+
     def _add(self, path: str, state: str, row: Row, faces: Sequence[Row]) -> None:
         shown = printable(path)
         plain = shown == path
@@ -221,7 +238,11 @@ class Ledger:
         own["path_bytes"] = None if plain else os.fsencode(path).hex()
         self._waiting["pictures"].append({**_clean(row), **own, **common})
         self._waiting["faces"].extend({**one, **common} for one in faces)
+        self._counted.update(pictures=1, faces=len(faces))
         self._seq += 1
+        for table, waiting in self._waiting.items():
+            if len(waiting) >= _HELD:
+                self._write(table)
 
     def _check(self) -> None:
         """Compare the folder with this scan; write down what it is if it is new."""

@@ -6,8 +6,8 @@ A table is a folder of such files, which DuckDB, pandas, Polars and Spark read a
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -27,6 +27,19 @@ Batch = Mapping[str, Sequence[Any]]
 
 
 @runtime_checkable
+class Writer(Protocol):
+    """Writes one file, some rows after the others."""
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write some rows."""
+        ...
+
+    def end(self) -> None:
+        """Write what stands behind the last row."""
+        ...
+
+
+@runtime_checkable
 class Format(Protocol):
     """A kind of file for rows."""
 
@@ -35,8 +48,8 @@ class Format(Protocol):
         """Its name, and the ending of its files."""
         ...
 
-    def write(self, file: IO[bytes], table: str, rows: Sequence[Row]) -> None:
-        """Write all rows of one file."""
+    def writer(self, file: IO[bytes], table: str) -> Writer:
+        """Begin a file."""
         ...
 
     def read(self, path: Path, table: str, columns: Sequence[str]) -> Iterator[Batch]:
@@ -50,17 +63,9 @@ class Parquet:
 
     name: FormatName = "parquet"
 
-    def write(self, file: IO[bytes], table: str, rows: Sequence[Row]) -> None:
-        """Write all rows of one file."""
-        arrow: Any = need("pyarrow", extra="scan", to="write Parquet")
-        parquet: Any = need("pyarrow.parquet", extra="scan", to="write Parquet")
-        kinds = {"string": arrow.string(), "integer": arrow.int64(), "number": arrow.float64()}
-        fields = [
-            arrow.field(one.name, kinds[one.kind], metadata={"meaning": one.meaning})
-            for one in COLUMNS[table]
-        ]
-        made = arrow.Table.from_pylist(list(rows), schema=arrow.schema(fields))
-        parquet.write_table(made, file, compression="zstd")
+    def writer(self, file: IO[bytes], table: str) -> Writer:
+        """Begin a file."""
+        return _ParquetWriter(file, table)
 
     def read(self, path: Path, table: str, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield some columns of a file, in pieces."""
@@ -76,14 +81,19 @@ class Csv:
 
     name: FormatName = "csv"
 
-    def write(self, file: IO[bytes], table: str, rows: Sequence[Row]) -> None:
-        """Write all rows of one file."""
+    def writer(self, file: IO[bytes], table: str) -> Writer:
+        """Begin a file."""
         names = [one.name for one in COLUMNS[table]]
+        file.write(self._lines([names]))
+        return _LineWriter(
+            file, lambda rows: self._lines([cell(row.get(name)) for name in names] for row in rows)
+        )
+
+    @staticmethod
+    def _lines(rows: Iterable[Sequence[object]]) -> bytes:
         text = StringIO(newline="")
-        lines = csv.writer(text, lineterminator="\r\n")
-        lines.writerow(names)
-        lines.writerows([cell(row.get(name)) for name in names] for row in rows)
-        file.write(text.getvalue().encode())
+        csv.writer(text, lineterminator="\r\n").writerows(rows)
+        return text.getvalue().encode()
 
     def read(self, path: Path, table: str, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield some columns of a file, in one piece."""
@@ -99,18 +109,58 @@ class JsonLines:
 
     name: FormatName = "jsonl"
 
-    def write(self, file: IO[bytes], table: str, rows: Sequence[Row]) -> None:
-        """Write all rows of one file."""
+    def writer(self, file: IO[bytes], table: str) -> Writer:
+        """Begin a file."""
         names = [one.name for one in COLUMNS[table]]
-        for row in rows:
-            line = {name: row.get(name) for name in names}
-            file.write(json.dumps(line, allow_nan=False).encode() + b"\n")
+
+        def lines(rows: Sequence[Row]) -> bytes:
+            plain = ({name: row.get(name) for name in names} for row in rows)
+            return b"".join(json.dumps(row, allow_nan=False).encode() + b"\n" for row in plain)
+
+        return _LineWriter(file, lines)
 
     def read(self, path: Path, table: str, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield some columns of a file, in one piece."""
         with path.open(encoding="utf-8") as file:
             rows = [json.loads(line) for line in file]
         yield {name: [row[name] for row in rows] for name in columns}
+
+
+@dataclass(frozen=True)
+class _LineWriter:
+    """Writes rows as lines of text."""
+
+    file: IO[bytes]
+    lines: Callable[[Sequence[Row]], bytes]
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self.file.write(self.lines(rows))
+
+    def end(self) -> None:
+        pass
+
+
+class _ParquetWriter:
+    """Writes rows as groups of a Parquet file."""
+
+    def __init__(self, file: IO[bytes], table: str) -> None:
+        self._arrow: Any = need("pyarrow", extra="scan", to="write Parquet")
+        parquet: Any = need("pyarrow.parquet", extra="scan", to="write Parquet")
+        arrow = self._arrow
+        kinds = {"string": arrow.string(), "integer": arrow.int64(), "number": arrow.float64()}
+        self._schema = arrow.schema(
+            [
+                arrow.field(one.name, kinds[one.kind], metadata={"meaning": one.meaning})
+                for one in COLUMNS[table]
+            ]
+        )
+        self._file = parquet.ParquetWriter(file, self._schema, compression="zstd")
+
+    def add(self, rows: Sequence[Row]) -> None:
+        self._file.write_table(self._arrow.Table.from_pylist(list(rows), schema=self._schema))
+
+    def end(self) -> None:
+        self._file.close()
 
 
 FORMATS: Mapping[str, Format] = {one.name: one for one in (Parquet(), Csv(), JsonLines())}
@@ -125,24 +175,55 @@ def _value(text: str, column: Column) -> Any:
     return int(text) if column.kind == "integer" else float(text)
 
 
-def write_whole(path: Path, format_: Format, table: str, rows: Sequence[Row]) -> None:
-    """Write a file of rows that is there in full, on the disk, or not at all.
+class Part:
+    """A file of rows that is there in full, on the disk, or not at all.
+
+    Args:
+        path: Of the file; until `done` it is written under another name.
+        format_: Of the file.
+        table: Whose rows they are.
 
     Raises:
-        OSError: If it cannot be written; nothing is left of it.
+        OSError: If it cannot be written; nothing is left of it. So do the methods.
     """
-    aside = path.with_name(f"{ASIDE}{path.name}")
-    try:
-        with aside.open("wb") as file:
-            format_.write(file, table, rows)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        sync_folder(path.parent)
-    except OSError as error:  # such as a full disk, which does not say of which file
+
+    def __init__(self, path: Path, format_: Format, table: str) -> None:
+        self._path, self._aside = path, path.with_name(f"{ASIDE}{path.name}")
+        with self._named():
+            self._file = self._aside.open("wb")
+        with self._named():
+            self._writer = format_.writer(self._file, table)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Write some rows."""
+        with self._named():
+            self._writer.add(rows)
+
+    def done(self) -> None:
+        """Have all of it on the disk, then give it its name."""
+        with self._named():
+            self._writer.end()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            self._aside.replace(self._path)
+            sync_folder(self._path.parent)
+
+    def drop(self) -> None:
+        """Give it up: nothing is left of it."""
+        with suppress(OSError):  # what could not be written before cannot be now
+            self._file.close()
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+            self._aside.unlink(missing_ok=True)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:  # such as a full disk, which does not say of which file
+            if hasattr(self, "_file"):
+                self.drop()
+            raise OSError(error.errno, error.strerror or str(error), str(self._path)) from error
 
 
 def sync_folder(folder: Path) -> None:
