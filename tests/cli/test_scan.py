@@ -101,8 +101,9 @@ def test_a_scan_that_is_told_to_end_keeps_what_it_judged(
 ) -> None:
     (tmp_path / "in").mkdir()
     first = picture(tmp_path / "in" / "0.jpg").read_bytes()
-    for n in range(1, 3000):
-        (tmp_path / "in" / f"{n}.jpg").write_bytes(first)
+    for n in range(1, 3000):  # with a comment each, or they were copies, which are judged once
+        comment = b"\xff\xfe\x00\x06%04d" % n
+        (tmp_path / "in" / f"{n}.jpg").write_bytes(first[:2] + comment + first[2:])
     command = (sys.executable, "-m", "veridical", "scan", str(tmp_path / "in"), "--jobs", "1")
     metrics = tmp_path / "m.prom"
     given = ("--out", str(tmp_path / "out"), "--format", "jsonl", "--model", str(tiny_model))

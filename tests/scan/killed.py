@@ -1,7 +1,7 @@
 """Scans that are killed: each in a fork of this process, so that no Python has to start.
 
-    python -m tests.scan.killed every OUT ITEMS          at each moment that matters, one by one
-    python -m tests.scan.killed random OUT ITEMS KILLS   at random moments
+python -m tests.scan.killed every OUT ITEMS          at each moment that matters, one by one
+python -m tests.scan.killed random OUT ITEMS KILLS   at random moments
 """
 
 import json
@@ -13,6 +13,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from veridical.scan.ledger import Pace
 from veridical.scan.plan import Item
 from veridical.scan.run import Scanned, run
 
-FORMAT: Any = "jsonl"
+FORMAT: Any = "parquet" if find_spec("pyarrow") else "jsonl"
 
 
 def scan(out: Path, count: int, pace: Pace, hear: Callable[[Scanned], object]) -> Scanned:
@@ -61,8 +63,8 @@ class Moments:
 
     def __init__(self, folder: Path, at: int) -> None:
         self._folder, self._at, self._passed = os.fspath(folder), at, 0
-        self._sync = os.fsync
-        os.fsync = self._synced
+        self._sync: Any = os.fsync
+        setattr(os, "fsync", self._synced)  # noqa: B010 (mypy would want its type)
         sys.addaudithook(self._heard)
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
@@ -72,7 +74,7 @@ class Moments:
         if changing and str(arguments[0]).startswith(self._folder):
             self._moment(f"{event} {Path(os.fsdecode(arguments[0])).name}")
 
-    def _synced(self, descriptor: int) -> None:
+    def _synced(self, descriptor: Any) -> None:
         name = Path(f"/proc/self/fd/{descriptor}").readlink().name
         self._moment(f"fsync {name}", descriptor)
         self._sync(descriptor)
@@ -83,7 +85,7 @@ class Moments:
             return
         if descriptor is not None and stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.truncate(descriptor, os.fstat(descriptor).st_size // 2)
-        print(name, flush=True)
+        print(name, flush=True)  # noqa: T201
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -98,10 +100,10 @@ def every(out: Path, count: int) -> int:
             Moments(folder, at)
             scan(folder, count, pace, lambda _done: None)
 
-        if status_of(forked(lambda at=at, once=once: once(at))) == 0:  # there are no more
+        if status_of(forked(partial(once, at))) == 0:  # there are no more
             return at - 1
-        for later in range(1, 9):  # in these it cleans up
-            assert status_of(forked(lambda at=later, once=once: once(at))) in (0, -signal.SIGKILL)
+        for later in range(3, 8):  # in these it cleans up
+            assert status_of(forked(partial(once, later))) in (0, -signal.SIGKILL)
         assert scan(folder, count, pace, lambda _done: None).rows == count
 
 
@@ -112,7 +114,7 @@ def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
     """Kill a scan at random moments of loading and judging, then let it end; say what was found."""
     draw, found = random.Random(0), Counter[str]()
     pace = Pace(rows=max(60, count // 40), least_s=0.02)
-    judged = []
+    written = []
     for _ in range(kills):
         reader, writer = os.pipe()
 
@@ -137,22 +139,17 @@ def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
         os.kill(scanning, signal.SIGKILL)
         found["killed" if status_of(scanning) == -signal.SIGKILL else "ended"] += 1
         os.close(reader)
-        judged.append(sum(1 for _ in lines(out / "pictures")))
+        written.append(len(list((out / "pictures").glob("part-*"))))
         found["cut off"] += len(list(out.rglob(".aside-*")))
         faces = {path.name for path in (out / "faces").glob("part-*")}
         found["cut off"] += len(faces - {one.name for one in (out / "pictures").glob("part-*")})
     done = scan(out, count, pace, lambda _done: None)
-    return {**found, "rows_after": judged, "judged_last": done.judged, "rows": done.rows}
-
-
-def lines(folder: Path) -> Any:
-    for path in folder.glob("part-*"):
-        yield from path.read_bytes().splitlines()
+    return {**found, "parts_after": written, "judged_last": done.judged, "rows": done.rows}
 
 
 if __name__ == "__main__":
     way, place, items = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     if way == "every":
-        print(every(place, items))
+        print(every(place, items))  # noqa: T201
     else:
-        print(json.dumps(at_random(place, items, int(sys.argv[4]))))
+        print(json.dumps(at_random(place, items, int(sys.argv[4]))))  # noqa: T201

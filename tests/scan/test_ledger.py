@@ -2,6 +2,7 @@ import errno
 import json
 import multiprocessing
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,16 @@ def test_the_ledger_waits_with_writing_until_it_is_time(folder: Path) -> None:
             ledger.add(answered(Item(path=f"{n}.jpg")))
         assert ledger.rows == 3
     assert ledger.rows == 4
+
+
+def test_a_look_up_costs_the_same_among_many() -> None:
+    def seconds(count: int) -> float:
+        known = Known()
+        known.load([str(n) for n in range(count)], [(0, 0)] * count, [0] * count)
+        known.ready()
+        began = time.perf_counter()
+        for n in range(0, count, count // 2000):
+            known.meet(str(n), 0, retry=False)
+        return time.perf_counter() - began
+
+    assert seconds(400_000) < 20 * seconds(2000)  # copying a column would take 200 times as long

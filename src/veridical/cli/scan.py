@@ -138,6 +138,7 @@ def scan(
             run.engine_of(engine, jobs, address),
             new=new,
             retry=retry,
+            limits=detector.limits,
             hear=shown.hear,
         )
         shown.hear(done, last=True)

@@ -1,18 +1,22 @@
 """One item in, its rows out: what a worker does, wherever it runs."""
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from veridical.errors import PhotoUnreadable, VeridicalError
-from veridical.io.formats import Limits, refuse_bytes
+from veridical.errors import VeridicalError
+from veridical.io.clip import ClipLimits
+from veridical.io.clip_file import open_clip_file
 from veridical.io.source import File, open_source
 from veridical.io.video import moves
 from veridical.report import FaceResult, Failure, Report
 from veridical.scan.columns import Row
+from veridical.scan.fetch import fetched
 from veridical.scan.phash import phash
-from veridical.scan.plan import Item, file_system, is_address
+from veridical.scan.plan import Item, is_address
 from veridical.video import Answer, Track, VideoReport
 
 if TYPE_CHECKING:
@@ -69,82 +73,82 @@ class DetectorMaker:
         return lambda item: judged(item, lambda one: inspected(detector, one, whole))
 
 
-def judged(item: Item, inspect: Callable[[Item], tuple[Answer, str | None]]) -> Judged:
+def judged(item: Item, inspect: Callable[[Item], Judged]) -> Judged:
     """Judge an item; whatever goes wrong becomes a row that says so.
 
     Args:
         item: What to judge.
-        inspect: Returns the answer and the perceptual hash.
+        inspect: Returns its rows.
     """
     if item.failure:
         return failed(item, item.failure, "Source")
     try:
-        answer, seen = inspect(item)
+        return inspect(item)
     except VeridicalError as error:  # raised on purpose: the file's fault
         failure = Failure(path=item.path, error=error.message, hint=error.cli_hint or error.hint)
         return failed(item, failure, type(error).__name__)
     except Exception:  # our fault, and it costs this item only
         hint = "This is a fault of veridical; please report it with the traceback."
         return failed(item, Failure(path=item.path, error=format_exc(), hint=hint), INTERNAL)
-    if isinstance(answer, VideoReport):
-        rows = [_person(one) for one in answer.tracks]
-    else:
-        rows = [_face(one) for one in answer.faces]
-    return Judged(
-        item=item,
-        picture={**_picture(answer), "faces": len(rows), "phash": seen},
-        faces=[{"face": at, **row} for at, row in enumerate(rows, start=1)],
-    )
 
 
 def failed(item: Item, failure: Failure, kind: str) -> Judged:
     """Return the row of an item that could not be judged."""
     row = {"decision": "failed", "error_kind": kind, "error": failure.error, "faces": 0}
-    return Judged(item=item, picture={**row, "hint": failure.hint})
+    return Judged(item=_bare(item), picture={**row, "hint": failure.hint})
 
 
-def inspected(detector: "Detector", item: Item, whole_image: bool) -> tuple[Answer, str | None]:
-    """Return the answer about one item, and the perceptual hash of a picture.
+def _bare(item: Item) -> Item:
+    """Return an item without what was only to help in judging it."""
+    return replace(item, data=None, alike=()) if item.data or item.alike else item
+
+
+def inspected(detector: "Detector", item: Item, whole_image: bool) -> Judged:
+    """Return the rows of one picture or clip.
 
     Raises:
         PhotoError: If it cannot be read.
     """
     source: str | File = item.path
     if is_address(item.path):
-        source = File(
-            path=item.path, data=fetched(item.path, detector.limits), limits=detector.limits
-        )
+        data = fetched(item.path, detector.limits) if item.data is None else item.data
+        source = File(path=item.path, data=data, limits=detector.limits)
     if moves(source, animations=False):
-        return detector.inspect_video(source, jobs=1), None
+        if item.alike:
+            with closing(open_clip_file(source, ClipLimits())) as clip:
+                found = _same(item, clip.sha256())
+            if found:
+                return found
+        return _rows(item, detector.inspect_video(source, jobs=1), None)
     file = open_source(source, detector.limits)
+    if item.alike and (found := _same(item, file.sha256)):
+        return found
     report = detector.inspect(file, whole_image=whole_image)
-    return report, phash(file.photo.smaller())
+    return _rows(item, report, phash(file.photo.smaller()))
 
 
-def fetched(address: str, limits: Limits) -> bytes:
-    """Return the bytes at an address, within limits.
-
-    Raises:
-        PhotoTooLarge: Over the limit on bytes.
-        PhotoUnreadable: If they cannot be had.
-    """
-    try:
-        system, path = file_system(address)
-        with system.open(path, "rb") as stream:
-            data: bytes = stream.read(limits.max_bytes + 1)
-    except VeridicalError:
-        raise
-    except Exception as error:  # whatever a store may raise
-        raise PhotoUnreadable(
-            f"{address}: cannot be fetched ({type(error).__name__}: {error}).",
-            hint="Check the address, the network and your credentials.",
-        ) from error
-    if len(data) > limits.max_bytes:
-        refuse_bytes(address, len(data), limits)
-    return data
+def _same(item: Item, sha256: str) -> Judged | None:
+    """Return the answer about the same bytes; None where there is none."""
+    for other, answer in item.alike:
+        if other == sha256:
+            picture, faces = json.loads(answer)
+            return Judged(item=_bare(item), picture=picture, faces=faces)
+    return None
 
 
 # --- rows ----------------------------------------------------------------------------------------
+
+
+def _rows(item: Item, answer: Answer, seen: str | None) -> Judged:
+    if isinstance(answer, VideoReport):
+        rows = [_person(one) for one in answer.tracks]
+    else:
+        rows = [_face(one) for one in answer.faces]
+    return Judged(
+        item=_bare(item),
+        picture={**_picture(answer), "faces": len(rows), "phash": seen},
+        faces=[{"face": at, **row} for at, row in enumerate(rows, start=1)],
+    )
 
 
 def _picture(answer: Answer) -> Row:

@@ -39,7 +39,8 @@ class _Rows:
     def __init__(self, high: ndarray, low: ndarray, stamp: ndarray, bits: ndarray) -> None:
         self.columns = high, low, stamp, bits
         # Python's own search over these is four times as fast as NumPy's for one number.
-        self.high, self.low, self.stamp, self.bits = map(memoryview, self.columns)
+        views: list[memoryview[int]] = [one.data for one in self.columns]
+        self.high, self.low, self.stamp, self.bits = views
 
     @classmethod
     def of(cls, keys: bytes, stamps: bytes, bits: Sequence[int]) -> "_Rows":

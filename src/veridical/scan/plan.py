@@ -49,6 +49,8 @@ class Item:
         mtime_ns: When it was last changed, ns since 1970; None where that is not known.
         failure: Why there is nothing to judge: a folder that cannot be opened, say.
         state: `changed` where its row replaces an earlier one; the ledger knows.
+        data: Its bytes, where they were fetched ahead.
+        alike: SHA-256 and answer of files of the same size; see `scan.same`.
     """
 
     path: str
@@ -56,6 +58,8 @@ class Item:
     mtime_ns: int | None = None
     failure: Failure | None = None
     state: str = "new"
+    data: bytes | None = None
+    alike: tuple[tuple[str, str], ...] = ()
 
 
 def plan(

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from veridical._version import VERSION
+from veridical.io.formats import Limits
 from veridical.scan.engines import InProcesses, InThreads, OnRay, ScanEngine
+from veridical.scan.fetch import ahead
 from veridical.scan.judge import DetectorMaker, Maker
 from veridical.scan.ledger import Identity, Ledger, Pace
 from veridical.scan.plan import Item, plan
+from veridical.scan.same import Answers
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
@@ -114,6 +117,7 @@ def scan(
         engine_of(engine, jobs, address) if isinstance(engine, str) else engine,
         new=new,
         retry=retry,
+        limits=chosen.limits,
         hear=hear,
     )
 
@@ -127,6 +131,7 @@ def run(
     *,
     new: bool = False,
     retry: bool = False,
+    limits: Limits = Limits(),
     pace: Pace = Pace(),
     hear: Hear | None = None,
 ) -> Scanned:
@@ -140,6 +145,7 @@ def run(
         engine: Where it is done.
         new: See `scan`.
         retry: See `scan`.
+        limits: On what is fetched.
         pace: When rows are written.
         hear: Is told after each item.
     """
@@ -147,8 +153,13 @@ def run(
     done = Scanned(folder)
     with Ledger(folder, identity, pace=pace, retry=retry) as ledger:
         done.met = ledger.met
-        for one in engine.run(make, ledger.wanted(iter(items))):
+        answers = Answers()
+        todo = answers.given(ledger.wanted(iter(items)))
+        if not isinstance(engine, OnRay):  # whose workers have better ways to other places
+            todo = ahead(todo, limits)
+        for one in engine.run(make, todo):
             ledger.add(one)
+            answers.note(one)
             done.decisions[one.picture["decision"]] += 1
             done.rows = ledger.rows
             if hear:
