@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from veridical.scan.run import EngineName, Scanned
     from veridical.scan.sinks import FormatName
 
-_KINDS = ("real", "ai", "undecided", "failed")
-
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=options.GIVEN)
@@ -50,7 +48,7 @@ _KINDS = ("real", "ai", "undecided", "failed")
 @click.option("--retry", is_flag=True, help="Try again what could not be judged before.")
 @click.option("-0", "nul", is_flag=True, help="Names at standard input end with NUL.")
 @click.option("--clips/--no-clips", default=True, show_default=True, help="Judge videos too.")
-@click.option("--why", "listed", is_flag=True, help="Name what is passed over.")
+@click.option("--why", "--list-skipped", "listed", is_flag=True, help="Name what is passed over.")
 @options.model
 @options.whole_image
 @options.fast
@@ -110,6 +108,7 @@ def scan(
         shown = stack.enter_context(_Told(quiet=quiet, log_json=log_json, metrics=metrics))
         shown.stages.say("Loading the model")
         from veridical.detector import Detector
+        from veridical.present import scan_words
         from veridical.scan import run
         from veridical.scan.judge import DetectorMaker
         from veridical.scan.plan import plan
@@ -126,7 +125,7 @@ def scan(
             trust_list=trust_list,
         )
         click.get_current_context().meta[options.OUT] = str(out)
-        on_stop(lambda: f"Stopped: {shown.done.judged:,} were judged. Run it again to go on.")
+        on_stop(lambda: scan_words.stopped(shown.done.judged))
         stack.enter_context(_term_is_interrupt())
         if "-" not in sources:
             shown.count(plan(sources, clips=clips))
@@ -147,17 +146,10 @@ def scan(
 
         options.warn(passed_over(counts, listed=listed))
     with options.naming(options.STDOUT):
-        click.echo(_ending(done))
+        known = done.met["known"] + done.met["failed"]
+        click.echo(scan_words.ending(done.decisions, known, done.gone, done.rows, done.folder))
     if done.failed:
         raise SystemExit(ALL_FAILED if done.failed == done.done else SOME_FAILED)
-
-
-def _ending(done: "Scanned") -> str:
-    counted = ", ".join(f"{done.decisions[kind]:,} {kind}" for kind in _KINDS)
-    known = done.met["known"] + done.met["failed"]
-    before = f" {known:,} were judged before." if known else ""
-    gone = f" {done.gone:,} are gone." if done.gone else ""
-    return f"{done.judged:,} judged ({counted}).{before}{gone} {done.rows:,} rows in {done.folder}"
 
 
 class _Told:
@@ -204,6 +196,8 @@ class _Told:
 
     def hear(self, done: "Scanned", *, last: bool = False) -> None:
         """Take note of how far the scan is."""
+        from veridical.present import scan_words
+
         self.done, now = done, time.monotonic()
         rate = done.judged / max(1e-9, now - self._first)
         if self._metrics and (last or now - self._kept > EVERY_S):
@@ -212,20 +206,21 @@ class _Told:
         if self._json and (last or now - self._spoke > EVERY_S):
             self._spoke = now
             line = {"done": done.done, "of": self._of, "per_s": round(rate, 3)}
-            kinds = {kind: done.decisions[kind] for kind in _KINDS}
+            kinds = {kind: done.decisions[kind] for kind in scan_words.KINDS}
             with suppress(OSError):  # nobody reads it
                 click.echo(json.dumps({**line, **kinds, "rows": done.rows}), err=True)
         if self._line:
-            counted = ", ".join(f"{done.decisions[kind]:,} {kind}" for kind in _KINDS)
-            self.stages.reach(f"Judging, {rate:.2g}/s ({counted})", done.done, self._of)
+            self.stages.reach(scan_words.judging(rate, done.decisions), done.done, self._of)
 
 
 def _write_metrics(path: Path, done: "Scanned", rate: float, total: int | None) -> None:
     """Replace a text file for Prometheus, so that a reader never sees half of it."""
+    from veridical.present.scan_words import KINDS
+
     lines = ["# TYPE veridical_scan_pictures_total counter"]
     lines += [
         f'veridical_scan_pictures_total{{decision="{kind}"}} {done.decisions[kind]}'
-        for kind in _KINDS
+        for kind in KINDS
     ]
     gauges = {
         "done": done.done,

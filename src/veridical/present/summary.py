@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
+from os import fsdecode
 from typing import Any
 
 from rich.console import Console
@@ -11,14 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from veridical.encode import plain
+from veridical.present import scan_words
 from veridical.present.html import render
 from veridical.present.numbers import share
-from veridical.present.tally import FAILED
+from veridical.present.scan_words import KINDS
 from veridical.present.words import printable
-from veridical.report import Decision
 
 SCHEMA = "veridical.summary/1"
-KINDS = (*(one.value for one in Decision), FAILED)
 _BAR, _SHOWN = 30, 12  # columns of the histogram; folders and days at the terminal
 
 
@@ -30,11 +30,13 @@ class Waiting:
         path: Of the picture.
         p_ai: Of its lead face; None where there is none.
         reasons: Why it is undecided, with spaces between.
+        path_bytes: The path to the byte, in hex, where `path` had to be escaped.
     """
 
     path: str
     p_ai: float | None
     reasons: str
+    path_bytes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,17 +109,19 @@ def show(console: Console, summary: Summary) -> None:
     def printed(title: str) -> None:
         console.print(Text(f"\n{title}", style="bold"))
 
-    console.print(f"{summary.total:,} pictures, model {summary.model}", highlight=False)
-    if summary.gone:
-        console.print(f"{summary.gone:,} more are no longer there", highlight=False)
-    _counts(console, "Answer", {"all": summary.decisions})
-    for title, counted in (("By folder", summary.folders), ("By day of the file", summary.days)):
+    for line in scan_words.total(summary.total, summary.model, summary.gone):
+        console.print(line, highlight=False)
+    _counts(console, "", {scan_words.ALL: summary.decisions})
+    for title, counted in (
+        (scan_words.BY_FOLDER, summary.folders),
+        (scan_words.BY_DAY, summary.days),
+    ):
         if len(counted) > 1:
             printed(title)
             shown = dict(list(counted.items())[-_SHOWN:])
             _counts(console, "", shown)
             if len(counted) > _SHOWN:
-                console.print(f"and {len(counted) - _SHOWN:,} more (--json has all)")
+                console.print(scan_words.more(len(counted) - _SHOWN))
     if most := max(summary.histogram, default=0):
         printed("P(ai)")
         width = 1 / len(summary.histogram)
@@ -125,22 +129,18 @@ def show(console: Console, summary: Summary) -> None:
             bar = "#" * round(_BAR * count / most) or ("." if count else "")
             console.print(f"{at * width:.2f}  {bar:<{_BAR}} {count:,}", highlight=False)
     if summary.failures:
-        printed("Failed, and what to do next")
+        printed(scan_words.FAILED)
         for kind, count in sorted(summary.failures.items(), key=lambda one: -one[1]):
             text = f"{count:>7,}  {kind}: {printable(summary.hints.get(kind, ''))}"
             console.print(text, markup=False, highlight=False)
     if summary.waiting:
-        printed("These await a person")
+        printed(scan_words.WAITING)
         for one in summary.waiting:
             p = "    -" if one.p_ai is None else share(one.p_ai)
-            text = f"{p:>6}  {printable(one.path)}  ({one.reasons})"
+            text = f"{p:>6}  {printable(one.path)}  ({scan_words.why(one.reasons)})"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
     if summary.copies is not None:
-        printed(
-            f"Copies: {summary.differing:,} groups have several decisions"
-            if summary.differing
-            else "Copies: no group has several decisions"
-        )
+        printed(f"{scan_words.COPIES}: {scan_words.differing(summary.differing)}")
         for group in summary.copies:
             console.print("differ" if group.differ else "agree")
             for path, decision in zip(group.paths, group.decisions, strict=True):
@@ -167,7 +167,7 @@ def page(summary: Summary, *, thumbnails: bool = False) -> str:
         thumbnails: Whether to put small copies of the pictures that await a person into the page.
             They are read from their paths.
     """
-    shown = [(one, _thumbnail(one.path) if thumbnails else "") for one in summary.waiting]
+    shown = [(one, _thumbnail(one) if thumbnails else "") for one in summary.waiting]
     return render(
         "summary",
         summary=summary,
@@ -176,14 +176,16 @@ def page(summary: Summary, *, thumbnails: bool = False) -> str:
         width=1 / max(1, len(summary.histogram)),
         waiting=shown,
         share=share,
+        words=scan_words,
     )
 
 
-def _thumbnail(path: str) -> str:
+def _thumbnail(one: Waiting) -> str:
     """Return a small copy as the text of an address; empty where the picture cannot be read."""
     from veridical.errors import PhotoError
     from veridical.io.source import read_photo
 
+    path = fsdecode(bytes.fromhex(one.path_bytes)) if one.path_bytes else one.path
     try:
         image = read_photo(path).smaller().copy()
     except PhotoError:

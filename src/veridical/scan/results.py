@@ -108,7 +108,12 @@ def summarise(folder: Path, *, most: int = 20, copies: bool = False) -> Summary:
             failures[row["error_kind"]] += 1
             hints.setdefault(row["error_kind"], row["hint"] or "")
         if decision == Decision.UNDECIDED:
-            one = Waiting(path=row["path"], p_ai=p_ai, reasons=row["reasons"] or "")
+            one = Waiting(
+                path=row["path"],
+                p_ai=p_ai,
+                reasons=row["reasons"] or "",
+                path_bytes=row["path_bytes"],
+            )
             telling = -1.0 if p_ai is None else abs(p_ai - 0.5)
             (heapq.heappush if len(waiting) < most else heapq.heappushpop)(
                 waiting, (telling, -row["seq"], one)
