@@ -12,6 +12,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +39,7 @@ from veridical.report import (
     Stability,
     Verdict,
 )
+from veridical.scan.columns import described
 from veridical.train.recipes import DEFAULT, REFERENCE, Recipe
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -48,8 +50,8 @@ _STATUSES = (
     ("0", "the work is done; for `inspect`: every picture was judged, `undecided` included"),
     ("1", "something stopped the work: no model, unusable data, a missing extra, a closed pipe"),
     ("2", "a wrong command line"),
-    ("3", "`inspect`: some pictures could not be read; a folder without any counts as one"),
-    ("4", "`inspect`: no picture could be read"),
+    ("3", "`inspect`, `scan`: some pictures could not be read; a folder without any counts as one"),
+    ("4", "`inspect`, `scan`: no picture could be read"),
     ("5", "`verify`: something differs"),
     ("6", "`verify`: something could not be checked"),
     ("130", "Ctrl-C"),
@@ -73,6 +75,7 @@ def pages() -> dict[str, str]:
         "training.md": filled(training, "recipes", _recipes()),
         "api.md": signed((DOCS / "api.md").read_text(encoding="utf-8")),
         "provenance.md": filled(_text("provenance.md"), "headlines", _headlines()),
+        "scan-columns.json": json.dumps(described(), indent=2) + "\n",
     }
 
 
@@ -103,14 +106,26 @@ def _cli() -> Iterator[str]:
     yield "# Command line"
     yield _NOTE
     yield "Help of every command. [Using it](using.md) and [Training](training.md) have examples."
-    for name, command in commands().items():
+    known = commands()
+    of_inspect = {_said(one) for one in known["inspect"].params}
+    for name, command in known.items():
         yield f"## veridical {name}"
-        yield f"```text\n{_help(command, f'veridical {name}')}\n```"
+        shared = [one for one in command.params if _said(one) in of_inspect and name != "inspect"]
+        own = copy(command)
+        own.params = [one for one in command.params if one not in shared]
+        yield f"```text\n{_help(own, f'veridical {name}')}\n```"
+        if shared:
+            yield f"As for `inspect`: {', '.join(f'`{one.opts[0]}`' for one in shared)}."
     yield "## Exit status"
     yield _table(("status", "meaning"), _STATUSES)
     yield "The status does not tell real from AI-generated pictures."
     yield "## Environment"
     yield _table(("variable", "meaning"), _VARIABLES)
+
+
+def _said(option: click.Parameter) -> object:
+    """Return what the help says of an option; an argument is like no other."""
+    return (*option.opts, option.help) if isinstance(option, click.Option) else option
 
 
 def _help(command: click.Command, name: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from veridical.detector import Detector
     from veridical.errors import VeridicalError
     from veridical.report import Decision, FaceResult, Failure, Reason, Report, Verdict
+    from veridical.scan.run import scan
 
 __all__ = [
     "Decision",
@@ -29,6 +30,7 @@ __all__ = [
     "Verdict",
     "VeridicalError",
     "__version__",
+    "scan",
 ]
 
 _HOME = {
@@ -39,6 +41,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "scan":
+        return import_module("veridical.scan")  # a room that can be called
     if name not in _HOME:
         raise AttributeError(f"module 'veridical' has no attribute {name!r}")
     return getattr(import_module(f"veridical.{_HOME[name]}"), name)

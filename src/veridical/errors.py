@@ -25,6 +25,9 @@
     │   ├── CaseExists             the folder is there; a filed report is never overwritten
     │   ├── CaseUnreadable         no such folder, or no report in it
     │   └── LogBroken              a log of reports that does not hold together
+    ├── ScanError                  results of a scan cannot be read or added to
+    │   ├── ScanBusy               another scan writes into the folder
+    │   └── ScanOther              the results are of another model, or other options
     ├── TrustListError             a list of certificates to trust cannot be used
     ├── MissingExtra               an optional package is needed and absent
     ├── FolderUnusable             a folder for results cannot be written to, or is too full
@@ -172,6 +175,18 @@ class CaseUnreadable(CaseError):
 
 class LogBroken(CaseError):
     """A log of reports does not hold together."""
+
+
+class ScanError(VeridicalError):
+    """Results of a scan cannot be read or added to."""
+
+
+class ScanBusy(ScanError):
+    """Another scan writes into the folder."""
+
+
+class ScanOther(ScanError):
+    """The results in the folder are of another model, or of other options."""
 
 
 class TrustListError(VeridicalError):

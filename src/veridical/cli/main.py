@@ -23,8 +23,8 @@ from veridical.errors import NotReady, VeridicalError
 STOPPED = 130  # by Ctrl-C, as shells have it
 
 COMMANDS = (
-    *("inspect", "report", "verify", "provenance", "train", "audit", "evaluate", "calibrate"),
-    *("card", "schema"),
+    *("inspect", "scan", "summary", "report", "verify", "provenance", "train", "audit"),
+    *("evaluate", "calibrate", "card", "schema"),
 )
 _GIVEN = f"{__name__}.given"
 _FULL = (errno.ENOSPC, errno.EDQUOT)

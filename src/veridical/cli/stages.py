@@ -40,9 +40,9 @@ class Pace:
         self._begin, self._items, self._seen = now, 0, 0.0
         self.item_s: float | None = None
 
-    def count(self, now: float) -> None:
-        """Count an item that is done."""
-        self._items += 1
+    def count(self, now: float, items: int = 1) -> None:
+        """Count items that are done."""
+        self._items += items
         took = now - self._begin
         if took < self.CHUNK_S and self.item_s is not None:
             return
@@ -113,6 +113,23 @@ class Stages:
             self._pace.count(monotonic())
             if self._bar and self._task is not None:
                 self._bar.update(self._task, completed=self._done)
+
+    def reach(self, what: str, done: int, total: int | None) -> None:
+        """Say how far a stage is whose items are counted elsewhere.
+
+        Args:
+            what: The stage, as it may be named by now.
+            done: Items that are done.
+            total: Items in all, if that is known by now.
+        """
+        with self._lock:
+            if done > self._done:
+                self._pace.count(monotonic(), done - self._done)
+            self._what, self._done, self._total = what, done, total or 0
+            if self._bar and self._task is not None:
+                self._bar.update(self._task, description=what, completed=done, total=total)
+            elif not self._shown and done > FEW:
+                self._show()
 
     def track(self, items: Iterable[T], what: str, total: int) -> Iterator[T]:
         """Pass items on, as a stage of so many."""
