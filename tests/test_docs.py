@@ -51,17 +51,18 @@ PAGES = sorted([*FRONT, *DOCS.glob("*.md"), ROOT / "examples" / "README.md"])
 GENERATED = {"cli.md", "json.md"}
 CONTEXT = click.Context(cli, **cli.context_settings)
 COMMANDS = {name: cli.get_command(CONTEXT, name) for name in cli.list_commands(CONTEXT)}
-MOST_WORDS = 15_500  # of what there is to read; CHANGELOG.md and NOTICE are records
+MOST_WORDS = 16_100  # of what there is to read; CHANGELOG.md and NOTICE are records
 MOST_GENERATED = 5_000  # and to look up
 
 # Paths of one machine, addresses of registries, and words of salesmen.
 FORBIDDEN = (
     r"/(?:work|tmp|root)/|/home/\w|/Users/|\.\./shared|\bC:\\",
-    r"(?i)pypi\.org|pythonhosted|localhost|127\.0\.0\.1|https?://[^\s)]*:\d+",
+    r"(?i)pypi\.org|pythonhosted",
     r"(?i)state.of.the.art|cutting.edge|\brevolution|\bseamless|blazing|world.class|\bleverag",
     r"(?i)\b(?:TODO|FIXME|XXX|lorem ipsum)\b",
     "[\N{SPARKLES}\N{ROCKET}\N{PARTY POPPER}\N{WHITE HEAVY CHECK MARK}\N{CROSS MARK}]",
 )
+OF_SERVICES = r"(?i)localhost|127\.0\.0\.1|https?://[^\s)]*:\d+"  # elsewhere a slip
 # What the glossary has another word for. Words of plain English are here only in phrases in which
 # they were terms.
 OLD = (
@@ -394,7 +395,8 @@ def test_the_readme_says_how_many_pictures_got_no_verdict() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=where)
 def test_no_page_has_forbidden_words(page: Path) -> None:
-    found = [match[0] for pattern in FORBIDDEN for match in re.finditer(pattern, text(page))]
+    patterns = FORBIDDEN if page.name in ("serving.md", "cli.md") else (*FORBIDDEN, OF_SERVICES)
+    found = [match[0] for pattern in patterns for match in re.finditer(pattern, text(page))]
     assert not found
 
 

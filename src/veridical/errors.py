@@ -28,6 +28,12 @@
     ├── ScanError                  results of a scan cannot be read or added to
     │   ├── ScanBusy               another scan writes into the folder
     │   └── ScanOther              the results are of another model, or other options
+    ├── ServiceError               the service cannot answer a request now
+    │   ├── Overloaded             it has as much to do as it can hold
+    │   ├── WorkerLost             the process that judged has ended, or needed too much memory
+    │   ├── DeadlinePassed         judging took longer than a request may take
+    │   └── NotServing             it is starting or stopping
+    ├── TokensUnusable             a list of tokens cannot be used
     ├── TrustListError             a list of certificates to trust cannot be used
     ├── MissingExtra               an optional package is needed and absent
     ├── FolderUnusable             a folder for results cannot be written to, or is too full
@@ -187,6 +193,30 @@ class ScanBusy(ScanError):
 
 class ScanOther(ScanError):
     """The results in the folder are of another model, or of other options."""
+
+
+class ServiceError(VeridicalError):
+    """The service cannot answer a request now."""
+
+
+class Overloaded(ServiceError):
+    """The service has as much to do as it can hold."""
+
+
+class WorkerLost(ServiceError):
+    """The process that judged has ended, or needed too much memory."""
+
+
+class DeadlinePassed(ServiceError):
+    """Judging took longer than a request may take."""
+
+
+class NotServing(ServiceError):
+    """The service is starting or stopping."""
+
+
+class TokensUnusable(VeridicalError):
+    """A list of tokens cannot be used."""
 
 
 class TrustListError(VeridicalError):

@@ -24,7 +24,7 @@ STOPPED = 130  # by Ctrl-C, as shells have it
 
 COMMANDS = (
     *("inspect", "scan", "summary", "report", "verify", "provenance", "train", "audit"),
-    *("evaluate", "calibrate", "card", "schema"),
+    *("evaluate", "calibrate", "card", "schema", "serve"),
 )
 _GIVEN = f"{__name__}.given"
 _FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -3,8 +3,6 @@
 Each gives the same rows, to the bit; the order is that in which they are done. Few items are held.
 """
 
-import multiprocessing
-import signal
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any, Protocol, runtime_checkable
 
 from veridical.engines import Serial, Threads, cores
@@ -20,12 +18,12 @@ from veridical.errors import ScanError, VeridicalError
 from veridical.report import Failure
 from veridical.scan.judge import Judge, Judged, Maker, failed
 from veridical.scan.plan import Item
+from veridical.workers import STARTS, Worker
 
 DIED, HUNG = "WorkerDied", "WorkerHung"
 """Instead of the name of an error: the item took its worker with it."""
 
 _SUSPECTS = 16  # that wait before the others pause for them
-_STARTS = 3  # workers in a row that may die before one is ready
 
 
 @runtime_checkable
@@ -85,15 +83,11 @@ class InProcesses:
             crew.close()
 
 
-class _Worker:
+class _Worker(Worker[Item, Judged]):
     """A process, and what it is judging."""
 
     def __init__(self, make: Maker, start_s: float) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.pipe, other = context.Pipe()
-        self.process = context.Process(target=_serve, args=(make, other), daemon=True)
-        self.process.start()
-        other.close()  # or we would not notice its death
+        super().__init__(make)
         self.ready = False
         self.item: Item | None = None
         self.until = time.monotonic() + start_s
@@ -103,12 +97,6 @@ class _Worker:
         self.item, self.until = item, time.monotonic() + deadline_s
         with suppress(OSError):  # it is dead, and that will be noticed
             self.pipe.send(item)
-
-    def kill(self) -> None:
-        """End it at once."""
-        self.process.kill()
-        self.process.join()
-        self.pipe.close()
 
 
 class _Crew:
@@ -189,53 +177,27 @@ class _Crew:
     def _lost(self, worker: _Worker, why: str) -> Iterator[Judged]:
         self._workers.remove(worker)
         worker.kill()
-        code = worker.process.exitcode
         if (item := worker.item) is None:
             self._starts += 1
-            if self._starts >= _STARTS:
+            if self._starts >= STARTS:
                 raise ScanError(
-                    f"Workers end before they are ready (status {code}).",
+                    f"Workers end before they are ready ({worker.end}).",
                     hint="Use fewer --jobs, or --engine threads, which says more.",
                 )
         elif item.path in self._tried:
             self._tried.discard(item.path)
-            yield failed(item, _failure(item, why, code, self._engine.deadline_s), why)
+            yield failed(item, _failure(item, why, worker.end, self._engine.deadline_s), why)
         else:
             self._suspects.append(item)
 
 
-def _failure(item: Item, why: str, code: int | None, deadline_s: float) -> Failure:
-    what = (
-        f"takes longer than {deadline_s:g} s"
-        if why == HUNG
-        else f"ends its worker ({_status(code)})"
-    )
+def _failure(item: Item, why: str, end: str, deadline_s: float) -> Failure:
+    what = f"takes longer than {deadline_s:g} s" if why == HUNG else f"ends its worker ({end})"
     return Failure(
         path=item.path,
         error=f"{item.path}: {what}, also when it is judged alone.",
         hint="Look at the file with other tools; it may be made to do harm.",
     )
-
-
-def _status(code: int | None) -> str:
-    if code is not None and code < 0:
-        with suppress(ValueError):
-            return signal.Signals(-code).name
-    return f"status {code}"
-
-
-def _serve(make: Maker, pipe: "Connection[Any, Any]") -> None:
-    """Judge what comes through a pipe, until it is closed: the life of a worker."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    with suppress(EOFError, OSError):  # the parent is gone
-        try:
-            judge = make()
-        except VeridicalError as error:
-            pipe.send(error)
-            return
-        pipe.send(None)
-        while True:
-            pipe.send(judge(pipe.recv()))
 
 
 # --- Ray -----------------------------------------------------------------------------------------
@@ -313,7 +275,7 @@ class OnRay:
                 except ray.exceptions.RayError as error:
                     failures += 1
                     _raise_ours(error)
-                    if failures >= _STARTS + jobs:
+                    if failures >= STARTS + jobs:
                         raise ScanError(
                             f"Workers end before they are ready ({error}).",
                             hint="Is veridical installed on all machines?",
@@ -333,7 +295,7 @@ class OnRay:
                 if tries < self.tries:
                     again.append((item, tries + 1))
                     continue
-                found = failed(item, _failure(item, DIED, None, 0), DIED)
+                found = failed(item, _failure(item, DIED, "it or its machine is lost", 0), DIED)
             else:
                 idle.append(worker)
             yield found

@@ -1,0 +1,73 @@
+"""A worker, as the event loop of the service sees it."""
+
+import asyncio
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from veridical.workers import Worker
+
+STOP = getattr(signal, "SIGUSR1", None)
+"""Asks a worker to stop what it is doing; None where there are no such signals."""
+
+GONE = object()
+"""Comes out of the inbox of a worker that has ended."""
+
+
+class Hand:
+    """A worker whose words arrive in an inbox. To be made, told and ended outside the loop.
+
+    Args:
+        make: What the worker makes first.
+        loop: Of the inbox.
+    """
+
+    def __init__(self, make: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self.worker: Worker[Any, Any] = Worker(make)
+        self.inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._loop = loop
+        self._ear = Thread(target=self._listen, name="ear", daemon=True)
+        self._ear.start()
+
+    def send(self, what: object) -> bool:
+        """Give it something to do; return whether it was there to take it. Blocks meanwhile."""
+        try:
+            self.worker.pipe.send(what)
+        except OSError:  # it is dead, and the inbox says so
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.worker.process.kill()
+        self._ear.join()  # nobody may close a pipe that is being read
+        self.worker.kill()
+
+    def nudge(self) -> bool:
+        """Ask it to stop what it is doing; return whether that can be asked."""
+        pid = self.worker.process.pid
+        if STOP is None or pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(pid, STOP)
+        return True
+
+    def mbytes(self) -> float:
+        """Return its memory, MiB; 0 where that is not told."""
+        with suppress(OSError, ValueError, IndexError):
+            statm = Path(f"/proc/{self.worker.process.pid}/statm").read_bytes()
+            return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return 0.0
+
+    def _listen(self) -> None:
+        said: object = None
+        while said is not GONE:
+            try:
+                said = self.worker.pipe.recv()
+            except Exception:  # the end, or what is left of a word that was cut off by it
+                said = GONE
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self.inbox.put_nowait, said)

@@ -1,0 +1,171 @@
+"""uvicorn, with what it lacks: patience that ends, and a last word that arrives."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from veridical.serve.pool import Pool
+
+HEAD_S = 10.0
+"""Seconds for the head of a request to come."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+LINGER_S = 2.0
+"""Seconds for which what still comes is read after the last answer, and thrown away."""
+
+
+def server(
+    app: FastAPI,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    socket: Path | None = None,
+    drain_s: int = 60,
+) -> uvicorn.Server:
+    """Return what listens.
+
+    Args:
+        app: See `build_app`.
+        host: Address to listen at.
+        port: Likewise.
+        socket: Path of a Unix socket to listen at instead.
+        drain_s: Seconds for which requests that were begun may take after a signal.
+    """
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            uds=None if socket is None else str(socket),
+            http=Protocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=drain_s,
+        )
+    )
+
+
+def run(listening: uvicorn.Server, pool: Pool, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until a signal comes, then answer what was begun and return.
+
+    Args:
+        listening: See `server`.
+        pool: Of its app; it is started before anybody is listened to.
+        ready: Called when the workers are ready.
+
+    Raises:
+        VeridicalError: If the workers cannot be started.
+        KeyboardInterrupt: If the signal was Ctrl-C.
+    """
+    got: list[int] = []
+
+    async def main() -> None:
+        await pool.start()
+        ready()
+        # uvicorn handles signals meanwhile, and raises them again when it is done.
+        before = {one: signal.signal(one, lambda n, _: got.append(n)) for one in _SIGNALS}
+        try:
+            await listening.serve()
+        finally:
+            await pool.close()
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+    asyncio.run(main())
+    if signal.SIGINT in got:
+        raise KeyboardInterrupt
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 on one connection.
+
+    A head that does not come is waited for only so long. A connection that is closed while an
+    upload comes is closed in one direction first: else the system would tell the client of a broken
+    connection, and the answer that says why would be lost.
+    """
+
+    _late: asyncio.TimerHandle | None = None
+    _deaf = False
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.access_log = False  # it would hold what was asked; `gate` has its own
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        super().connection_made(_Lingering(transport, self))  # type: ignore[arg-type]
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._unexpect()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes."""
+        if self._deaf:
+            return
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._unexpect()
+        elif self._late is None:
+            self._expect()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, unless the connection is closed."""
+        super().on_response_complete()
+        if self._late is None and not self.transport.is_closing():
+            self._expect()
+
+    def _expect(self) -> None:
+        self._late = self.loop.call_later(HEAD_S, self._give_up)
+
+    def _unexpect(self) -> None:
+        if self._late:
+            self._late.cancel()
+            self._late = None
+
+    def _give_up(self) -> None:
+        self._late = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+
+    def stop_listening(self) -> None:
+        """Throw away what still comes."""
+        self._deaf = True
+        self._unexpect()
+
+
+class _Lingering:
+    """A transport that is closed only when the other side had time to read the answer."""
+
+    def __init__(self, transport: Any, protocol: Protocol) -> None:
+        self._transport, self._protocol, self._closing = transport, protocol, False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        return self._closing or bool(self._transport.is_closing())
+
+    def close(self) -> None:
+        if self.is_closing():
+            return
+        self._closing = True
+        cycle = self._protocol.cycle
+        if cycle is None or not cycle.more_body or not self._transport.can_write_eof():
+            self._transport.close()
+            return
+        self._protocol.stop_listening()
+        self._transport.resume_reading()
+        self._transport.write_eof()
+        self._protocol.loop.call_later(LINGER_S, self._transport.close)

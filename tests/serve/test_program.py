@@ -1,0 +1,189 @@
+"""The service as a program of its own: signals, kills, the command line."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from tests.serve.harness import ROOT, Served, program
+from veridical.cli.main import main as cli
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
+BYTES = {"Content-Type": "application/octet-stream"}
+Running = tuple[Served, subprocess.Popen[str]]
+
+
+@pytest.fixture
+def running() -> Iterator[Running]:
+    with program("tests.serve.program") as found:
+        yield found
+
+
+def test_a_worker_killed_under_load_costs_its_own_request_and_no_other(running: Running) -> None:
+    served, _ = running
+    victims: list[int] = []
+
+    def ask(n: int) -> int:
+        with served.client() as client:
+            data = b"spin 0.03 %d" % n
+            return client.post("/v1/inspect", content=data, headers=BYTES).status_code
+
+    def kill() -> None:
+        with served.client() as client:
+            for _ in range(3):
+                while "veridical_workers_ready 2.0" not in client.get("/metrics").text:
+                    time.sleep(0.05)
+                time.sleep(0.1)
+                victims.append(_busiest(running[1].pid))
+                os.kill(victims[-1], signal.SIGKILL)
+                time.sleep(0.3)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with ThreadPoolExecutor(6) as many:
+        found = list(many.map(ask, range(150)))
+    killer.join()
+    assert set(found) <= {200, 503}
+    assert found.count(503) <= len(victims) == 3
+    with served.client() as client:
+        assert client.get("/readyz").status_code == 200
+        figures = client.get("/metrics").text
+    assert f'veridical_workers_lost_total{{why="died"}} {len(victims)}.0' in figures
+
+
+def _busiest(parent: int) -> int:
+    """The child that used the processor most since it was last asked."""
+    children = _workers(parent)
+
+    def ticks(pid: int) -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before = {pid: ticks(pid) for pid in children}
+    time.sleep(0.05)
+    return max(before, key=lambda pid: ticks(pid) - before[pid])
+
+
+def _workers(parent: int) -> list[int]:
+    tasks = Path(f"/proc/{parent}/task").iterdir()
+    children = (pid for one in tasks for pid in (one / "children").read_text().split())
+    return [int(pid) for pid in children if b"spawn_main" in _command(pid)]
+
+
+def _command(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_sigterm_lets_what_was_begun_end(running: Running) -> None:
+    served, service = running
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        with served.client() as client:
+            answers.append(client.post("/v1/inspect", content=b"sleep 1.0", headers=BYTES))
+
+    asked = [threading.Thread(target=ask) for _ in range(4)]  # two are judged and two wait
+    for one in asked:
+        one.start()
+    time.sleep(0.4)
+    service.send_signal(signal.SIGTERM)
+    time.sleep(0.3)
+    with pytest.raises(OSError):
+        served.raw()
+    for one in asked:
+        one.join()
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert service.wait(10) == 0
+
+
+def test_workers_end_with_their_service(running: Running) -> None:
+    _, service = running
+    children = _workers(service.pid)
+    assert len(children) == 2
+    service.kill()
+    service.wait()
+    until = time.monotonic() + 10
+    while any(_alive(pid) for pid in children):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# --- the command ---------------------------------------------------------------------------------
+
+
+def test_the_command_serves_the_reports_of_the_command_line() -> None:
+    example = sorted((ROOT / "examples").glob("real-*.jpg"))[0]
+    with program("veridical", "serve", "--workers", "1") as (served, service):
+        with served.client() as client:
+            form = {"file": (example.name, example.read_bytes())}
+            answer = client.post("/v1/inspect?cues=true&prior=0.01", files=form)
+            card = client.get("/v1/model").json()
+        service.terminate()
+        _, said = service.communicate(timeout=20)
+    assert service.returncode == 0
+    assert "with 1 workers" in said
+    assert example.name not in said
+    arguments = ["inspect", example.name, "--json", "--cues", "--prior", "0.01"]
+    done = subprocess.run(
+        [sys.executable, "-m", "veridical", *arguments],
+        cwd=example.parent,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}"},
+        capture_output=True,
+        check=True,
+    )
+    assert answer.content == done.stdout.rstrip(b"\n")
+    assert card["identity"].startswith(json.loads(done.stdout)["model"])
+
+
+def test_a_token_is_made_and_shown_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "tokens")
+    done = CliRunner().invoke(cli, ["serve", "--tokens", path, "--new-token", "archive"])
+    assert done.exit_code == 0
+    token = done.stdout.strip()
+    assert re.fullmatch(r"vd_[\w-]{43}", token)
+    assert token not in Path(path).read_text()
+    assert Path(path).stat().st_mode & 0o077 == 0
+    again = CliRunner().invoke(cli, ["serve", "--tokens", path, "--new-token", "archive"])
+    assert again.exit_code == 1
+    assert "already" in again.stderr
+    assert CliRunner().invoke(cli, ["serve", "--new-token", "a"]).exit_code == 2
+
+
+def test_it_is_loud_when_others_can_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("veridical.serve.wire")
+    monkeypatch.setattr(module, "run", lambda *_args, **_options: None)
+    quiet = CliRunner().invoke(cli, ["serve"])
+    loud = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0"])
+    assert quiet.exit_code == loud.exit_code == 0
+    assert quiet.stderr == ""
+    assert "other machines can send pictures" in loud.stderr
+    assert "--tokens FILE" in loud.stderr
+
+
+def test_without_its_packages_it_says_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fastapi", None)
+    done = CliRunner().invoke(cli, ["serve"])
+    assert done.exit_code == 1
+    assert "pip install 'veridical[serve]'" in done.stderr
