@@ -28,7 +28,7 @@ from veridical.infer import head, ood
 from veridical.infer.calibration import conformal_rank
 from veridical.io.formats import Limits
 from veridical.present import records, words
-from veridical.present.html import MOST_FACES
+from veridical.present.sections import MOST_FACES
 from veridical.report import Decision, Reason
 from veridical.stats.intervals import share_beyond
 from veridical.train import (

@@ -30,7 +30,8 @@ from tests.present.made import (
     spot,
 )
 from veridical.explanation import Faithfulness, NamedMap
-from veridical.present.html import MOST_FACES, card, failure_page, linked, page
+from veridical.present.html import card, failure_page, linked, page
+from veridical.present.sections import MOST_FACES
 from veridical.present.words import LIMITS
 from veridical.report import Decision, FaceResult, NotApplicable, Reason, Report
 

@@ -17,6 +17,11 @@ from veridical.errors import NotAPhoto
 
 Container = Literal["mp4", "matroska", "avi", "mpegts", "mpeg", "flv", "ogg", "gif", "webp", "apng"]
 """The kinds of file that are read as clips; `mp4` is QuickTime, too."""
+CLIP_SUFFIXES = {
+    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts"),
+    *(".mpg", ".mpeg", ".vob", ".flv", ".ogv"),
+}
+"""Endings of their names. `ANIMATED` ones are named like pictures."""
 
 MOST_TIMES = 48  # frames looked at unless more are asked for
 MOST_ASKED = 1000  # frames looked at if somebody says how often

@@ -7,20 +7,29 @@ from PIL import Image
 
 from veridical.box import Box
 from veridical.present import claims, clip_words, words
-from veridical.present.html import Rows, render
+from veridical.present.html import render
 from veridical.present.maps import over_face, places_in_words, portrait, shown, sign, with_bar
 from veridical.present.numbers import percent, share, span
 from veridical.present.pictures import Picture
+from veridical.present.sections import Rows
 from veridical.present.words import WORD, sentence
 from veridical.video import Look, Track, VideoReport
 
 _WIDE, _HIGH = 720, 130  # of a timeline, units of its drawing
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 8, 10, 26  # around it
+GEOMETRY = {
+    "wide": _WIDE,
+    "high": _HIGH,
+    "left": _LEFT,
+    "right": _WIDE - _RIGHT,
+    "bottom": _HIGH - _BOTTOM,
+}
+"""What a template needs to draw a timeline."""
 MOST_PEOPLE = 12  # who get pictures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Timeline:
+class Timeline:
     """A person over the clip, as coordinates of a drawing.
 
     Attributes:
@@ -45,8 +54,8 @@ class _Timeline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Person:
-    """What the page shows of one person.
+class Person:
+    """What a page shows of one person.
 
     Attributes:
         heading: Number and answer.
@@ -60,7 +69,7 @@ class _Person:
     heading: str
     decision: str
     told: str
-    timeline: _Timeline
+    timeline: Timeline
     pictures: tuple[Picture, ...]
     numbers: Rows
 
@@ -83,24 +92,22 @@ def clip_page(report: VideoReport, *, title: str) -> str:
         origin=claims.lead(report),
         claims=claims.entries(report.claims),
         about_claims=claims.ABOUT,
-        people=[_person(n, one, report) for n, one in enumerate(judged)],
+        people=[person(n, one, report) for n, one in enumerate(judged)],
         missing=[sentence(one) for one in clip_words.not_looked_at(report)],
         footage=sentence(clip_words.footage(report)),
-        processing=tuple(_processing(report, title)),
+        processing=tuple(processing(report, title)),
+        about_timeline=clip_words.ABOUT_TIMELINE,
         limits=clip_words.LIMITS,
-        wide=_WIDE,
-        high=_HIGH,
-        left=_LEFT,
-        right=_WIDE - _RIGHT,
-        bottom=_HIGH - _BOTTOM,
+        **GEOMETRY,
     )
 
 
-def _person(at: int, track: Track, report: VideoReport) -> _Person:
+def person(at: int, track: Track, report: VideoReport) -> Person:
+    """Return what a page shows of one person, by their number from 0."""
     assert track.verdict
     verdict, drawn = track.verdict, at < MOST_PEOPLE
     where = clip_words.during(track.start_s, track.end_s)
-    return _Person(
+    return Person(
         heading=f"Person {at + 1}: {WORD[track.decision]}",
         decision=track.decision.value,
         told=f"P(ai) {share(verdict.p_ai)}, {percent(report.level)} credible interval "
@@ -111,7 +118,7 @@ def _person(at: int, track: Track, report: VideoReport) -> _Person:
     )
 
 
-def _timeline(track: Track, report: VideoReport) -> _Timeline:
+def _timeline(track: Track, report: VideoReport) -> Timeline:
     length = max(report.footage.duration_s, 1e-6)
 
     def x(seconds: float) -> float:
@@ -126,7 +133,7 @@ def _timeline(track: Track, report: VideoReport) -> _Timeline:
     lower = [f"{x(t)},{y(v.interval[0])}" for t, v in reversed(looks)]
     values = [v.p_ai for _, v in looks]
     steps = [length * n / 4 for n in range(5)]
-    return _Timeline(
+    return Timeline(
         band=" ".join(upper + lower),
         line=" ".join(f"{x(t)},{y(v.p_ai)}" for t, v in looks),
         dots=tuple((x(t), y(v.p_ai)) for t, v in looks),
@@ -192,7 +199,8 @@ def _numbers(track: Track, report: VideoReport) -> Iterator[tuple[str, str]]:
     yield "Distance", sentence(words.distance(track.verdict))
 
 
-def _processing(report: VideoReport, title: str) -> Iterator[tuple[str, str]]:
+def processing(report: VideoReport, title: str) -> Iterator[tuple[str, str]]:
+    """Say what came, and what was done with it by which model, as (label, text)."""
     own = report.footage
     yield "File", title
     yield "Clip", f"{own.container}, {own.codec}, {own.width} x {own.height} px"

@@ -7,10 +7,16 @@ from veridical.present.numbers import share, span
 from veridical.report import Decision, Reason
 from veridical.video import Look, Track, VideoReport
 
-LIMITS = (
+_SWAPPED = (
     "The model learnt from photos of whole faces. A person whose face was swapped, or whose lips "
-    "were made to move, may be called real. Sound is not judged.",
-    *words.LIMITS,
+    "were made to move, may be called real. Sound is not judged."
+)
+LIMITS = (_SWAPPED, *words.LIMITS)
+NOT_MEANT = {**words.NOT_MEANT, Decision.REAL: f"{_SWAPPED} It is no proof."}
+"""The most important of them beside each answer."""
+ABOUT_TIMELINE = (
+    "Dots are the looks, the band is the interval of each. The dark line below shows when the "
+    "person is in sight. The grey stretch alone gives the same answer."
 )
 _BARS = "▁▂▃▄▅▆▇█"
 _NONE = "·"
@@ -30,7 +36,7 @@ _NEXT_REAL = (
 )
 _NEXT = {
     Reason.FACE_TOO_SMALL: "Look for the clip in a larger size.",
-    Reason.NO_FACE: "Look at more frames: a smaller --every, or --from and --to.",
+    Reason.NO_FACE: "Look at more frames{frames}.",
     Reason.BOTH_PLAUSIBLE: "Look for an earlier copy of the clip, less compressed.",
     Reason.INTERVAL_TOO_WIDE: "Let a person look at the frames that are named below.",
     Reason.FACES_DISAGREE: "Read the answer about each person before you act.",
@@ -62,14 +68,19 @@ def why(report: VideoReport) -> str:
     return " ".join(map(words.sentence, [told, *beside]))
 
 
-def next_step(report: VideoReport) -> str:
-    """Say what to do about an answer."""
+def next_step(report: VideoReport, *, commands: bool = True) -> str:
+    """Say what to do about an answer.
+
+    Args:
+        report: The answer.
+        commands: Name the program's commands.
+    """
     first = report.reasons[0]
     if report.decision is Decision.REAL:
         return _NEXT_REAL
     if first in _NEXT:
-        return _NEXT[first]
-    return words.next_step(report.decision, report.reasons[:1])
+        return words.with_commands(_NEXT[first], commands)
+    return words.next_step(report.decision, report.reasons[:1], commands=commands)
 
 
 def footage(report: VideoReport) -> str:

@@ -27,7 +27,8 @@ from veridical.video import VideoReport
 SIDE = 72  # px, longer side of a thumbnail: thousands of them have to fit into one page
 _QUALITY = 70  # of thumbnails, on libjpeg's scale
 _MARK = '<meta name="generator" content="veridical index">'
-_ANSWERS = {**{d.value: word for d, word in words.WORD.items()}, FAILED: "NOT JUDGED"}
+ANSWERS = {**{d.value: word for d, word in words.WORD.items()}, FAILED: words.NOT_JUDGED}
+"""What every kind of row is called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ class Entry:
     @property
     def answer(self) -> str:
         """The decision as a word for people."""
-        return _ANSWERS[self.kind]
+        return ANSWERS[self.kind]
 
 
 def entry(report: Report, photo: Photo) -> Entry:
@@ -135,7 +136,7 @@ def index(entries: Sequence[Entry], tally: Tally, prior: float) -> str:
         f"script-src 'sha256-{b64encode(sha256(_script().encode()).digest()).decode()}'; "
         "base-uri 'none'; form-action 'none'",
         rows=list(zip(entries, below(paths), strict=True)),
-        kinds=[(one, _ANSWERS[one], tally.kinds[one]) for one in _ANSWERS],
+        kinds=[(one, ANSWERS[one], tally.kinds[one]) for one in ANSWERS],
         total=tally.total,
         undecided=list(tally.undecided()),
         assumed=words.assumed(prior),

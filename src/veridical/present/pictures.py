@@ -3,7 +3,7 @@
 import io
 from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -75,20 +75,31 @@ class Picture:
 def bare(photo: Photo) -> Picture:
     """Return the photo as it is, for a page without an answer."""
     says = f"The photo, {photo.width} x {photo.height} px. It was not judged."
-    return Picture(image=_small(photo), says=says, photo=True)
+    return Picture(image=small(photo), says=says, photo=True)
 
 
 def of_photo(report: Report, photo: Photo) -> Picture:
     """Return the photo with a frame around every face, numbered where there are several."""
-    image = _small(photo)
-    frame = Box(left=0.0, top=0.0, width=float(photo.width), height=float(photo.height))
-    seen = [face for face in report.faces if face.box != frame]
+    image, frame = small(photo), _frame(report)
+    seen = framed_faces(report)
     for face in seen:
         image = framed(np.asarray(image), frame, face.box)
     if len(seen) > 1:
         for number, face in enumerate(seen, start=1):
             _number(image, face.box, image.width / photo.width, str(number))
-    told = [f"The photo, {photo.width} x {photo.height} px"]
+    says, caption = photo_in_words(report)
+    return Picture(image=image, says=says, caption=caption, photo=True)
+
+
+def framed_faces(report: Report) -> list[FaceResult]:
+    """Return the faces that get a frame in the photo: all but the whole frame itself."""
+    return [face for face in report.faces if face.box != _frame(report)]
+
+
+def photo_in_words(report: Report) -> tuple[str, str]:
+    """Say what a picture of the photo with frames shows, for those who do not see it; a caption."""
+    frame, seen = _frame(report), framed_faces(report)
+    told = [f"The photo, {report.width} x {report.height} px"]
     told += [f"face {n}, {_told(one, frame)}" for n, one in enumerate(report.faces, start=1)]
     caption = {0: "No face was found.", 1: "The face that was judged is framed."}.get(
         len(seen), "The faces, the largest first."
@@ -97,12 +108,16 @@ def of_photo(report: Report, photo: Photo) -> Picture:
         caption = "The whole frame was judged."
     elif report.faces and report.lead is None:
         caption = "Faces were found; none was judged."
-    return Picture(image=image, says=sentence("; ".join(told)), caption=caption, photo=True)
+    return sentence("; ".join(told)), caption
 
 
-def _small(photo: Photo) -> Image.Image:
-    """Return a copy that fits on a page; a small photo stays as it is."""
-    scale = min(1.0, _PHOTO / max(photo.width, photo.height))
+def _frame(report: Report) -> Box:
+    return Box(left=0.0, top=0.0, width=float(report.width), height=float(report.height))
+
+
+def small(photo: Photo, side: int = _PHOTO) -> Image.Image:
+    """Return a copy of at most `side` px that fits on a page; a small photo stays as it is."""
+    scale = min(1.0, side / max(photo.width, photo.height))
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
     return photo.image.resize(size, Image.Resampling.LANCZOS)
 
@@ -131,22 +146,34 @@ def _number(image: Image.Image, box: Box, scale: float, text: str) -> None:
 
 def of_map(face: FaceResult, photo: Photo, name: str) -> Picture | None:
     """Return the face of that name under its map; None without a map, or if it is withheld."""
+    made = of_layers(face, photo, name)
+    if made is None:
+        return None
+    _, drawn, limit = made
+    return replace(drawn, image=with_bar(drawn.image, limit, "logit", _LETTERS), shown=600)
+
+
+def of_layers(face: FaceResult, photo: Photo, name: str) -> tuple[Picture, Picture, float] | None:
+    """Return the face of that name, the same under its map, and the end of the map's scale.
+
+    None without a map, or if it is withheld. Both pictures have the same size.
+    """
     explanation = face.explanation
     if explanation is None or not shown(explanation.faithfulness):
         return None
-    drawn, limit = over_face(
-        portrait(photo.image, explanation.area), explanation.patches, explanation.covered
-    )
+    plain = portrait(photo.image, explanation.area)
+    drawn, limit = over_face(plain, explanation.patches, explanation.covered)
     sign(drawn, explanation.patches, explanation.covered)
     around = " and what is around it" if explanation.crop == "context" else ""
-    return Picture(
-        image=with_bar(drawn, limit, "logit", _LETTERS),
+    under = Picture(image=Image.fromarray(plain), says=f"A picture of {name}{around}.", photo=True)
+    over = Picture(
+        image=drawn,
         says=f"A picture of {name}{around} in grey under a map. "
         f"{places_in_words(explanation.patches)}",
         caption=f"The map of what the model used in {name}{around}. {_SIGNS}",
-        shown=600,
         photo=True,
     )
+    return under, over, limit
 
 
 def of_other_maps(face: FaceResult, photo: Photo) -> Iterator[Picture]:

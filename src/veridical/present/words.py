@@ -28,12 +28,18 @@ from veridical.video import Answer
 
 WORD = {Decision.REAL: "REAL", Decision.AI: "AI-GENERATED", Decision.UNDECIDED: "UNDECIDED"}
 NAME = {Decision.REAL: "real", Decision.AI: "AI-generated"}
+NOT_JUDGED = "NOT JUDGED"
+NOTHING_KNOWN = "Nothing is known about this picture. This supports neither answer."
 
-LIMITS = (
+_NO_PROOF = (
     "A verdict is one opinion with an error rate. It is no proof. Check the source, the context "
-    "and other copies, and never accuse a person because of it.",
-    "Real does not mean true: a photo can be staged, old, or shown in a wrong context. "
-    "AI-generated does not say who made the picture, or why.",
+    "and other copies, and never accuse a person because of it."
+)
+_NOT_TRUE = "Real does not mean true: a photo can be staged, old, or shown in a wrong context."
+_NOT_WHO = "AI-generated does not say who made the picture, or why."
+LIMITS = (
+    _NO_PROOF,
+    f"{_NOT_TRUE} {_NOT_WHO}",
     "New generators may pass as real. The numbers hold for pictures like those that the model was "
     "tested on.",
     "Only photographs of whole faces are judged. Face swaps, local edits, filters, drawings and "
@@ -41,6 +47,15 @@ LIMITS = (
     "A map shows what the model used. It does not show what is wrong with the picture.",
 )
 """What no verdict can mean."""
+
+NOT_MEANT = {
+    Decision.REAL: f"{_NOT_TRUE} It is no proof.",
+    Decision.AI: f"{_NOT_WHO} It is no proof: never accuse a person because of it.",
+    Decision.UNDECIDED: (
+        "Undecided supports neither answer. It is no sign that something is wrong with the picture."
+    ),
+}
+"""The most important of them beside each answer."""
 
 # --- reasons -----------------------------------------------------------------------------------
 
@@ -115,7 +130,7 @@ _NEXT = {
     Reason.CHANGES_UNDER_RECOMPRESSION: "Look for the original file, or an earlier copy.",
     Reason.FACE_TOO_SMALL: "Look for a larger copy of the picture.",
     Reason.DAMAGED: "Get the file again, or look for an undamaged copy.",
-    Reason.FEW_LOOKS: "Look at more frames: a smaller --every, or --from and --to.",
+    Reason.FEW_LOOKS: "Look at more frames{frames}.",
     Reason.NO_FACE: (
         "Crop the picture to the face, if there is one; if it is small, look for a larger copy."
     ),
@@ -127,7 +142,11 @@ _NEXT_WITHIN = {
     Decision.AI: "Check the source. Never accuse a person because of this.",
     Decision.REAL: "Check the source too: a real photo can be staged or old.",
 }
-_COMMANDS = {"{calibrate}": ": `veridical calibrate`", "{explain}": " (`--explain`)"}
+_COMMANDS = {
+    "{calibrate}": ": `veridical calibrate`",
+    "{explain}": " (`--explain`)",
+    "{frames}": ": a smaller --every, or --from and --to",
+}
 _BESIDE = (
     Reason.WHOLE_IMAGE,
     Reason.FACES_DISAGREE,
@@ -225,7 +244,11 @@ def next_step(decision: Decision, reasons: Sequence[Reason], *, commands: bool =
     told = [_NEXT[reason] for reason in (*first, *(one for one in _BESIDE if one in reasons[1:]))]
     if Reason.WITHIN_COVERAGE in first and decision in _NEXT_WITHIN:
         told[0] = _NEXT_WITHIN[decision]
-    text = " ".join(told)
+    return with_commands(" ".join(told), commands)
+
+
+def with_commands(text: str, commands: bool) -> str:
+    """Put the program's commands into a sentence, or leave them out."""
     for place, command in _COMMANDS.items():
         text = text.replace(place, command if commands else "")
     return text
@@ -449,6 +472,11 @@ def _value(value: float | None, interval: tuple[float, float]) -> str:
 
 
 # --- forensic cues -----------------------------------------------------------------------------
+
+ABOUT_CUES = (
+    "Forensic cues measure the pixels and the file without the network. They do not move the "
+    "verdict: on other pictures they did not make it better."
+)
 
 
 def of_cues(report: Report, *, technical: bool = False) -> Iterator[tuple[str, str]]:

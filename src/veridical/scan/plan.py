@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from veridical._optional import need
 from veridical.errors import ManifestError, MissingExtra
+from veridical.io.clip import CLIP_SUFFIXES
 from veridical.io.formats import SUFFIXES
 from veridical.io.source import Stream
 from veridical.io.walk import Skip, Skipped, photos, unheard
@@ -31,10 +32,6 @@ _PATHS = (
     *("path", "file", "filename", "filepath", "image", "imagepath", "img", "imgpath"),
     *("picture", "photo", "url", "uri"),
 )
-_CLIPS = {
-    *(".mp4", ".m4v", ".mov", ".qt", ".3gp", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts"),
-    *(".mpg", ".mpeg", ".vob", ".flv", ".ogv"),
-}
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _ROWS = 10_000  # of a Parquet table, at a time
 
@@ -269,7 +266,7 @@ def _remote_folder(system: Any, root: str, skip: Skip, clips: bool) -> Iterator[
             suffix = PurePosixPath(name).suffix.lower()
             if name.startswith("."):
                 skip(Skipped(path, "hidden", "hidden"))
-            elif suffix in SUFFIXES or (clips and suffix in _CLIPS):
+            elif suffix in SUFFIXES or (clips and suffix in CLIP_SUFFIXES):
                 none = False
                 yield _remote_item(path, found)
             elif name:

@@ -1,0 +1,1 @@
+"""The page at `/`: drop a photo, understand the answer."""

@@ -1,0 +1,538 @@
+"""The page in a browser: everything that a visitor does, at every size, in light and dark."""
+
+import csv
+import io
+import re
+import shutil
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serve.site import BLACK, HALF, RED, WORKERS, Running, Site, started
+from tests.serve.test_page import HOSTILE
+from veridical.present.table import Writer
+from veridical.present.words import printable
+from veridical.serve.pages import words
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
+SOON_MS = 15_000
+TEN = [(f"photo-{n}.png", (RED, BLACK, HALF)[n % 3]) for n in range(10)]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    service = started()
+    yield service
+    service.end()
+
+
+@pytest.fixture
+def site(running: Running) -> Site:
+    running.site.reset()
+    return running.site
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as started_:
+        try:
+            made = started_.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        yield made
+        made.close()
+
+
+@dataclass
+class Visit:
+    """A page that was opened, and what it did on the side."""
+
+    page: Any
+    asked: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+    given_up: int = 0
+
+    def give_up(self, _request: Any) -> None:
+        """Note a request that came to nothing."""
+        self.given_up += 1
+
+    def add(self, *files: tuple[str, bytes], kind: str = "image/png") -> None:
+        """Choose files."""
+        payload = [{"name": name, "mimeType": kind, "buffer": data} for name, data in files]
+        self.page.set_input_files("#files", payload)
+
+    def settle(self) -> None:
+        """Wait until all is judged."""
+        self.page.wait_for_selector("#results", timeout=SOON_MS)
+        self.page.wait_for_selector(".queue", state="hidden", timeout=SOON_MS)
+
+    def hand(self, event: str, *files: tuple[str, bytes, str]) -> None:
+        """Drop files, or paste them."""
+        coded = [[name, b64encode(data).decode(), kind] for name, data, kind in files]
+        self.page.evaluate(
+            """([event, files]) => {
+              const data = new DataTransfer();
+              for (const [name, coded, kind] of files) {
+                const bytes = Uint8Array.from(atob(coded), (one) => one.charCodeAt(0));
+                data.items.add(new File([bytes], name, {type: kind}));
+              }
+              const options = {bubbles: true, cancelable: true};
+              document.body.dispatchEvent(event === "paste"
+                ? new ClipboardEvent("paste", {...options, clipboardData: data})
+                : new DragEvent(event, {...options, dataTransfer: data}));
+            }""",
+            [event, coded],
+        )
+
+    def answer(self) -> str:
+        """Return the answer that is shown."""
+        self.page.wait_for_selector(".report:not(.pending) h2", timeout=SOON_MS)
+        return str(self.page.inner_text(".report h2")).strip()
+
+    def names(self) -> list[str]:
+        """Return the names in the table that are to be seen, in order."""
+        found = self.page.query_selector_all("tbody tr:not([hidden]) th.name button")
+        return [one.text_content() for one in found]
+
+    def focus(self) -> str:
+        """Return the text, or else the id, of what the keyboard is on."""
+        return str(
+            self.page.evaluate(
+                "() => (document.activeElement.innerText || document.activeElement.id).trim()"
+            )
+        )
+
+    def saved(self, button: str) -> str:
+        """Press a button, and return the file that it saves."""
+        with self.page.expect_download() as coming:
+            self.page.click(button)
+        return Path(coming.value.path()).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def visit(browser: Any, site: Site) -> Iterator[Callable[..., Visit]]:
+    """Open the page; at the end, nothing went elsewhere, and nothing was refused or broken."""
+    contexts, visits = [], []
+
+    def opened(width: int = 1280, height: int = 900, **options: Any) -> Visit:
+        viewport = {"width": width, "height": height}
+        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
+        made = Visit(context.new_page())
+        context.on("request", lambda one: made.asked.append(one.url))
+        context.on("requestfailed", made.give_up)
+        made.page.on("pageerror", lambda one: made.complaints.append(str(one)))
+        made.page.on("console", lambda one: made.complaints.append(one.text))
+        made.page.set_default_timeout(SOON_MS)
+        made.page.goto(site.url)
+        contexts.append(context)
+        visits.append(made)
+        return made
+
+    yield opened
+    for context in contexts:
+        context.close()
+    for one in visits:
+        elsewhere = [url for url in one.asked if not url.startswith((site.url, "data:", "blob:"))]
+        assert not elsewhere
+        refused = r"Failed to load resource: the server responded with a status of 4\d\d"
+        assert not [text for text in one.complaints if not re.match(refused, text)]
+
+
+# --- files come in -----------------------------------------------------------------------------
+
+
+def test_a_photo_that_is_dropped_is_judged(visit: Callable[..., Visit], site: Site) -> None:
+    seen = visit()
+    seen.hand("dragover", ("anna.png", RED, "image/png"))
+    assert seen.page.is_visible(".curtain")
+    seen.hand("drop", ("anna.png", RED, "image/png"))
+
+    assert seen.answer() == "AI-GENERATED"
+    text = " ".join(seen.page.inner_text(".report").split())
+    for told in (words.HOW_SURE, words.DOES_NOT_MEAN, words.FILE_SAYS, words.NEXT, "anna.png"):
+        assert told in text
+    assert not seen.page.is_visible(".curtain")
+    assert seen.page.is_hidden(".batch")  # one photo needs no table
+    assert [one.name for one in site.wishes] == ["anna.png"]
+
+
+def test_a_picture_that_is_pasted_is_judged(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.hand("paste", ("image.png", BLACK, "image/png"))
+
+    assert seen.answer() == "REAL"
+    assert seen.page.inner_text(".report .name") == "Pasted picture 1.png"
+
+
+def test_a_folder_gives_its_photos_and_says_what_it_passed_over(
+    visit: Callable[..., Visit], tmp_path: Path
+) -> None:
+    below = tmp_path / "summer" / "lake"
+    below.mkdir(parents=True)
+    for path in (below.parent / "a.png", below / "b.png", below.parent / ".hidden.png"):
+        path.write_bytes(RED)
+    (below / "notes.txt").write_text("none")
+    seen = visit()
+    seen.page.set_input_files("#folder", str(tmp_path / "summer"))
+    seen.settle()
+
+    assert sorted(seen.names()) == ["summer/a.png", "summer/lake/b.png"]
+    assert "2 files of the folder were passed over" in seen.page.inner_text("#alert")
+
+
+def test_a_wrong_file_costs_itself_and_says_what_to_do(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.add(("a.png", RED), ("letter.txt", b"Dear reader, this is no photo."), ("b.png", BLACK))
+    seen.settle()
+    kinds = seen.page.eval_on_selector_all("tbody tr", "(rows) => rows.map((r) => r.dataset.kind)")
+    seen.page.click("text=letter.txt")
+
+    assert kinds == ["ai", "failed", "real"]
+    assert seen.answer() == "NOT JUDGED"
+    told = seen.page.inner_text(".report")
+    assert "a picture was wanted" in told
+    assert "JPEG" in told  # the hint
+    assert "supports neither answer" in told
+
+
+def test_a_clip_is_followed_until_it_is_judged(visit: Callable[..., Visit], site: Site) -> None:
+    site.progress.extend([0.25, 0.5])
+    seen = visit()
+    seen.add(("holiday.mp4", b"not looked at here"), kind="video/mp4")
+    seen.page.wait_for_selector(".pending >> text=being judged, 25 %")
+
+    assert seen.answer() == "AI-GENERATED"
+    assert "Person 1" in seen.page.inner_text(".report")
+    assert any("/v1/videos?" in url for url in seen.asked)
+    assert not site.wishes
+    seen.page.wait_for_timeout(200)
+    assert site.forgotten == 1
+
+
+def test_what_is_too_large_is_not_sent(visit: Callable[..., Visit], site: Site) -> None:
+    seen = visit()
+    seen.page.evaluate(
+        """async () => {
+          const { setup } = await import("/static/say.js");
+          setup.maxBytes = 10;
+        }"""
+    )
+    seen.add(("a.png", RED))
+
+    assert seen.answer() == "NOT JUDGED"
+    assert "takes at most" in seen.page.inner_text(".report")
+    assert not site.wishes
+
+
+# --- the queue ---------------------------------------------------------------------------------
+
+
+def test_ten_files_are_judged_as_many_at_a_time_as_there_are_workers(
+    visit: Callable[..., Visit], site: Site
+) -> None:
+    site.held = True
+    seen = visit()
+    seen.add(*TEN)
+    seen.page.wait_for_selector("text=being judged")
+    assert seen.page.inner_text("#progress-text").startswith("0 of 10 done")
+    assert seen.page.is_visible(".pending")
+    site.held = False
+    seen.settle()
+
+    assert site.most == WORKERS
+    assert seen.names() == [name for name, _ in TEN]
+    assert seen.page.inner_text("#status") == "All 10 are done."
+    chips = seen.page.inner_text(".chips").split()
+    assert "".join(chips) == "All10REAL3AI-GENERATED4UNDECIDED3"
+
+
+def test_a_busy_service_is_asked_again(visit: Callable[..., Visit], site: Site) -> None:
+    site.busy = 3
+    seen = visit()
+    seen.add(*TEN[:4])
+    seen.page.wait_for_selector("text=the service is busy")
+    seen.settle()
+
+    assert sorted(site.reports) == [name for name, _ in TEN[:4]]
+    assert seen.page.query_selector('tr[data-kind="failed"]') is None
+
+
+def test_to_stop_gives_up_the_work_and_one_can_try_again(
+    visit: Callable[..., Visit], site: Site
+) -> None:
+    site.held = True
+    seen = visit()
+    seen.add(*TEN[:5])
+    seen.page.wait_for_selector("text=being judged")
+    seen.page.click("#stop")
+    seen.settle()
+    kinds = seen.page.eval_on_selector_all("tbody tr", "(rows) => rows.map((r) => r.dataset.kind)")
+    assert kinds == ["failed"] * 5
+    seen.page.click("tbody tr:first-child th button")
+    assert "You stopped" in seen.page.inner_text(".report")
+    site.held = False
+    seen.page.click('[data-do="again"]')
+
+    seen.page.wait_for_selector(".report.ai")
+    assert seen.given_up == WORKERS
+
+
+def test_a_token_is_asked_for_once_and_kept_nowhere(
+    visit: Callable[..., Visit], site: Site
+) -> None:
+    site.token = "open sesame"
+    seen = visit()
+    seen.add(*TEN[:3])
+    for given in ("wrong", "open sesame"):
+        seen.page.wait_for_selector("#token[open]")
+        seen.page.fill("#token input", given)
+        seen.page.keyboard.press("Enter")
+        if given == "wrong":
+            seen.page.wait_for_selector("text=The token was not accepted.")
+    seen.settle()
+
+    assert len(site.reports) == 3
+    kept = "() => [localStorage.length, sessionStorage.length, document.cookie]"
+    assert seen.page.evaluate(kept) == [0, 0, ""]
+    assert not any("sesame" in url for url in seen.asked)
+    assert "sesame" not in seen.page.content()
+
+
+def test_a_service_that_does_not_answer_is_told_and_can_be_tried_again(
+    visit: Callable[..., Visit],
+) -> None:
+    seen = visit()
+    seen.page.route("**/page/inspect*", lambda route: route.abort())
+    seen.add(("a.png", RED))
+    assert seen.answer() == "NOT JUDGED"
+    assert "The service does not answer." in seen.page.inner_text(".report")
+    seen.page.unroute("**/page/inspect*")
+    seen.page.click('[data-do="again"]')
+
+    seen.page.wait_for_selector(".report.ai")
+    seen.complaints = [text for text in seen.complaints if "ERR_FAILED" not in text]
+
+
+def test_the_options_go_with_the_photos(visit: Callable[..., Visit], site: Site) -> None:
+    seen = visit()
+    seen.page.click(".options summary")
+    seen.page.check("#whole")
+    seen.page.select_option("#prior", "0.01")
+    seen.add(("a.png", RED))
+    seen.settle()
+
+    (wish,) = site.wishes
+    assert (wish.whole_image, wish.prior) == (True, 0.01)
+
+
+# --- the table ---------------------------------------------------------------------------------
+
+
+def test_the_table_sorts_and_filters(visit: Callable[..., Visit]) -> None:
+    seen = visit(1700)
+    seen.add(*TEN)
+    seen.settle()
+    for _ in range(2):
+        seen.page.click('th[data-by="name"] button')
+    assert seen.names() == [name for name, _ in reversed(TEN)]
+    assert seen.page.get_attribute('th[data-by="name"]', "aria-sort") == "descending"
+    seen.page.click('th[data-by="kind"] button')
+    kinds = seen.page.eval_on_selector_all("tbody tr", "(rows) => rows.map((r) => r.dataset.kind)")
+    assert kinds == ["ai"] * 4 + ["undecided"] * 3 + ["real"] * 3
+    seen.page.click('[data-show="real"]')
+    assert sorted(seen.names()) == ["photo-1.png", "photo-4.png", "photo-7.png"]
+    assert seen.page.inner_text("#status") == "3 of 10 shown."
+    seen.page.fill("#find", "photo-4")
+    assert seen.names() == ["photo-4.png"]
+    seen.page.fill("#find", "nobody")
+    assert seen.page.is_visible("text=No result fits.")
+
+
+def test_the_csv_is_that_of_the_command_line(visit: Callable[..., Visit], site: Site) -> None:
+    names = [name.replace("/", "_") for name in HOSTILE] + ["+1.png", " @x", "'q", "1e5", 'a,"b"']
+    seen = visit()
+    seen.add(*((name, RED) for name in names), ("=bad.txt", b"no picture at all, just text"))
+    seen.settle()
+    text = seen.saved("#save")
+
+    assert text.startswith("\ufeffpath,decision,")
+    rows = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+    assert len(rows) == len(names) + 1
+    shown = io.StringIO(newline="")
+    writer = Writer(shown, bom=False)
+    for name in names:
+        writer.add(site.reports[name])
+    wanted = list(csv.DictReader(io.StringIO(shown.getvalue(), newline="")))
+    numbers = {"p_ai", "interval_low", "interval_high", "prior"}
+    for row, other in zip(rows, wanted, strict=False):
+        for column, value in other.items():
+            if column in numbers:
+                assert float(row[column]) == float(value)
+            else:
+                assert row[column] == value, column
+    failed = rows[-1]
+    assert (failed["path"], failed["decision"]) == ("'=bad.txt", "failed")
+    assert failed["error"]
+    assert failed["next_step"]
+
+
+def test_a_report_can_be_saved(visit: Callable[..., Visit], site: Site) -> None:
+    seen = visit()
+    seen.add(("anna.png", RED))
+    seen.settle()
+    seen.page.click(f"text={words.PROCESSING}")
+
+    assert '"decision": "ai"' in seen.saved('[data-do="report"]')
+
+
+def test_to_forget_leaves_nothing(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.add(*TEN[:3])
+    seen.settle()
+    seen.page.click("#forget")
+
+    assert seen.page.is_visible("h1")
+    assert seen.names() == []
+    assert seen.page.query_selector(".report") is None
+    assert seen.focus() == words.CHOOSE
+    seen.add(("again.png", BLACK))
+    assert seen.answer() == "REAL"
+
+
+# --- what is shown -----------------------------------------------------------------------------
+
+
+def test_the_slider_blends_the_map_over_the_face(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.add(("anna.png", RED))
+    seen.settle()
+    opacity = "() => getComputedStyle(document.querySelector('.over')).opacity"
+    seen.page.focus(".blend input")
+    seen.page.keyboard.press("Home")
+    assert seen.page.evaluate(opacity) == "0"
+    seen.page.keyboard.press("End")
+    assert seen.page.evaluate(opacity) == "1"
+
+
+def test_hostile_names_are_shown_as_text(visit: Callable[..., Visit]) -> None:
+    names = [name.replace("/", "_") for name in HOSTILE]
+    seen = visit()
+    seen.add(*((name, RED) for name in names))
+    seen.settle()
+
+    assert seen.names() == [printable(name) for name in names]
+    for n, name in enumerate(names, start=1):
+        seen.page.click(f"tbody tr:nth-child({n}) th button")
+        seen.page.wait_for_selector(".report.ai")
+        assert seen.page.inner_text(".report .name") == " ".join(printable(name).split())
+    assert seen.page.query_selector("img[src*=evil], main script, [onerror]") is None
+
+
+# --- everybody ---------------------------------------------------------------------------------
+
+
+def test_all_can_be_done_from_the_keyboard(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    press = seen.page.keyboard.press
+    seen.page.on("filechooser", lambda _: None)  # early: the browser has to hear of it first
+    press("Tab")
+    assert seen.focus() == words.SKIP
+    press("Tab")
+    assert seen.focus() == words.CHOOSE
+    with seen.page.expect_file_chooser() as coming:
+        press("Enter")
+    coming.value.set_files(
+        [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in TEN[:4]]
+    )
+    seen.settle()
+    for _ in range(30):
+        press("Tab")
+        if seen.focus() == "photo-0.png":
+            break
+    assert seen.focus() == "photo-0.png"
+    press("ArrowDown")
+    assert seen.focus() == "photo-1.png"
+    assert seen.answer() == "REAL"
+    press("End")
+    assert seen.focus() == "photo-3.png"
+    press("Enter")
+    seen.page.wait_for_timeout(100)
+    assert seen.focus() == "AI-GENERATED"
+    press("Escape")
+    assert seen.focus() == "photo-3.png"
+    press("Tab")
+    assert seen.focus() not in [name for name, _ in TEN]  # one stop for the whole table
+
+
+def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Visit]) -> None:
+    seen = visit(360, 740, has_touch=True, is_mobile=True)
+    wide = "() => document.documentElement.scrollWidth"
+    assert seen.page.evaluate(wide) == 360
+    seen.add(*TEN[:3])
+    seen.settle()
+    assert seen.page.evaluate(wide) == 360
+    assert seen.page.is_visible(".sheet")
+    assert seen.page.is_hidden(".details")
+    seen.page.tap("tbody tr:nth-child(2)")
+    assert seen.answer() == "REAL"
+    assert seen.page.is_hidden(".sheet")
+    for fold in seen.page.query_selector_all(".folds > details > summary"):
+        fold.click()
+    assert seen.page.evaluate(wide) == 360
+    seen.page.tap("#back")
+    assert seen.page.is_visible(".sheet")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 900), (3840, 2160)])
+def test_axe_finds_no_violation(
+    visit: Callable[..., Visit], site: Site, scheme: str, width: int, height: int
+) -> None:
+    found = find_spec("axe_playwright_python")
+    if found is None or found.origin is None:
+        pytest.skip("axe-playwright-python is not installed")
+    axe = (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
+    seen = visit(width, height, color_scheme=scheme, bypass_csp=True)
+    seen.page.evaluate(axe)
+
+    def check(where: str) -> None:
+        told = seen.page.evaluate("async () => (await axe.run()).violations")
+        assert not [
+            (where, one["id"], [node["html"][:120] for node in one["nodes"]]) for one in told
+        ]
+
+    check("empty")
+    site.held = True
+    seen.add(*TEN[:3], ("letter.txt", b"Dear reader, this is no photo."))
+    seen.page.wait_for_selector("text=being judged")
+    check("busy")
+    site.held = False
+    seen.settle()
+    check("list")
+    seen.page.click("tbody tr:first-child th button")
+    seen.page.wait_for_selector(".report.ai")
+    for fold in seen.page.query_selector_all(".folds > details > summary"):
+        fold.click()
+    check("answer")
+    if seen.page.is_visible("#back"):
+        seen.page.click("#back")
+    seen.page.click("text=letter.txt")
+    seen.page.wait_for_selector(".report.failed")
+    check("failure")
+
+
+def test_dark_is_dark(visit: Callable[..., Visit]) -> None:
+    ground = "() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    dark, light = (
+        sum(visit(color_scheme=scheme).page.evaluate(ground)) for scheme in ("dark", "light")
+    )
+
+    assert dark < 150 < 600 < light
