@@ -67,6 +67,7 @@ class AskedOfClip(BaseModel):
     explain: bool = Field(False, description="Also a map of the most telling look of each person.")
     prior: float | None = Field(None, gt=0, lt=1, description="As for pictures.", examples=[0.01])
     name: str = Field("", max_length=LONGEST_NAME, description="As for pictures.")
+    page: bool = Field(False, description="Also a piece of HTML, as the page shows it.")
 
 
 class Nothing(BaseModel):
@@ -137,7 +138,7 @@ def router(service: Service, rates: Rates) -> APIRouter:
                         f"{name or 'The file'}: is no clip that is read here.",
                         hint="Send pictures to /v1/inspect.",
                     )
-            wish = Wish(explain=asked.explain, prior=asked.prior, name=name)
+            wish = Wish(explain=asked.explain, prior=asked.prior, page=asked.page, name=name)
             job = service.begin(path, wish, visit_of(request).caller)
         except BaseException:
             path.unlink(missing_ok=True)
@@ -186,8 +187,10 @@ def _told(job: Job, status: int = 200, headers: dict[str, str] | None = None) ->
     if job.problem:
         known |= {key: job.problem.body()[key] for key in ("status", "error", "hint")}
     text = json.dumps(known).encode()
-    if job.body:
-        text = text[:-1] + b', "report": ' + job.body + b"}"
+    if job.answer:
+        text = text[:-1] + b', "report": ' + job.answer.body
+        text += b', "html": ' + json.dumps(job.answer.page).encode() if job.answer.page else b""
+        text += b"}"
     return Response(text, status, headers, "application/json")
 
 

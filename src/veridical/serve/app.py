@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,6 +17,7 @@ from veridical.serve import api
 from veridical.serve.described import FIGURES, described, problems
 from veridical.serve.gate import Gate
 from veridical.serve.measures import MEDIA, Measures
+from veridical.serve.pages import routes as pages
 from veridical.serve.pool import Broken, Pool
 from veridical.serve.problems import Problem, problem_of
 from veridical.serve.service import Service
@@ -49,12 +49,7 @@ def build_app(pool: Pool, settings: Settings, tokens: Tokens | None = None) -> F
     )
     _handle_errors(app, pool)
     app.include_router(api.router(service, rates))
-    try:
-        routes = import_module("veridical.serve.pages.routes")
-    except ModuleNotFoundError:  # until the page is merged
-        pass
-    else:
-        app.include_router(routes.router(service.judge))
+    app.include_router(pages.router(service.judge))
     _add_probes(app, pool, measures)
     shown: dict[str, Any] = {}
 

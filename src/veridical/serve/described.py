@@ -80,6 +80,7 @@ _JOB = {
         "id": {"type": "string"},
         "state": {"enum": ["queued", "running", "done", "failed"]},
         "report": {"$ref": "#/components/schemas/VideoReport"},
+        "html": {"type": "string", "description": "Where `page` was asked for."},
         "status": {"type": "integer", "description": "As of a problem, where it failed."},
         "error": {"type": "string"},
         "hint": {"type": "string"},

@@ -4,7 +4,6 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from importlib import import_module
 from pathlib import Path
 from traceback import format_exc
 from types import FrameType
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from veridical.errors import VeridicalError
 from veridical.serve.hand import STOP
-from veridical.serve.pool import Answer, Fault, Order, Reply, Wish
+from veridical.serve.pool import Answer, Fault, Order, Reply
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
@@ -59,6 +58,7 @@ def judged(detector: "Detector", order: Order) -> Answer:
     from veridical.infer.priors import checked
     from veridical.io.formats import refuse_bytes
     from veridical.io.source import File
+    from veridical.serve.pages.render import clip_fragment, fragment
 
     wish = order.wish
     if wish.prior is not None:
@@ -66,14 +66,15 @@ def judged(detector: "Detector", order: Order) -> Answer:
     if isinstance(order.data, Path):
         with _named(order.data, wish.name or "The clip"):
             clip = detector.inspect_video(order.data, jobs=1, explain=wish.explain)
-        return Answer(replace(clip, path=wish.name or None).to_json().encode())
+        clip = replace(clip, path=wish.name or None)
+        return Answer(clip.to_json().encode(), clip_fragment(clip, wish.name) if wish.page else "")
     file = File(path=wish.name or None, data=order.data, limits=detector.limits)
     if len(order.data) > detector.limits.max_bytes:
         refuse_bytes(file.name, len(order.data), detector.limits)
     report = detector.inspect(
         file, whole_image=wish.whole_image, cues=wish.cues, explain=wish.explain
     )
-    page = _page(report, order.data, wish) if wish.page else ""
+    page = fragment(report, (), file, wish.name) if wish.page else ""
     return Answer(report.to_json().encode(), page)
 
 
@@ -86,12 +87,6 @@ def _named(path: Path, name: str) -> Iterator[None]:
         hint = error.cli_hint or error.hint
         message, hint = (text.replace(str(path), name) for text in (error.message, hint))
         raise type(error)(message, hint=hint) from error
-
-
-def _page(report: Any, data: bytes, wish: Wish) -> str:
-    render = import_module("veridical.serve.pages.render")
-    explanations = tuple(face.explanation for face in report.faces)
-    return str(render.fragment(report, explanations, data, wish.name))
 
 
 def replying(work: Work) -> Callable[[Order], Reply]:

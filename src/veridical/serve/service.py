@@ -31,7 +31,7 @@ class Job:
         owner: Whose it is.
         path: Of the clip.
         state: How far it is.
-        body: JSON of the report, once it is done.
+        answer: Once it is done.
         problem: Why there is none, once it failed.
         ended: When, on a monotonic clock.
     """
@@ -40,7 +40,7 @@ class Job:
     owner: str
     path: Path
     state: State = "queued"
-    body: bytes = b""
+    answer: Answer | None = None
     problem: Problem | None = None
     ended: float | None = None
 
@@ -175,7 +175,7 @@ class Service:
             answer = await self.pool.judge_clip(job.path, wish, begun)
             if self._keeper:
                 await self._keeper.keep(job.path, answer.body, self._name())
-            job.body, job.state = answer.body, "done"
+            job.answer, job.state = answer, "done"
         except (VeridicalError, Broken) as error:
             job.problem, job.state = problem_of(error), "failed"
 
