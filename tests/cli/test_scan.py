@@ -93,6 +93,18 @@ def test_a_summary_is_printed_and_written(scan: Any, album: Path, tmp_path: Path
     clean_error(invoke("summary", tmp_path / "in"), "holds no results of a scan")
 
 
+def test_nothing_is_gone_because_the_scan_was_begun_elsewhere(
+    scan: Any, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert scan("in", "--quiet").stdout.startswith("4 judged")
+    monkeypatch.chdir(album)
+    again = scan("../in/0.jpg", ".", "--quiet")
+    assert "are gone" not in again.stdout
+    assert "1 judged" in again.stdout  # the way through `..` may be another, behind a link
+    assert "4 were judged before" in again.stdout
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 @pytest.mark.slow
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM])

@@ -108,3 +108,17 @@ def test_a_folder_in_memory_stands_for_other_places() -> None:
     assert gone.failure
     assert is_address("s3://bucket/x.jpg")
     assert not is_address(r"C:\x.jpg")
+
+
+def test_a_relative_path_means_the_same_from_any_folder(
+    album: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(album)
+    (album / "list.csv").write_text("path\na.jpg\n./b/c.png\n")
+    given = ["a.jpg", "./a.jpg", "b", ".", "./", "list.csv", "b/*.png", "absent.jpg", "b/../a.jpg"]
+    expected = [str(one.path) for one in plan([f"{album}/{one}" for one in given if one != "./"])]
+    found = [one.path for one in plan(given)]
+    assert all(Path(one).is_absolute() for one in found)
+    assert {os.path.normpath(one) for one in found} == {os.path.normpath(one) for one in expected}
+    assert f"{album}/b/../a.jpg" in found  # behind a link, this is another file
+    assert found.count(f"{album}/a.jpg") == 5

@@ -37,6 +37,27 @@ def test_pandas_reads_a_folder_of_parts(made: Path) -> None:
     assert len(list((made / "pictures").iterdir())) > 1
 
 
+def test_polars_reads_both_tables(made: Path) -> None:
+    polars: Any = pytest.importorskip("polars")
+    pictures, faces = (polars.read_parquet(f"{made}/{one}/*.parquet") for one in COLUMNS)
+    assert pictures.join(faces, on="seq").height == 25
+    assert pictures.schema["p_ai"] == polars.Float64
+
+
+def test_a_spreadsheet_takes_csv_for_unicode_and_runs_nothing(tmp_path: Path) -> None:
+    names = ["é.jpg", "=1+1.jpg", "a;b,c.jpg"]
+    items = (Item(path=name, size=n) for n, name in enumerate(names))
+    run(items, tmp_path / "o", ByName(), identity("csv"), InThreads(1))
+    (part,) = (tmp_path / "o" / "pictures").iterdir()
+    assert part.read_bytes().startswith(b"\xef\xbb\xbfseq,run,")
+    assert b"'=1+1.jpg" in part.read_bytes()
+    for module in ("duckdb", "pandas"):
+        tool: Any = pytest.importorskip(module)
+        table = tool.read_csv(str(part))
+        assert list(table.columns)[:4] == ["seq", "run", "state", "path"]
+        assert len(table) == 3
+
+
 def test_columns_that_are_empty_all_over_keep_their_type(made: Path) -> None:
     parquet: Any = pytest.importorskip("pyarrow.parquet")
     for path in (made / "pictures").iterdir():

@@ -25,7 +25,7 @@ from veridical.video import Answer, VideoReport
 
 Cell: TypeAlias = str | float | int | None
 
-_BOM = "\ufeff"  # without it Excel takes UTF-8 for the code page of the machine
+BOM = "\ufeff"  # without it Excel takes UTF-8 for the code page of the machine
 _GUARDED = "=+-@\t\r＝＋－＠'"  # Japanese Excel reads the full-width signs, too
 
 COLUMNS: dict[str, tuple[str, Callable[[Answer], Cell], Callable[[Failure], Cell]]] = {
@@ -118,7 +118,7 @@ class Writer:
     def __init__(self, file: TextIOBase, *, bom: bool) -> None:
         self._file = file
         self._rows = csv.writer(file, lineterminator="\r\n")
-        file.write(_BOM if bom else "")
+        file.write(BOM if bom else "")
         self._write(list(COLUMNS))
 
     def add(self, outcome: Answer | Failure) -> None:
@@ -166,7 +166,7 @@ def open_table(path: Path) -> TextIOWrapper:
         TableTaken: If it holds something else: nobody wants a photo overwritten by a slip.
         OSError: If it cannot be written.
     """
-    begins = f"{_BOM}{','.join(list(COLUMNS)[:3])}".encode()
+    begins = f"{BOM}{','.join(list(COLUMNS)[:3])}".encode()
     if path.exists() and (size := path.stat().st_size):
         with path.open("rb") as old:
             if old.read(min(size, len(begins))) != begins:

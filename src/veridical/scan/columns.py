@@ -45,7 +45,7 @@ PICTURES = (
     Column(
         "state", "string", "new, changed (replaces an earlier row) or gone (not there any more)"
     ),
-    Column("path", "string", "as it was given, or found below what was given"),
+    Column("path", "string", "of the file, absolute; or its address"),
     Column("path_bytes", "string", "the path to the byte, in hex, where `path` had to be escaped"),
     Column("size", "integer", "of the file, bytes"),
     Column("mtime_ns", "integer", "when the file was changed, ns since 1970 (UTC)"),

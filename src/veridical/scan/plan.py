@@ -41,7 +41,7 @@ class Item:
     """One picture or clip to be judged, and what tells whether it changed.
 
     Attributes:
-        path: As it was given, or found below what was given; an address of other places.
+        path: Absolute, else as it was given, or found below what was given; or an address.
         size: Bytes; None where that is not known.
         mtime_ns: When it was last changed, ns since 1970; None where that is not known.
         failure: Why there is nothing to judge: a folder that cannot be opened, say.
@@ -103,11 +103,26 @@ def _all(paths: Iterable[str], skip: Skip, clips: bool) -> Iterator[Item]:
             path = unquote(urlsplit(path).path)
         if is_address(path):
             yield from _remote(path, skip, clips)
-        elif has_magic(path) and not os.path.lexists(path):
+            continue
+        if path:
+            path = _absolute(path)
+        if has_magic(path) and not os.path.lexists(path):
             yield from _globbed(path, skip, clips)
         else:
             for found in photos((path,), skip, clips=clips):
                 yield _item(found)
+
+
+def _absolute(path: str) -> str:
+    """Return a path that means the same in any folder, and on any machine that has the disk.
+
+    Nothing is simplified but a leading dot: behind a link, `..` is another folder.
+    """
+    if os.path.isabs(path):  # noqa: PTH117 (keeps the rest as it was given)
+        return path
+    while path.startswith(f".{os.sep}"):
+        path = path[2:].lstrip(os.sep)
+    return os.getcwd() if path in ("", ".") else os.path.join(os.getcwd(), path)  # noqa: PTH109, PTH118
 
 
 def _globbed(pattern: str, skip: Skip, clips: bool) -> Iterator[Item]:

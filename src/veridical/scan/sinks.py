@@ -15,7 +15,7 @@ from typing import IO, Any, Literal, Protocol, runtime_checkable
 
 from veridical._optional import need
 from veridical.errors import ScanError
-from veridical.present.table import cell
+from veridical.present.table import BOM, cell
 from veridical.scan.columns import COLUMNS, Column, Row
 
 FormatName = Literal["parquet", "csv", "jsonl"]
@@ -84,7 +84,7 @@ class Csv:
     def writer(self, file: IO[bytes], table: str) -> Writer:
         """Begin a file."""
         names = [one.name for one in COLUMNS[table]]
-        file.write(self._lines([names]))
+        file.write(BOM.encode() + self._lines([names]))
         return _LineWriter(
             file, lambda rows: self._lines([cell(row.get(name)) for name in names] for row in rows)
         )
@@ -98,7 +98,7 @@ class Csv:
     def read(self, path: Path, table: str, columns: Sequence[str]) -> Iterator[Batch]:
         """Yield some columns of a file, in one piece."""
         known = {one.name: one for one in COLUMNS[table]}
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
         yield {name: [_value(row[name], known[name]) for row in rows] for name in columns}
 
