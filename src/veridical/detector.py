@@ -67,6 +67,7 @@ class Options:
     prior: float | None = None
     fast: bool = False
     trust: Trust = NO_OTHERS
+    mapped: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,6 +114,7 @@ class Detector:
         prior: float | None = None,
         fast: bool = False,
         trust_list: str | PathLike[str] | None = None,
+        mapped: Path | None = None,
     ) -> "Detector":
         """Load a model folder; the one in the package if none is named.
 
@@ -131,6 +133,8 @@ class Detector:
                 less accurate.
             trust_list: PEM file of certificates whose credentials you trust, beside the lists in
                 the package.
+            mapped: The model's backbone by `vision.runtime.lay_out`: processes that name the same
+                file share its memory.
 
         Raises:
             TrustListError: If that list cannot be used.
@@ -158,6 +162,7 @@ class Detector:
                 prior=None if prior is None else checked(prior),
                 fast=fast,
                 trust=read_trust(trust_list),
+                mapped=mapped,
             )
         )
 
@@ -539,7 +544,9 @@ def _load(options: Options) -> Detector:
     parts = parts.first() if options.fast else parts
     detector = Detector(
         finder=FaceFinder(options.threads, options.providers),
-        backbone=OnnxBackbone(folder.backbone, parts.spec, options.threads, options.providers),
+        backbone=OnnxBackbone(
+            folder.backbone, parts.spec, options.threads, options.providers, options.mapped
+        ),
         parts=parts,
         model=folder.identity[:12],
         limits=options.limits,

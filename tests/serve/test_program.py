@@ -32,35 +32,33 @@ def running() -> Iterator[Running]:
 
 
 def test_a_worker_killed_under_load_costs_its_own_request_and_no_other(running: Running) -> None:
-    served, _ = running
-    victims: list[int] = []
+    served, service = running
+    done = threading.Event()
 
-    def ask(n: int) -> int:
+    def ask(_: int) -> list[int]:
+        found = []
         with served.client() as client:
-            data = b"spin 0.03 %d" % n
-            return client.post("/v1/inspect", content=data, headers=BYTES).status_code
+            while not done.is_set():
+                answer = client.post("/v1/inspect", content=b"spin 0.03", headers=BYTES)
+                found.append(answer.status_code)
+        return found
 
-    def kill() -> None:
-        with served.client() as client:
+    with ThreadPoolExecutor(6) as many, served.client() as client:
+        asked = many.map(ask, range(6))
+        try:
             for _ in range(3):
+                time.sleep(0.3)
+                os.kill(_busiest(service.pid), signal.SIGKILL)
+                time.sleep(0.3)
                 while "veridical_workers_ready 2.0" not in client.get("/metrics").text:
                     time.sleep(0.05)
-                time.sleep(0.1)
-                victims.append(_busiest(running[1].pid))
-                os.kill(victims[-1], signal.SIGKILL)
-                time.sleep(0.3)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with ThreadPoolExecutor(6) as many:
-        found = list(many.map(ask, range(150)))
-    killer.join()
-    assert set(found) <= {200, 503}
-    assert found.count(503) <= len(victims) == 3
-    with served.client() as client:
-        assert client.get("/readyz").status_code == 200
+        finally:
+            done.set()
+        found = [status for one in asked for status in one]
         figures = client.get("/metrics").text
-    assert f'veridical_workers_lost_total{{why="died"}} {len(victims)}.0' in figures
+    assert set(found) <= {200, 503}
+    assert 1 <= found.count(503) <= 3 < found.count(200)
+    assert 'veridical_workers_lost_total{why="died"} 3.0' in figures
 
 
 def _busiest(parent: int) -> int:
@@ -69,10 +67,10 @@ def _busiest(parent: int) -> int:
 
     def ticks(pid: int) -> int:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
+        return int(fields[11])  # in clock ticks
 
     before = {pid: ticks(pid) for pid in children}
-    time.sleep(0.05)
+    time.sleep(0.2)
     return max(before, key=lambda pid: ticks(pid) - before[pid])
 
 
@@ -172,8 +170,9 @@ def test_a_token_is_made_and_shown_once(tmp_path: Path) -> None:
 
 
 def test_it_is_loud_when_others_can_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = import_module("veridical.serve.wire")
-    monkeypatch.setattr(module, "run", lambda *_args, **_options: None)
+    for where, name in (("wire", "run"), ("judge", "laid_out")):
+        module = import_module(f"veridical.serve.{where}")
+        monkeypatch.setattr(module, name, lambda *_args, **_options: None)
     quiet = CliRunner().invoke(cli, ["serve"])
     loud = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0"])
     assert quiet.exit_code == loud.exit_code == 0

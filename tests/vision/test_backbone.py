@@ -1,3 +1,4 @@
+import pickle
 import platform
 import runpy
 from collections.abc import Callable
@@ -8,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from veridical.arrays import ndarray
+from veridical.assembly import assemble, default_model
 from veridical.errors import ModelDamaged
+from veridical.io.model import read_model
 from veridical.tokens import Tokens
-from veridical.vision import backbone, runtime
+from veridical.vision import runtime
 from veridical.vision.backbone import Backbone, BackboneSpec, OnnxBackbone, unpack
 
 SPEC = BackboneSpec(
@@ -159,7 +163,7 @@ def test_the_exact_products_of_other_processors_are_the_same(
     graph: tuple[Path, BackboneSpec], crops: ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = bits(OnnxBackbone(*graph, threads=1).tokens(crops))
-    monkeypatch.setattr(backbone, "saturates", lambda: True)
+    monkeypatch.setattr(runtime, "saturates", lambda: True)
     assert bits(OnnxBackbone(*graph, threads=1).tokens(crops)) == own
 
 
@@ -223,3 +227,21 @@ def test_a_damaged_graph_is_refused(
 def test_a_missing_graph_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelDamaged, match=r"nowhere\.onnx"):
         OnnxBackbone(tmp_path / "nowhere.onnx", SPEC, threads=1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux")
+def test_a_graph_that_is_laid_out_gives_the_same_bits_and_is_mapped(tmp_path: Path) -> None:
+    folder = read_model(default_model())
+    spec = assemble(folder).spec
+    mapped = runtime.lay_out(folder.backbone, tmp_path)
+    own = OnnxBackbone(folder.backbone, spec, threads=1)
+    shared = OnnxBackbone(folder.backbone, spec, threads=1, mapped=mapped)
+    crops = np.random.default_rng(0).integers(
+        0, 256, (1, spec.image_px, spec.image_px, 3), np.uint8
+    )
+    for one in (shared, pickle.loads(pickle.dumps(shared)), shared.on_one_thread()):
+        for a, b in zip(own.tokens(crops), one.tokens(crops), strict=True):
+            assert np.array_equal(a.patches, b.patches)
+            assert np.array_equal(a.prefix, b.prefix)
+    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 32):
+        assert str(tmp_path / "weights.bin") in Path("/proc/self/maps").read_text()

@@ -4,6 +4,7 @@ import logging
 import sys
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -130,7 +131,7 @@ def serve(
         return
     from veridical.io.model import read_model
     from veridical.serve.app import build_app
-    from veridical.serve.judge import DetectorMaker
+    from veridical.serve.judge import DetectorMaker, laid_out
     from veridical.serve.pool import Pool
     from veridical.serve.settings import Settings
     from veridical.serve.tokens import Tokens
@@ -139,16 +140,6 @@ def serve(
     folder = read_model(options.model_folder(model))
     limits = options.limits_of(max_megapixels, max_mbytes, max_seconds)
     size = _size(workers, queue, deadline, memory)
-    maker = DetectorMaker(
-        options={
-            "model": folder.path,
-            "threads": _threads(size.workers),
-            "limits": limits,
-            "recheck": recheck,
-            "fast": fast,
-            "trust_list": trust_list,
-        }
-    )
     if retain:
         options.ready(retain)
     settings = Settings(
@@ -165,15 +156,31 @@ def serve(
     known = Tokens(tokens) if tokens else None
     if socket is None and not _is_local(host):
         _warn(host, known is not None)
-    pool = Pool(maker, size)
     where = str(socket) if socket else f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    app = build_app(pool, settings, known)
-    listening = server(app, host=host, port=port, socket=socket, drain_s=drain)
-    run(
-        listening,
-        pool,
-        ready=lambda: click.echo(f"Serving at {where} with {size.workers} workers.", err=True),
-    )
+    with TemporaryDirectory(prefix="veridical-") as shared:
+        maker = DetectorMaker(
+            options={
+                "model": folder.path,
+                "threads": _threads(size.workers),
+                "limits": limits,
+                "recheck": recheck,
+                "fast": fast,
+                "trust_list": trust_list,
+                "mapped": laid_out(folder.backbone, Path(shared)),
+            }
+        )
+        pool = Pool(maker, size)
+        run(
+            server(
+                build_app(pool, settings, known),
+                host=host,
+                port=port,
+                socket=socket,
+                drain_s=drain,
+            ),
+            pool,
+            ready=lambda: click.echo(f"Serving at {where} with {size.workers} workers.", err=True),
+        )
 
 
 def _make_token(tokens: Path | None, label: str) -> None:
