@@ -40,6 +40,7 @@ class Site:
         token: What it asks for; nothing if it is empty.
         busy: Answers 429 that it still gives.
         held: Whether judging waits, until it is released.
+        misses: Questions about a job that are not answered.
         progress: What a job of a clip says before it is done.
         reports: Of what was judged, by name.
         wishes: Of what was asked.
@@ -51,6 +52,7 @@ class Site:
     token: str = ""
     busy: int = 0
     held: bool = False
+    misses: int = 0
     progress: deque[float] = field(default_factory=deque)
     reports: dict[str, Report] = field(default_factory=dict)
     wishes: list[Wish] = field(default_factory=list)
@@ -118,8 +120,11 @@ def application(site: Site) -> Any:
         return {"id": "clip 1", "state": "queued"}
 
     @app.get("/v1/jobs/{job}")
-    async def jobs(job: str) -> dict[str, Any]:
+    async def jobs(job: str) -> Any:
         assert job == "clip 1"
+        if site.misses:
+            site.misses -= 1
+            return problem(503, "Too many requests are open.", "Try again later.")
         if site.progress:
             return {"id": job, "state": "running", "progress": site.progress.popleft()}
         html = clip_fragment(CLIP, "holiday.mp4")

@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
+from tests.conftest import saved
 from tests.serve.site import BLACK, HALF, RED, WORKERS, Running, Site, started
 from tests.serve.test_page import HOSTILE
 from veridical.present.table import Writer
@@ -142,7 +145,7 @@ def visit(browser: Any, site: Site) -> Iterator[Callable[..., Visit]]:
     for one in visits:
         elsewhere = [url for url in one.asked if not url.startswith((site.url, "data:", "blob:"))]
         assert not elsewhere
-        refused = r"Failed to load resource: the server responded with a status of 4\d\d"
+        refused = r"Failed to load resource: the server responded with a status of (4\d\d|503)"
         assert not [text for text in one.complaints if not re.match(refused, text)]
 
 
@@ -205,6 +208,7 @@ def test_a_wrong_file_costs_itself_and_says_what_to_do(visit: Callable[..., Visi
 
 def test_a_clip_is_followed_until_it_is_judged(visit: Callable[..., Visit], site: Site) -> None:
     site.progress.extend([0.25, 0.5])
+    site.misses = 1
     seen = visit()
     seen.add(("holiday.mp4", b"not looked at here"), kind="video/mp4")
     seen.page.wait_for_selector(".pending >> text=being judged, 25 %")
@@ -244,6 +248,7 @@ def test_ten_files_are_judged_as_many_at_a_time_as_there_are_workers(
     seen.page.wait_for_selector("text=being judged")
     assert seen.page.inner_text("#progress-text").startswith("0 of 10 done")
     assert seen.page.is_visible(".pending")
+    assert seen.page.evaluate("() => document.getAnimations().length") == 0  # as was asked for
     site.held = False
     seen.settle()
 
@@ -331,6 +336,7 @@ def test_the_options_go_with_the_photos(visit: Callable[..., Visit], site: Site)
 
     (wish,) = site.wishes
     assert (wish.whole_image, wish.prior) == (True, 0.01)
+    assert "Where 1 % of the pictures are AI-generated: P(ai)" in seen.page.inner_text(".report")
 
 
 # --- the table ---------------------------------------------------------------------------------
@@ -357,7 +363,14 @@ def test_the_table_sorts_and_filters(visit: Callable[..., Visit]) -> None:
 
 
 def test_the_csv_is_that_of_the_command_line(visit: Callable[..., Visit], site: Site) -> None:
-    names = [name.replace("/", "_") for name in HOSTILE] + ["+1.png", " @x", "'q", "1e5", 'a,"b"']
+    names = [name.replace("/", "_") for name in HOSTILE] + [
+        "+1.png",
+        " @x",
+        "'q",
+        "1e5",
+        "１２",
+        'a,"b"',
+    ]
     seen = visit()
     seen.add(*((name, RED) for name in names), ("=bad.txt", b"no picture at all, just text"))
     seen.settle()
@@ -436,6 +449,21 @@ def test_hostile_names_are_shown_as_text(visit: Callable[..., Visit]) -> None:
     assert seen.page.query_selector("img[src*=evil], main script, [onerror]") is None
 
 
+def test_what_a_hostile_file_says_of_itself_is_shown_as_text(visit: Callable[..., Visit]) -> None:
+    said = PngInfo()
+    said.add_text(
+        "parameters", "<img src=//evil.example/x onerror=alert(1)>\nSteps: 20, Sampler: Euler"
+    )
+    said.add_text("Software", "</article><script>alert(1)</script>")
+    seen = visit()
+    seen.add(("a.png", saved(Image.open(io.BytesIO(RED)), "PNG", pnginfo=said)))
+    seen.settle()
+    seen.page.click(f"text={words.ABOUT_FILE}")
+
+    assert "onerror=alert(1)" in seen.page.inner_text(".report")
+    assert seen.page.query_selector("img[src*=evil], main script, [onerror]") is None
+
+
 # --- everybody ---------------------------------------------------------------------------------
 
 
@@ -472,6 +500,17 @@ def test_all_can_be_done_from_the_keyboard(visit: Callable[..., Visit]) -> None:
     assert seen.focus() not in [name for name, _ in TEN]  # one stop for the whole table
 
 
+def test_a_mouse_chooses_and_leaves_the_keyboard_in_the_list(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.add(*TEN[:3])
+    seen.settle()
+    seen.page.click("tbody tr:nth-child(2) td.thumb")
+    assert seen.answer() == "REAL"
+    assert seen.focus() == "photo-1.png"
+    seen.page.keyboard.press("ArrowDown")
+    seen.page.wait_for_selector(".report.undecided")
+
+
 def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Visit]) -> None:
     seen = visit(360, 740, has_touch=True, is_mobile=True)
     wide = "() => document.documentElement.scrollWidth"
@@ -491,8 +530,10 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Visit
     assert seen.page.is_visible(".sheet")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 900), (3840, 2160)])
+@pytest.mark.parametrize(
+    ("width", "height", "scheme"),
+    [(360, 740, "light"), (1280, 900, "light"), (1280, 900, "dark"), (3840, 2160, "dark")],
+)
 def test_axe_finds_no_violation(
     visit: Callable[..., Visit], site: Site, scheme: str, width: int, height: int
 ) -> None:

@@ -18,12 +18,14 @@ from veridical.io.source import File, open_source
 from veridical.present import claims, clip_page, clip_words, html, index, pictures, sections, table
 from veridical.present import words as said
 from veridical.present.maps import places_in_words
+from veridical.present.numbers import percent
 from veridical.present.pictures import Picture
 from veridical.present.tally import FAILED
 from veridical.report import FaceResult, Report
 from veridical.serve.pages import words
-from veridical.video import VideoReport
+from veridical.video import Answer, VideoReport
 
+_BROAD = 1.7  # width by height: from there on a photo gets the whole width
 _SIDE = 1280  # px, longer side of the photo: screens are larger than printed pages
 
 
@@ -92,6 +94,7 @@ def fragment(
         decision=report.decision.value,
         why=why[0],
         sure=why[1] if lead and lead.verdict else "",
+        at_prior=_at_prior(report),
         not_meant=said.NOT_MEANT[report.decision],
         next=said.next_step(report.decision, report.reasons, commands=False),
         frames=said.sentence(frames) if (frames := said.of_frames(report)) else "",
@@ -123,6 +126,7 @@ def clip_fragment(report: VideoReport, name: str) -> str:
         answer=said.WORD[report.decision],
         decision=report.decision.value,
         why=clip_words.why(report),
+        at_prior=_at_prior(report),
         not_meant=clip_words.NOT_MEANT[report.decision],
         next=clip_words.next_step(report, commands=False),
         claims=claims.entries(report.claims),
@@ -156,10 +160,15 @@ class _Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Stage:
-    """The photo and the frames in it."""
+    """The photo and the frames in it.
+
+    Attributes:
+        broad: Whether it is too broad to stand beside a column of text.
+    """
 
     picture: Picture
     frames: tuple[_Frame, ...]
+    broad: bool
 
 
 def _stage(report: Report, photo: Photo) -> _Stage:
@@ -168,6 +177,7 @@ def _stage(report: Report, photo: Photo) -> _Stage:
     seen = pictures.framed_faces(report)
     return _Stage(
         picture=Picture(image=image, says=says, caption=caption, photo=True),
+        broad=image.width > _BROAD * image.height,
         frames=tuple(
             _Frame(
                 left=round(100 * face.box.left / report.width, 2),
@@ -220,6 +230,13 @@ def _face(at: int, report: Report, photo: Photo) -> _Face:
 
 def _kind(face: FaceResult) -> str:
     return face.decision.value if face.verdict else FAILED
+
+
+def _at_prior(report: Answer) -> str:
+    at = report.at_prior
+    if at is None:
+        return ""
+    return words.AT_PRIOR.format(share=percent(at.prior), at=said.at_share(at))
 
 
 def _plain(name: str) -> str:

@@ -32,7 +32,7 @@ NO_SCRIPT = "This page needs JavaScript. Its script comes from this service alon
 OPTIONS = "Options"
 OPTIONS_NOTE = "For the photos that you add from now on."
 WHOLE = "Judge the whole frame instead of the faces in it"
-PRIOR = "AI-generated pictures where yours come from"
+PRIOR = "Share of AI-generated pictures where yours come from"
 PRIORS = (
     ("", "not known"),
     ("0.001", "1 in 1,000"),
@@ -106,6 +106,7 @@ BLEND = "Map over the face"
 BLEND_ENDS = ("photo", "map")
 SCALE = "A line from real to AI-generated: a point at P(ai) {p}, and a band from {ends}."
 SCALE_ENDS = ("real", "even", "AI-generated")
+AT_PRIOR = "Where {share} of the pictures are AI-generated: {at}."
 LOOKED_AT = "What was looked at"
 NOT_LOOKED_AT = "Not judged:"
 NUMBERS = "Numbers"

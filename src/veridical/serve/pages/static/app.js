@@ -5,11 +5,10 @@ import * as details from "./details.js";
 import { chosen, dropped, fromClipboard, isClip } from "./intake.js";
 import { Queue } from "./queue.js";
 import { announce, roughly, say, setup, warn } from "./say.js";
-import { Table } from "./table.js";
+import { narrow, Table } from "./table.js";
 
 const $ = (selector) => document.querySelector(selector);
 const main = $("main");
-const NARROW = matchMedia("(max-width: 63.99rem)");
 const EACH = 3; // up to so many files, each answer is announced
 const OFTEN_MS = 5000; // of more, how far it is
 
@@ -44,6 +43,7 @@ function wishes() {
   return wishes;
 }
 
+$("#choose-folder").hidden = !("webkitdirectory" in $("#folder")); // as on some phones
 for (const [button, input] of [["#choose", "#files"], ["#choose-folder", "#folder"]]) {
   $(button).addEventListener("click", () => $(input).click());
   $(input).addEventListener("change", ({ target }) => {
@@ -182,9 +182,12 @@ async function open(item, toRead) {
   current = item;
   table.choose(item);
   await details.show(item, progressOf(item));
-  if (!toRead) return;
+  if (toRead) read();
+}
+
+function read() {
   main.dataset.view = "details";
-  if (NARROW.matches) $(".details").scrollIntoView();
+  if (narrow.matches) $(".details").scrollIntoView();
   details.read();
 }
 

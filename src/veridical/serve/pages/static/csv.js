@@ -28,6 +28,6 @@ export function printable(text) {
   });
 }
 
-const isNumber = (text) => /^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+|inf(inity)?|nan)(e[+-]?\d+)?\s*$/i.test(text);
+const isNumber = (text) => /^\s*[+-]?(\p{Nd}[\p{Nd}_]*\.?[\p{Nd}_]*|\.\p{Nd}[\p{Nd}_]*|inf(inity)?|nan)(e[+-]?\p{Nd}+)?\s*$/iu.test(text);
 
 const quoted = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);

@@ -3,6 +3,7 @@
 import { say, setup } from "./say.js";
 
 const POLL_MS = 700;
+const MOST_MISSES = 5;
 const RETRY_S = 2; // where the service does not say when to come back
 const LONGEST_RETRY_S = 60;
 
@@ -56,9 +57,18 @@ export async function judge(item, token, tell, signal) {
 
 /** Ask for a job until it is done. */
 async function follow(url, token, tell, signal) {
-  for (;;) {
-    const response = await reached(fetch(url, { headers: headers(token), signal, cache: "no-store" }), signal);
-    const job = parsed(response.status, await response.text(), (name) => response.headers.get(name));
+  for (let misses = 0; ;) {
+    let job;
+    try {
+      const response = await reached(fetch(url, { headers: headers(token), signal, cache: "no-store" }), signal);
+      job = parsed(response.status, await response.text(), (name) => response.headers.get(name));
+      misses = 0;
+    } catch (error) { // the clip is there: a question that was not answered is asked again
+      const passing = error instanceof Busy || (error instanceof Problem && [0, 502, 503, 504].includes(error.status));
+      if (signal.aborted || !passing || ++misses > MOST_MISSES) throw error;
+      await pause(1000 * (error.seconds ?? misses), signal);
+      continue;
+    }
     if (job.state === "done") return job;
     if (job.error || job.state === "failed") throw new Problem(job.status ?? 422, job.error, job.hint);
     tell({ judged: typeof job.progress === "number" ? job.progress : null });

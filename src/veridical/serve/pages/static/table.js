@@ -9,6 +9,7 @@ const chips = [...document.querySelectorAll(".chips button")];
 const heads = [...document.querySelectorAll("th[data-by]")];
 const find = document.querySelector("#find");
 const none = document.querySelector(".none");
+export const narrow = matchMedia("(max-width: 63.99rem)"); // then either the list is seen or an answer
 const collator = new Intl.Collator(undefined, { numeric: true });
 const KINDS = ["ai", "undecided", "real", setup.failed, ""];
 const VALUES = {
@@ -34,7 +35,9 @@ export class Table {
     find.addEventListener("input", () => this.#filter(this.#show));
     body.addEventListener("click", (event) => {
       const item = this.#itemOf(event.target.closest("tr"));
-      if (item) this.open(item, true);
+      if (!item) return;
+      this.#button(item).focus({ preventScroll: true });
+      this.open(item, event.detail === 0 || narrow.matches); // a mouse need not go to the answer
     });
     body.addEventListener("keydown", (event) => this.#walk(event));
   }
