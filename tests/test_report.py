@@ -82,11 +82,14 @@ def test_an_estimate_lies_within_its_interval_or_is_not_born(
 
 
 def test_a_stability_has_a_number_for_each_copy_or_is_not_born() -> None:
-    found = Stability(perturbations=("a", "b"), p_ai=(0.7, 0.2))
+    answers = (Decision.AI, Decision.REAL)
+    found = Stability(perturbations=("a", "b"), p_ai=(0.7, 0.2), answers=answers)
     assert (found.low, found.high) == (0.2, 0.7)
     for names, numbers in ((("a",), (0.1, 0.2)), ((), ()), (("a",), (1.5,)), (("a",), (nan,))):
         with pytest.raises(ValueError, match=r"stability|copy"):
-            Stability(perturbations=names, p_ai=numbers)
+            Stability(perturbations=names, p_ai=numbers, answers=answers[: len(numbers)])
+    with pytest.raises(ValueError, match="one answer"):
+        Stability(perturbations=("a",), p_ai=(0.7,), answers=())
 
 
 @pytest.mark.parametrize("number", [nan, inf, -inf])

@@ -321,7 +321,7 @@ class Detector:
         verdict = None if lead is None else seen.tracks[lead].verdict
         p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
         claims = claims_of_clip(source, self.trust)
-        told = headline(claims, decision)
+        told = headline(claims, decision if verdict else None)
         of_reals, of_ai = self.parts.coverage
         return VideoReport(
             path=_path(source),
@@ -417,7 +417,7 @@ class Detector:
         file, photo = prepared.file, prepared.file.photo
         p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
         claims = read_claims(file, self.trust)
-        told = headline(claims, decision)
+        told = headline(claims, decision if verdict else None)
         return Report(
             path=file.path,
             sha256=file.sha256,

@@ -10,10 +10,10 @@ from veridical.assembly import Parts
 from veridical.explain.face import ExplainConfig, FaceTokens, Model, explain_face
 from veridical.explanation import Explanation
 from veridical.infer.calibration import Calibration
-from veridical.infer.decision import Judged, recheck
+from veridical.infer.decision import Judged, recheck, stability_of
 from veridical.infer.head import summarise
 from veridical.io.decode import Photo
-from veridical.report import CropEvidence, Decision, FaceResult, Reason, Stability
+from veridical.report import CropEvidence, Decision, FaceResult, Reason
 from veridical.scoring import FaceScore, score
 from veridical.tokens import Tokens
 from veridical.vision.backbone import Backbone, tokens_of
@@ -58,11 +58,12 @@ class FaceJudge:
         own = self.copies(photo, seen)
         if not own:
             return judged
-        stability = Stability(
-            perturbations=tuple(how.name for how, _ in own),
-            p_ai=tuple(summarise(one.logits).p_ai for _, one in own),
+        stability = stability_of(
+            [how.name for how, _ in own],
+            [summarise(one.logits).p_ai for _, one in own],
+            [one.calibration for _, one in own],
         )
-        return recheck(judged, stability, [one.calibration for _, one in own])
+        return recheck(judged, stability)
 
     def _copy(self, photo: Photo, seen: Seen, how: Perturbation) -> FaceScore:
         scale = how.scale

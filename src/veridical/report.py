@@ -88,16 +88,21 @@ class Stability:
     Attributes:
         perturbations: Names of the copies.
         p_ai: Calibrated P(ai) of each of them.
+        answers: What P(ai) alone would make each of them: the one label in its prediction set,
+            else `undecided`.
     """
 
     perturbations: tuple[str, ...]
     p_ai: tuple[float, ...]
+    answers: tuple[Decision, ...]
 
     def __post_init__(self) -> None:
-        if len(self.perturbations) != len(self.p_ai) or not self.perturbations:
+        counts = {len(self.perturbations), len(self.p_ai), len(self.answers)}
+        if len(counts) > 1 or not self.perturbations:
             raise ValueError(
-                "A stability needs one P(ai) for each perturbation, and a perturbation; "
-                f"got {len(self.p_ai)} for {len(self.perturbations)}."
+                "A stability needs one P(ai) and one answer for each perturbation, and a "
+                f"perturbation; got {len(self.p_ai)} and {len(self.answers)} for "
+                f"{len(self.perturbations)}."
             )
         if not all(0 <= p <= 1 for p in self.p_ai):
             raise ValueError(f"P(ai) of a copy is in [0, 1]; got {self.p_ai}.")

@@ -8,11 +8,11 @@ from statistics import median
 import numpy as np
 
 from veridical.arrays import UInt8, ndarray
-from veridical.infer.decision import Judged, judge, recheck, together
+from veridical.infer.decision import Judged, judge, recheck, stability_of, together
 from veridical.infer.head import summarise
 from veridical.infer.track import TrackLogits, pool_looks, shortest
 from veridical.judging import FaceJudge, unjudged
-from veridical.report import Decision, FaceResult, Reason, Stability
+from veridical.report import Decision, FaceResult, Reason
 from veridical.scoring import FaceScore
 from veridical.video import Look, Sighting, Span, Track
 from veridical.vision.perturb import Perturbation
@@ -109,13 +109,12 @@ def judged_track(
             for how, one in copies(looks[middle])
         ]
         if shifts:
-            stability = Stability(
-                perturbations=tuple(how.name for how, _, _ in shifts),
-                p_ai=tuple(summarise(pooled.logits + shift).p_ai for _, shift, _ in shifts),
+            stability = stability_of(
+                [how.name for how, _, _ in shifts],
+                [summarise(pooled.logits + shift).p_ai for _, shift, _ in shifts],
+                [calibration for _, _, calibration in shifts],
             )
-            verdict, reasons = recheck(
-                (verdict, reasons), stability, [calibration for _, _, calibration in shifts]
-            )
+            verdict, reasons = recheck((verdict, reasons), stability)
     return Track(
         sightings=tuple(sightings),
         looks=tuple(

@@ -290,8 +290,8 @@ def test_something_has_to_be_named() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "[]", "null", "{", '{"schema": "veridical.case/1"}', '{"schema": 3}', "\x00"),
-        '{"schema": "veridical.case/1", "options": {}, "report": {}, "original": 3}',
+        *("", "[]", "null", "{", '{"schema": "veridical.case/2"}', '{"schema": 3}', "\x00"),
+        '{"schema": "veridical.case/2", "options": {}, "report": {}, "original": 3}',
     ],
 )
 def test_what_is_no_report_is_a_clean_error(verify: Run, case: Path, text: str) -> None:
@@ -299,6 +299,16 @@ def test_what_is_no_report_is_a_clean_error(verify: Run, case: Path, text: str) 
     result = verify(case)
     assert result.exit_code == 1
     assert "report.json" in result.stderr
+
+
+def test_a_report_of_an_older_shape_names_the_version_that_can_check_it(
+    verify: Run, case: Path
+) -> None:
+    change(case, lambda record: record.update(schema="veridical.case/1", version="0.0.9"))
+    result = verify(case)
+    assert result.exit_code == 1
+    assert "was filed in the shape veridical.case/1" in result.stderr
+    assert "the version of veridical that made it: 0.0.9" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from tests.conftest import calibration
 from tests.present.made import report as reported
 from veridical.box import Box
 from veridical.infer.calibration import Calibration
-from veridical.infer.decision import COMPARABLE, judge, recheck, together
+from veridical.infer.decision import COMPARABLE, judge, recheck, stability_of, together
 from veridical.infer.head import Summary
 from veridical.report import Decision, FaceResult, Reason, Stability, Verdict
 
@@ -84,8 +84,9 @@ def test_a_verdict_holds_the_numbers_that_it_was_made_of() -> None:
 # --- the same face in perturbed copies ---------------------------------------------------------
 
 
-def stability(*p_ai: float) -> Stability:
-    return Stability(perturbations=tuple(f"copy {n}" for n in range(len(p_ai))), p_ai=p_ai)
+def stability(fitted: Calibration, *p_ai: float) -> Stability:
+    names = [f"copy {n}" for n in range(len(p_ai))]
+    return stability_of(names, p_ai, [fitted] * len(p_ai))
 
 
 @given(st.lists(SHARES, min_size=1, max_size=3), st.tuples(SHARES, SHARES))
@@ -94,7 +95,7 @@ def test_a_decision_stays_only_if_no_copy_contradicts_it(
 ) -> None:
     fitted = calibration(*thresholds)
     judged = judge(summary(0.9, 0.8, 0.95), 0.3, calibration())
-    verdict, reasons = recheck(judged, stability(*copies), [fitted] * len(copies))
+    verdict, reasons = recheck(judged, stability(fitted, *copies))
     contradicts = [
         p < 0.5 or fitted.prediction_set(p) == (Decision.REAL,)  # P(ai) itself is 0.9
         for p in copies
@@ -105,7 +106,8 @@ def test_a_decision_stays_only_if_no_copy_contradicts_it(
     else:
         assert (verdict.decision, reasons) == (Decision.AI, (Reason.WITHIN_COVERAGE,))
     # The numbers stay those of the picture as delivered.
-    assert verdict == replace(judged[0], decision=verdict.decision, stability=stability(*copies))
+    found = stability(fitted, *copies)
+    assert verdict == replace(judged[0], decision=verdict.decision, stability=found)
 
 
 @pytest.mark.parametrize(
@@ -117,15 +119,24 @@ def test_a_copy_that_fits_the_other_label_alone_contradicts_on_either_side_of_on
 ) -> None:
     judged = judge(summary(0.018, 0.01, 0.03), 0.3, calibration(0.0, 1.0))
     assert judged[0].decision is Decision.AI
-    verdict, _ = recheck(judged, stability(0.009), [calibration(*thresholds)])
+    verdict, _ = recheck(judged, stability(calibration(*thresholds), 0.009))
     assert (verdict.decision is Decision.UNDECIDED) is withdrawn
-    across, _ = recheck(judged, stability(0.6), [calibration(*thresholds)])
+    across, _ = recheck(judged, stability(calibration(*thresholds), 0.6))
     assert across.decision is Decision.UNDECIDED
+
+
+def test_a_copy_has_the_answer_that_its_p_ai_alone_would_get() -> None:
+    fitted = calibration(0.3, 0.2)  # real up to 0.3, ai from 0.8
+    found = stability(fitted, 0.9, 0.69, 0.1)
+    assert found.answers == (Decision.AI, Decision.UNDECIDED, Decision.REAL)
+    judged = judge(summary(0.9, 0.8, 0.95), 0.3, fitted)
+    verdict, _ = recheck(judged, stability(fitted, 0.69))
+    assert verdict.decision is Decision.AI  # undecided in the copy does not contradict
 
 
 def test_the_warning_about_the_frame_stays_with_a_verdict_that_is_withdrawn() -> None:
     judged = judge(summary(0.9, 0.8, 0.95), 0.3, calibration(), whole_image=True)
-    _, reasons = recheck(judged, stability(0.2), [calibration()])
+    _, reasons = recheck(judged, stability(calibration(), 0.2))
     assert reasons == (Reason.CHANGES_UNDER_RECOMPRESSION, Reason.WHOLE_IMAGE)
 
 
@@ -138,10 +149,10 @@ def test_each_copy_is_held_to_the_thresholds_of_its_own_class() -> None:
         (loose, strict, True),
         (strict, loose, True),
     ):
-        verdict, _ = recheck(judged, stability(0.8, 0.8), [first, second])
+        verdict, _ = recheck(judged, stability_of(["a", "b"], [0.8, 0.8], [first, second]))
         assert (verdict.decision is Decision.UNDECIDED) is withdrawn
     with pytest.raises(ValueError, match="zip"):
-        recheck(judged, stability(0.8, 0.8), [strict])
+        stability_of(["a", "b"], [0.8, 0.8], [strict])
 
 
 # --- faces taken together ----------------------------------------------------------------------

@@ -21,8 +21,8 @@ MEASURED = {
     "test": {
         "pictures": "pictures of elsewhere",
         "n_real": 200,
-        "n_ai": 100,
-        "n_groups": 250,
+        "n_ai": 300,
+        "n_groups": 450,
         "real_called_ai": [0.01, 0.0, 0.02],
         "ai_called_ai": [0.6, 0.5, 0.7],
         "ai_called_real": [0.02, 0.01, 0.05],
@@ -32,8 +32,8 @@ MEASURED = {
         "ece": [0.12, 0.1, 0.15],
     },
     "val": {
-        "n_real": 50,
-        "n_ai": 60,
+        "n_real": 500,
+        "n_ai": 600,
         "real_called_ai": [0.0, 0.0, 0.04],
         "ai_called_ai": [0.7, 0.6, 0.8],
         "ai_called_real": [0.0, 0.0, 0.05],

@@ -51,7 +51,11 @@ CALIBRATION = Calibration(
     typical_real=-2.0,
     tail=(0.85, 0.9, 0.95),
 )
-COPIES = Stability(perturbations=("jpeg-60", "screenshot-0.8"), p_ai=(0.95, 0.91))
+COPIES = Stability(
+    perturbations=("jpeg-60", "screenshot-0.8"),
+    p_ai=(0.95, 0.69),
+    answers=(Decision.AI, Decision.UNDECIDED),
+)
 FACE = FaceResult(
     box=Box(left=30.0, top=20.0, width=50.0, height=60.0),
     landmarks=(),

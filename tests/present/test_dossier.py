@@ -34,6 +34,7 @@ from veridical.present.dossier_faces import MOST_FACES
 from veridical.present.dossier_forms import blocks, figures, to_html, to_json
 from veridical.present.dossier_parts import dossier, judgement_hash
 from veridical.report import Decision, Estimate, Reason
+from veridical.stats.intervals import exact
 
 REAL = made.judged(Decision.REAL, p_ai=0.04, interval=(0.01, 0.09))
 UNDECIDED = made.judged(Decision.UNDECIDED, Reason.BOTH_PLAUSIBLE, p_ai=0.5, interval=(0.3, 0.7))
@@ -142,17 +143,29 @@ def test_no_face_is_no_conclusion_and_says_so() -> None:
     made_ = filed()
     assert made_.record["conclusion"] == "no_conclusion"
     assert "No face was found" in said(made_, "Faces")
-    assert "P(ai)" not in said(made_, "Conclusion")
+    whole = said(made_)
+    assert "The pixels could not be examined: no face was found" in said(made_, "Conclusion")
+    for absent in ("no sign that something is wrong", "P(ai) assumes", "The interval is"):
+        assert absent not in whole
+    assert say.NUMBERS not in [section.title for section in made_.sections]
 
 
 def test_strength_is_the_smallest_ratio_of_the_conservative_ends() -> None:
     sets = say.measured(BASIS.card)
-    assert weigh.conservative_ratio(Decision.AI, sets) == pytest.approx(min(0.5 / 0.02, 0.6 / 0.04))
+    (test, _) = sets
+    assert test.rates["real_called_ai"].high == pytest.approx(exact(2, 200).high)  # 0.02 told
+    ratios = [0.5 / exact(2, 200).high, 0.6 / 0.04]
+    assert weigh.conservative_ratio(Decision.AI, sets) == pytest.approx(min(ratios))
+    assert weigh.worst(Decision.AI, sets) is test
     assert weigh.conservative_ratio(Decision.REAL, sets) == pytest.approx(0.5 / 0.05)
+    assert weigh.worst(Decision.REAL, sets) is sets[1]
     assert weigh.conservative_ratio(Decision.UNDECIDED, sets) is None
     assert weigh.conservative_ratio(Decision.AI, ()) is None
     assert "gives moderate support for" in said(filed(made.FACE), "Conclusion")
-    assert "at least 15 times as frequent" in said(filed(made.FACE), "Conclusion")
+    told = said(filed(made.FACE), "Conclusion")
+    assert "180 of 300 AI-generated pictures and 2 of 200 real ones got it; allowing" in told
+    assert "get this answer at least 14 times as often as real ones do" in told
+    assert "every picture that gets it has the same" in told
 
 
 def test_a_ratio_is_rounded_down_only() -> None:
@@ -169,7 +182,7 @@ def test_a_ratio_is_rounded_down_only() -> None:
     ],
 )
 def test_words_of_strength_follow_the_ratio(low: float, word: str) -> None:
-    rates = {**MEASURED["test"], "ai_called_ai": [1.0, low, 1.0]}
+    rates = {**MEASURED["test"], "ai_called_ai": [1.0, low, 1.0], "n_real": None}
     basis = replace(BASIS, card={"measured": {"test": rates}})
     assert word in said(filed(made.FACE, basis=basis), "Conclusion")
 
@@ -239,15 +252,15 @@ def test_p_ai_is_read_as_odds_only_where_it_was_calibrated() -> None:
 
 def test_error_rates_come_from_the_card_with_set_number_and_interval() -> None:
     told = said(filed(made.FACE), "Error rates")
-    assert 'Set "test": 200 real and 100 AI-generated in 250 groups, pictures of elsewhere.' in told
-    assert "0.010 (2 of 200; 0.000 to 0.020)" in told
-    assert "0.020 (2 of 100; 0.010 to 0.050)" in told
-    assert "0.020 (4 of 210; 0.010 to 0.040)" in told
-    assert "0.000 (0 of 50; 0.000 to 0.040)" in told
+    assert 'Set "test": 200 real and 300 AI-generated in 450 groups, pictures of elsewhere.' in told
+    assert "0.010 (2 of 200; 0.000 to 0.036)" in told
+    assert "0.020 (6 of 300; 0.007 to 0.050)" in told
+    assert "0.020 (7 of 350; 0.008 to 0.041)" in told
+    assert "0.000 (0 of 500; 0.000 to 0.040)" in told
     assert filed(made.FACE).record["error_rates"][0]["rates"]["real_called_ai"] == {
         "value": 0.01,
         "low": 0.0,
-        "high": 0.02,
+        "high": pytest.approx(exact(2, 200).high),
     }
 
 
@@ -293,7 +306,7 @@ def test_the_numbers_of_the_model_in_the_package_fit_its_rates() -> None:
 def test_rates_of_any_shape_but_three_numbers_are_left_out() -> None:
     card = {"measured": {"test": {**MEASURED["test"], "auroc": None, "note": "x", "n": 3}}}
     (one,) = say.measured(card)
-    assert one.rates["real_called_ai"] == Estimate(0.01, 0.0, 0.02)
+    assert one.rates["real_called_ai"] == Estimate(0.01, 0.0, exact(2, 200).high)
     assert not {"auroc", "note", "n"} & one.rates.keys()
 
 

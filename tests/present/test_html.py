@@ -264,7 +264,7 @@ def test_a_page_says_what_an_expert_needs() -> None:
         "At 1 % P(ai) 0.267, 0.095 to 0.626",
         "likelihood ratio 36, 10.4 to 166: 3.58 nats in support of AI-generated",
         "Only one answer is plausible at this coverage.",
-        "jpeg-60 0.950, screenshot-0.8 0.910; the verdict stays",
+        "jpeg-60 0.950 (AI-generated), screenshot-0.8 0.690 (undecided). The answer is kept",
         "0.40 from the training pictures (at most 1: like them)",
         "Its values do not add up to the answer",
         "The map beats 9 of 9 random orders (deletion +0.80, insertion +0.50 logits).",

@@ -60,9 +60,13 @@ words = st.text(max_size=20)
 names = words | st.binary(max_size=12).map(os.fsdecode)  # also names that are not UTF-8
 reasons = st.lists(st.sampled_from(Reason), max_size=4).map(tuple)
 intervals = st.tuples(probabilities, probabilities).map(lambda ends: (min(ends), max(ends)))
-stabilities = st.lists(st.tuples(words, probabilities), min_size=1, max_size=3).map(
+stabilities = st.lists(
+    st.tuples(words, probabilities, st.sampled_from(Decision)), min_size=1, max_size=3
+).map(
     lambda copies: Stability(
-        perturbations=tuple(c[0] for c in copies), p_ai=tuple(c[1] for c in copies)
+        perturbations=tuple(c[0] for c in copies),
+        p_ai=tuple(c[1] for c in copies),
+        answers=tuple(c[2] for c in copies),
     )
 )
 verdicts = st.builds(

@@ -114,7 +114,7 @@ def test_details_add_the_numbers_the_steps_the_hash_and_the_model() -> None:
         "120 x 100 px",
         "aleatoric 0.12 nats",
         "Distance 0.40 from the training pictures",
-        "Copies P(ai) of copies, saved again or made smaller: jpeg-60 0.950,",
+        "Copies P(ai) and answer of copies, saved again or made smaller: jpeg-60 0.950 (AI-",
         "Only one answer is plausible at this coverage.",
         "50 x 60 px at 30, 20, confidence 0.90",
     ):

@@ -56,34 +56,51 @@ def judge(
     return verdict, (*reasons, *([Reason.WHOLE_IMAGE] if whole_image else []))
 
 
-def recheck(judged: Judged, stability: Stability, calibrations: Sequence[Calibration]) -> Judged:
-    """Keep a decision only if it is the same for perturbed copies of the face.
+def stability_of(
+    perturbations: Sequence[str], p_ai: Sequence[float], calibrations: Sequence[Calibration]
+) -> Stability:
+    """Return what copies of a face got.
 
-    The numbers stay those of the picture as delivered.
+    Args:
+        perturbations: Names of the copies.
+        p_ai: Of each copy.
+        calibrations: One per copy: a smaller face may be of another class.
+    """
+    sets = (own.prediction_set(p) for p, own in zip(p_ai, calibrations, strict=True))
+    return Stability(
+        perturbations=tuple(perturbations),
+        p_ai=tuple(p_ai),
+        answers=tuple(one[0] if len(one) == 1 else Decision.UNDECIDED for one in sets),
+    )
+
+
+def recheck(judged: Judged, stability: Stability) -> Judged:
+    """Keep a decision unless a perturbed copy of the face contradicts it.
+
+    A copy contradicts it whose P(ai) is on the other side of 1/2, or whose answer is the other
+    label; one that is `undecided` does not. The numbers stay those of the picture as delivered.
 
     Args:
         judged: The decision.
-        stability: P(ai) of the copies.
-        calibrations: One per copy: a smaller face may be of another class.
+        stability: What the copies got.
     """
     verdict, reasons = judged
     tested = replace(verdict, stability=stability)
-    copies = zip(stability.p_ai, calibrations, strict=True)
-    if not any(_changes(verdict, p, calibration) for p, calibration in copies):
+    copies = zip(stability.p_ai, stability.answers, strict=True)
+    if not any(_contradicts(verdict, p, answer) for p, answer in copies):
         return tested, reasons
     kept = (reason for reason in reasons if reason is not Reason.WITHIN_COVERAGE)
     withdrawn = replace(tested, decision=Decision.UNDECIDED)
     return withdrawn, (Reason.CHANGES_UNDER_RECOMPRESSION, *kept)
 
 
-def _changes(verdict: Verdict, p_ai: float, calibration: Calibration) -> bool:
-    """Return whether a copy's P(ai) is on the other side of 1/2, or fits the other label only.
+def _contradicts(verdict: Verdict, p_ai: float, answer: Decision) -> bool:
+    """Return whether a copy's P(ai) is on the other side of 1/2, or its answer the other label.
 
     The second matters where both thresholds of a calibration lie on one side of 1/2.
     """
     crosses = (p_ai - 0.5) * (verdict.p_ai - 0.5) < 0
-    plausible = calibration.prediction_set(p_ai)
-    return crosses or (len(plausible) == 1 and plausible[0] is not verdict.decision)
+    return crosses or answer not in (verdict.decision, Decision.UNDECIDED)
 
 
 COMPARABLE = 1 / 3

@@ -11,10 +11,11 @@ error rates by the same rule (Altman and Bland, "Diagnostic tests 2: predictive 
 1994, p. 102).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import inf, log, log1p
 from typing import Any
 
+from veridical.infer.rates import error_rates
 from veridical.report import AtPrior, Estimate, PredictiveValues
 
 EVEN = 0.5
@@ -97,12 +98,15 @@ def at_prior(
     )
 
 
-def predictive_values(card: Mapping[str, Any], prior: float) -> PredictiveValues | None:
+def predictive_values(
+    card: Mapping[str, Any], prior: float, splits: Sequence[str] = SPLITS
+) -> PredictiveValues | None:
     """Return what a model's decisions are worth at a share of AI-generated pictures.
 
     Args:
         card: The model's, with error rates of its decisions under `measured`.
         prior: Share of AI-generated pictures.
+        splits: Names of sets of pictures; the first with error rates counts.
 
     Returns:
         None where the card has no error rates: they were not measured.
@@ -111,10 +115,9 @@ def predictive_values(card: Mapping[str, Any], prior: float) -> PredictiveValues
         ValueError: If `prior` is not between 0 and 1.
     """
     checked(prior)
-    measured = card.get("measured", {})
-    for split in SPLITS:
-        rates = {name: _rate(measured, split, name) for name in _RATES}
-        false_ai, true_ai, false_real, true_real = rates.values()
+    for split in splits:
+        rates = error_rates(card, split)
+        false_ai, true_ai, false_real, true_real = map(rates.get, _RATES)
         if not (false_ai and true_ai and false_real and true_real):
             continue
         ppv, ppv_interval = _predictive(true_ai, prior, false_ai, 1 - prior)
@@ -160,11 +163,6 @@ def assumed(card: Mapping[str, Any]) -> float:
         for source in card["trained_on"]["sources"]:
             count[source["label"]] += source["pictures"]
     return float(count["ai"] / (count["ai"] + count["real"]))
-
-
-def _rate(measured: Any, split: str, name: str) -> Estimate | None:
-    found = measured.get(split, {}).get(name)
-    return Estimate(*found) if found else None
 
 
 def _times(rate: Estimate, share: float) -> Estimate:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 
 from veridical.io.machine import Machine
 
-SCHEMA = "veridical.case/1"
+SCHEMA = "veridical.case/2"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

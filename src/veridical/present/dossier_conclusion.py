@@ -9,6 +9,7 @@ ones. It is the only measure that the conclusion rests on.
 
 from collections.abc import Iterator
 from math import isfinite
+from typing import Protocol, runtime_checkable
 
 from veridical.infer.priors import evidence
 from veridical.present import words
@@ -38,8 +39,9 @@ _PROPOSED = {
 }
 _NOTHING = (
     "The examination gives no conclusion. It supports neither of the two propositions. This is a "
-    "result, and no sign that something is wrong with the picture."
+    "result about the pixels, and no sign that something is wrong with them."
 )
+_NOT_EXAMINED = "The pixels could not be examined: {why}. There is no conclusion."
 # The verbal scale of the guideline (its section 2.4 and its table of examples), by the least ratio.
 _STRENGTH = (
     (1e6, "extremely strong support"),
@@ -53,7 +55,24 @@ TRUSTED_ECE = 0.05
 """Largest expected calibration error, with its whole interval, at which P(ai) is read as odds."""
 
 
-def strength(report: Report, sets: tuple[Measured, ...]) -> str | None:
+@runtime_checkable
+class Answer(Protocol):
+    """What a conclusion rests on, beside the model's error rates: a `Report` has it."""
+
+    @property
+    def decision(self) -> Decision:
+        """About the picture."""
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """Why."""
+
+    @property
+    def p_ai(self) -> float | None:
+        """None where nothing could be examined."""
+
+
+def strength(report: Answer, sets: tuple[Measured, ...]) -> str | None:
     """Return the strength of the support in words; None where it cannot be named."""
     least = _measured(report, sets)
     if least is None:
@@ -61,8 +80,10 @@ def strength(report: Report, sets: tuple[Measured, ...]) -> str | None:
     return next((word for limit, word in _STRENGTH if least >= limit), None)
 
 
-def conclusion(report: Report, sets: tuple[Measured, ...]) -> str:
+def conclusion(report: Answer, sets: tuple[Measured, ...]) -> str:
     """Return the conclusion on the scale of support, with its strength."""
+    if report.p_ai is None:
+        return _NOT_EXAMINED.format(why=words.plainly(report.reasons[0]))
     if report.decision is Decision.UNDECIDED:
         return _NOTHING
     proposed = _PROPOSED[report.decision]
@@ -76,15 +97,25 @@ def conclusion(report: Report, sets: tuple[Measured, ...]) -> str:
     return f"The examination points to {proposed}, but so weakly that the scale has no word for it."
 
 
-def meaning(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
-    """Say what the strength means, in a sentence; nothing where none was measured."""
+def meaning(report: Answer, sets: tuple[Measured, ...]) -> Iterator[str]:
+    """Say what the strength means; nothing where none was measured."""
     least = _measured(report, sets)
-    if least is not None:
-        mine, other = _sides(report.decision)
+    if least is None:
+        return
+    mine, other = _sides(report.decision)
+    one = worst(report.decision, sets)
+    counts = [one.count(name) for name in _RATES[report.decision]] if one else []
+    told = f"allowing for chance, {mine} pictures get this answer at least {ratio_of(least)} times "
+    told += f"as often as {other} ones do"
+    if one and counts[0] and counts[1]:
+        (right, mine_of), (wrong, other_of) = counts[0], counts[1]
         yield (
-            f"This strength means: in the tests, this answer was at least {ratio_of(least)} times "
-            f"as frequent for {mine} pictures as for {other} ones."
+            f"This strength is that of the answer: every picture that gets it has the same. In the "
+            f'tests (set "{one.name}"), {right} of {mine_of} {mine} pictures and {wrong} of '
+            f"{other_of} {other} ones got it; {told}."
         )
+    else:
+        yield f"This strength is that of the answer: {told}."
 
 
 def conflict(report: Report) -> Iterator[str]:
@@ -97,7 +128,7 @@ def conflict(report: Report) -> Iterator[str]:
         )
 
 
-def _measured(report: Report, sets: tuple[Measured, ...]) -> float | None:
+def _measured(report: Answer, sets: tuple[Measured, ...]) -> float | None:
     if Reason.WHOLE_IMAGE in report.reasons:
         return None
     return conservative_ratio(report.decision, sets)
@@ -131,13 +162,16 @@ def measures(report: Report, sets: tuple[Measured, ...]) -> Iterator[Row]:
     if report.at_prior:
         yield Row(f"At {percent(report.at_prior.prior)}", words.at_share(report.at_prior))
     if report.decision is not Decision.UNDECIDED and Reason.WITHIN_COVERAGE in report.reasons:
-        yield guarantee(report.decision, report)
+        yield guarantee(report.decision, report, sets)
 
 
-def guarantee(decision: Decision, report: Report) -> Row:
-    """Return what the prediction sets promise about a decision, under its name."""
-    told = words.sentence(words.promised(decision, report.promise(decision)))
-    return Row("Coverage guarantee", f"Of the prediction sets: {told[:1].lower()}{told[1:]}")
+def guarantee(decision: Decision, report: Report, sets: tuple[Measured, ...]) -> Row:
+    """Return what is promised about a decision and what was measured, under its name."""
+    promised = words.sentence(words.promised(decision, report.promise(decision)))
+    one = worst(decision, sets)
+    count = one.count(_RATES[decision][1]) if one else None
+    measured = f' Measured: {count[0]} of {count[1]} (set "{one.name}").' if one and count else ""
+    return Row("Coverage guarantee", f"{promised}{measured}")
 
 
 def of_face(report: Report) -> str:
@@ -158,7 +192,7 @@ def of_strength(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
         f"lower 95 % end of how often the answer was given to {mine} pictures, over the upper end "
         f"of how often to {other} ones; of {_sets(sets)} the smallest. Its words are those of the "
         "ENFSI guideline of 2015: weak from 2, moderate from 10, moderately strong from 100, "
-        "strong from 1,000, very strong from 10,000."
+        "strong from 1,000, very strong from 10,000, extremely strong from 1,000,000."
     )
 
 
@@ -173,19 +207,29 @@ def conservative_ratio(decision: Decision, sets: tuple[Measured, ...]) -> float 
     The lower end of the 95 % interval of the one rate, over the upper end of the other's: the least
     over all sets.
     """
-    names = {
-        Decision.AI: ("ai_called_ai", "real_called_ai"),
-        Decision.REAL: ("real_called_real", "ai_called_real"),
-    }.get(decision)
-    if names is None or not sets:
+    found = [_ratio(decision, one) for one in sets]
+    known = [ratio for ratio in found if ratio is not None]
+    return min(known) if known and len(known) == len(found) else None
+
+
+def worst(decision: Decision, sets: tuple[Measured, ...]) -> Measured | None:
+    """Return the set whose ratio is the smallest: all that is said of a decision is of this set."""
+    if conservative_ratio(decision, sets) is None:
         return None
-    found = []
-    for one in sets:
-        right, wrong = (one.rates.get(name) for name in names)
-        if right is None or wrong is None or wrong.high <= 0:
-            return None
-        found.append(right.low / wrong.high)
-    return min(found)
+    return min(sets, key=lambda one: _ratio(decision, one) or 0.0)
+
+
+_RATES = {  # where the answer is right, where it is wrong
+    Decision.AI: ("ai_called_ai", "real_called_ai"),
+    Decision.REAL: ("real_called_real", "ai_called_real"),
+}
+
+
+def _ratio(decision: Decision, one: Measured) -> float | None:
+    right, wrong = (one.rates.get(name) for name in _RATES.get(decision, ("", "")))
+    if right is None or wrong is None or wrong.high <= 0:
+        return None
+    return right.low / wrong.high
 
 
 def ratio_of(value: float) -> str:
@@ -215,5 +259,21 @@ def of_odds(report: Report, sets: tuple[Measured, ...]) -> Iterator[str]:
     why = f"its calibration error was {each}" if each else "its calibration was not measured"
     yield (
         f"{told}. No strength is read from that: {why}, and at most {TRUSTED_ECE:g} was wanted, "
-        "with the whole interval."
+        f"with the whole interval.{_leaning(sets)}"
+    )
+
+
+def _leaning(sets: tuple[Measured, ...]) -> str:
+    """Say on which side of 1/2 P(ai) errs; empty where that is not known."""
+    sides = [(one.name, one.rates.get("fpr"), one.rates.get("tpr")) for one in sets]
+    told = [
+        f'{percent(round(fpr.value, 2))} and {percent(round(1 - tpr.value, 2))} (set "{name}")'
+        for name, fpr, tpr in sides
+        if fpr and tpr
+    ]
+    if not told:
+        return ""
+    return (
+        " P(ai) was 1/2 or more for this share of the real pictures, and less for this share of "
+        f"the AI-generated ones: {'; '.join(told)}."
     )

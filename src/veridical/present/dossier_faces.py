@@ -8,6 +8,7 @@ from veridical.present import pictures, words
 from veridical.present.cue_panels import TITLES
 from veridical.present.dossier import Block, Figure, Paragraph, Row, Rows, Section, Table
 from veridical.present.dossier_conclusion import guarantee
+from veridical.present.dossier_words import Measured
 from veridical.present.maps import comparison_in_words, method_in_words, score_in_words, shown
 from veridical.present.numbers import percent, share, span
 from veridical.present.pictures import Picture
@@ -18,13 +19,15 @@ MOST_FACES = 8  # that get a section; of the others there is a table
 _MAP = 400  # px of a screen, 96 to an inch: the tallest that a map is shown
 
 
-def face_sections(report: Report, photo: Photo | None) -> Iterator[Section]:
+def face_sections(
+    report: Report, photo: Photo | None, sets: tuple[Measured, ...]
+) -> Iterator[Section]:
     """Return a section for each face, or one that says that there is none."""
     if not report.faces:
         yield Section("Faces", (Paragraph(sentence(words.plainly(report.reasons[0]))),))
     for at, face in enumerate(report.faces[:MOST_FACES]):
         answer = WORD[face.decision] if face.verdict else "not judged"
-        yield Section(f"Face {at + 1}: {answer}", tuple(_face(at, report, photo)))
+        yield Section(f"Face {at + 1}: {answer}", tuple(_face(at, report, photo, sets)))
     if rest := report.faces[MOST_FACES:]:
         rows = tuple(
             (str(number), WORD[face.decision] if face.verdict else "not judged", *_short(face))
@@ -44,7 +47,9 @@ def _place(face: FaceResult) -> str:
     return f"{box.width:.0f} x {box.height:.0f} px at {box.left:.0f}, {box.top:.0f}"
 
 
-def _face(at: int, report: Report, photo: Photo | None) -> Iterator[Block]:
+def _face(
+    at: int, report: Report, photo: Photo | None, sets: tuple[Measured, ...]
+) -> Iterator[Block]:
     face = report.faces[at]
     verdict, explanation = face.verdict, face.explanation
     yield Paragraph(words.why(face.decision, face.reasons, None))
@@ -53,7 +58,7 @@ def _face(at: int, report: Report, photo: Photo | None) -> Iterator[Block]:
         interval = f"{percent(report.level)} credible interval {span(verdict.interval)}"
         rows.append(Row("P(ai)", f"{share(verdict.p_ai)}, {interval}"))
     if face.decision is not Decision.UNDECIDED and Reason.WITHIN_COVERAGE in face.reasons[:1]:
-        rows.append(guarantee(face.decision, report))
+        rows.append(guarantee(face.decision, report, sets))
     rows.append(
         Row("Reasons", " ".join(map(sentence, words.because(face.reasons, report)))),
     )

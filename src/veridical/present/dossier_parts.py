@@ -9,7 +9,7 @@ from typing import Any
 
 from veridical.claims import MOST_ACTIONS, Claim
 from veridical.encode import plain
-from veridical.infer.priors import assumed, predictive_values
+from veridical.infer.priors import SPLITS, assumed, predictive_values
 from veridical.io.decode import Photo
 from veridical.io.source import File
 from veridical.present import dossier_conclusion as weigh
@@ -70,9 +70,9 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
         Section("Conclusion", tuple(_conclusion(told, photo, filing, sets))),
         Section("The file", tuple(_file(told, file, filing))),
         Section("What the file says about its origin", tuple(_claims(told, filing))),
-        *face_sections(told, photo),
+        *face_sections(told, photo, sets),
         Section("Error rates", tuple(_rates(told, sets, filing, basis))),
-        Section("The numbers, and how they relate", tuple(_numbers(told, sets))),
+        *([Section(say.NUMBERS, tuple(_numbers(told, sets)))] if told.p_ai is not None else []),
         Section("Known limits", (Points(words.LIMITS), *_failures(basis.card))),
         Section("How to repeat this examination", tuple(_repeat(told, filing, basis))),
         Section("Signature of the examiner", (Signature(say.SIGN),)),
@@ -167,9 +167,8 @@ def _conclusion(
     for told in weigh.meaning(report, sets):
         yield Paragraph(told)
     yield Rows(tuple(_head(report, filing)))
-    told = words.why(report.decision, report.reasons, None)
-    next_step = words.next_step(report.decision, report.reasons, commands=False)
-    yield Paragraph(f"{told} {next_step}")
+    if report.p_ai is not None:
+        yield Paragraph(words.why(report.decision, report.reasons, None))
     yield Points(say.PROPOSITIONS)
     yield Paragraph(say.WHAT_IS_ASKED, "small")
     if len(report.faces) > 1:
@@ -325,7 +324,8 @@ def _rates(
     yield Table(head, say.rate_rows(sets))
     if not filing.whole_image:
         for prior in dict.fromkeys(filter(None, (assumed(basis.card), filing.prior))):
-            values = predictive_values(basis.card, prior)
+            one = weigh.worst(report.decision, sets)
+            values = predictive_values(basis.card, prior, (one.name,) if one else SPLITS)
             told = " ".join(words.in_numbers(prior, values).splitlines())
             yield Paragraph(say.on_paper(told))
 

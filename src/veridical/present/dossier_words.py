@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from veridical.infer.priors import SPLITS
+from veridical.infer.rates import error_rates, pictures_of
 from veridical.present.numbers import percent, share, span
 from veridical.present.words import assumption, printable
 from veridical.report import Estimate, Report
@@ -16,6 +17,7 @@ from veridical.report import Estimate, Report
 REDACTED = "[redacted]"
 NONE_GIVEN = "not given"
 
+NUMBERS = "The numbers, and how they relate"
 TITLE = "Report on the examination of a picture"
 PROPOSITIONS = (
     "Proposition 1: a generative model made the picture (AI-generated).",
@@ -23,8 +25,10 @@ PROPOSITIONS = (
 )
 WHAT_IS_ASKED = (
     "The conclusion is one of three: support for proposition 1, support for proposition 2, or no "
-    "conclusion. It rests on the pixels alone. The scale of support: weak, moderate, moderately "
-    "strong, strong, very strong, extremely strong."
+    "conclusion. It rests on the pixels alone. A picture can be neither: a face swap, a composite, "
+    "a retouched photograph, a drawing or a rendering; the conclusion says nothing about these. "
+    "The scale of support: weak, moderate, moderately strong, strong, very strong, extremely "
+    "strong."
 )
 MANY_FACES = (
     "The conclusion is about the picture as a whole. Each face has a section of its own below."
@@ -54,10 +58,10 @@ NO_RATES = (
     "conclusion is wrong is not known."
 )
 RATES = (
-    "How often the answers were wrong when the model was tested. A rate is followed by how many "
-    "pictures it comes from and by its 95 % interval; intervals are from resampling groups of "
-    "pictures that belong together (bootstrap). The rates hold for pictures like those of the set, "
-    "and may be worse for others, such as those of new generators."
+    "What answers the model gave when it was tested. A rate is followed by how many pictures it "
+    "comes from and by its 95 % interval: that of a bootstrap of groups of pictures that belong "
+    "together, or the exact one (Clopper and Pearson), at each end the wider. The rates hold for "
+    "pictures like those of the set, and may be worse for others, such as those of new generators."
 )
 WHOLE_IMAGE = (
     "The frame was judged as a whole, as asked. The error rates below were measured on faces, and "
@@ -90,11 +94,13 @@ SIGN = ("Name", "Place and date", "Signature")
 # --- error rates ---------------------------------------------------------------------------------
 
 _RATE_ROWS = (
-    ("real_called_ai", "Real pictures called AI-generated", "n_real"),
-    ("ai_called_real", "AI-generated pictures called real", "n_ai"),
-    ("real_undecided", "Real pictures left undecided", "n_real"),
-    ("ai_undecided", "AI-generated pictures left undecided", "n_ai"),
-    ("error_when_decided", "Errors among the decided", ""),
+    ("real_called_ai", "Real pictures called AI-generated"),
+    ("ai_called_ai", "AI-generated pictures called so"),
+    ("ai_called_real", "AI-generated pictures called real"),
+    ("real_called_real", "Real pictures called so"),
+    ("real_undecided", "Real pictures left undecided"),
+    ("ai_undecided", "AI-generated pictures left undecided"),
+    ("error_when_decided", "Errors among the decided"),
 )
 
 
@@ -118,18 +124,19 @@ class Measured:
     n_groups: int | None
     rates: Mapping[str, Estimate]
 
+    def count(self, name: str) -> tuple[int, int] | None:
+        """Return how many pictures a rate counts, and of how many; None where it is not known."""
+        rate = self.rates.get(name)
+        of = pictures_of(name, {"n_real": self.n_real, "n_ai": self.n_ai}, self.rates)
+        return (round(rate.value * of), of) if rate and of else None
+
 
 def measured(card: Mapping[str, Any]) -> tuple[Measured, ...]:
     """Return the sets that a model was tested on, `test` first, if their error rates are there."""
     entries = card.get("measured", {})
     found = []
     for name in (*SPLITS, *sorted(entries.keys() - set(SPLITS))):
-        one = entries.get(name, {})
-        rates = {
-            key: Estimate(*value)
-            for key, value in one.items()
-            if isinstance(value, list) and len(value) == 3
-        }
+        one, rates = entries.get(name, {}), error_rates(card, name)
         if {"real_called_ai", "ai_called_real"} <= rates.keys():
             found.append(
                 Measured(
@@ -162,25 +169,22 @@ def of_set(one: Measured) -> str:
 
 def rate_rows(sets: tuple[Measured, ...]) -> tuple[tuple[str, ...], ...]:
     """Return the rows of the table of error rates: a name, then a cell for each set."""
-    return tuple(
-        (label, *(_rate(one, key, number) for one in sets)) for key, label, number in _RATE_ROWS
-    )
+    return tuple((label, *(_rate(one, key) for one in sets)) for key, label in _RATE_ROWS)
 
 
-def _rate(one: Measured, key: str, number: str) -> str:
+def _rate(one: Measured, key: str) -> str:
     rate = one.rates.get(key)
     if rate is None:
         return "not measured"
-    of = {"n_real": one.n_real, "n_ai": one.n_ai}.get(number)
-    if key == "error_when_decided" and one.n_real is not None and one.n_ai is not None:
-        decided = one.rates.get("coverage")
-        of = round(decided.value * (one.n_real + one.n_ai)) if decided else None
-    told = f"{round(rate.value * of)} of {of}; " if of else ""
+    count = one.count(key)
+    told = f"{count[0]} of {count[1]}; " if count else ""
     return f"{share(rate.value)} ({told}{span((rate.low, rate.high))})"
 
 
 def assumptions(report: Report) -> Iterator[str]:
-    """Say what the numbers of an answer assume."""
+    """Say what the numbers of an answer assume; nothing where there are none."""
+    if report.p_ai is None:
+        return
     yield (
         f"P(ai) assumes that {assumption(report.prior)} where the picture came from, before it was "
         "examined. With another share it is another number; the conclusion stays."
@@ -193,7 +197,8 @@ def assumptions(report: Report) -> Iterator[str]:
         "A conclusion is given only where one answer alone is plausible: the answers that are left "
         f"hold the truth for {percent(report.coverage_of_reals)} of the real pictures and for "
         f"{percent(report.coverage_of_ai)} of the AI-generated ones like those that the model was "
-        "calibrated on."
+        "calibrated on. That was promised before the picture came; what was measured stands among "
+        "the error rates."
     )
 
 

@@ -4,8 +4,10 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from veridical.infer.rates import error_rates
 from veridical.present.numbers import percent
 from veridical.present.words import printable
+from veridical.report import Estimate
 
 Card = Mapping[str, Any]
 
@@ -40,8 +42,8 @@ def card_page(identity: str, card: Card, place: str) -> str:
         except (AttributeError, IndexError, KeyError, TypeError, ValueError):
             text = "the card does not say"
         lines += _block(label, text)
-    for split, rates in card.get("measured", {}).items():
-        lines += _block(f"On {split}", _measured(rates))
+    for split in card.get("measured", {}):
+        lines += _block(f"On {split}", _measured(error_rates(card, split)))
     if not card.get("measured"):
         lines += _block("Measured", "not yet; `veridical evaluate` measures it on your pictures")
     for key, label in _NOTES.items():
@@ -104,10 +106,10 @@ _ROWS: dict[str, Callable[[Card], str]] = {
 }
 
 
-def _measured(rates: Mapping[str, Any]) -> str:
+def _measured(rates: Mapping[str, Estimate]) -> str:
     said = (
-        f"{what}: {100 * rates[name][0]:.1f} % ({100 * rates[name][1]:.1f} to "
-        f"{100 * rates[name][2]:.1f})"
+        f"{what}: {100 * rates[name].value:.1f} % ({100 * rates[name].low:.1f} to "
+        f"{100 * rates[name].high:.1f})"
         for name, what in _RATES.items()
         if name in rates
     )

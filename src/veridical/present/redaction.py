@@ -54,7 +54,9 @@ def redacted(report: Report) -> Report:
         report,
         path=None if report.path is None else kept_name(report.path),
         claims=claims,
-        headline=headline(claims, report.decision).text if report.headline else "",
+        headline=headline(claims, None if report.p_ai is None else report.decision).text
+        if report.headline
+        else "",
         steps=tuple(map(step, report.steps)),
     )
 

@@ -28,7 +28,11 @@ def sample_report() -> Report:
         aleatoric=0.32,
         epistemic=0.005,
         distance=0.5,
-        stability=Stability(perturbations=("jpeg-60", "screenshot-0.8"), p_ai=(0.88, 0.91)),
+        stability=Stability(
+            perturbations=("jpeg-60", "screenshot-0.8"),
+            p_ai=(0.88, 0.91),
+            answers=(Decision.AI, Decision.AI),
+        ),
     )
     marks = ((260.0, 210.0), (340.0, 210.0), (300.0, 250.0), (268.0, 300.0), (332.0, 300.0))
     face = FaceResult(

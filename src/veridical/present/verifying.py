@@ -30,6 +30,7 @@ from veridical.report import Report, path_of
 
 State = Literal["same", "differs", "unchecked", "note"]
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]*)")
+_OTHER_SCHEMA = re.compile(r"veridical\.case/[0-9]+")
 _NAMED = 5  # differences that are named
 
 
@@ -184,13 +185,20 @@ def _files(folder: Path) -> Iterator[Check]:
 def _record(folder: Path) -> Any:
     try:
         record = json.loads((folder / JSON).read_bytes())
-        if record["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {record['schema']!r}, {SCHEMA!r} was wanted")
+        schema = record["schema"]
+        if schema != SCHEMA and not _OTHER_SCHEMA.fullmatch(schema):
+            raise ValueError(f"its schema is {schema!r}, {SCHEMA!r} was wanted")
     except (ValueError, KeyError, TypeError, RecursionError) as foreign:
         raise CaseUnreadable(
             f"{folder / JSON}: is not a filed report ({foreign}).",
             hint="Compare it with the copy that was filed.",
         ) from foreign
+    if schema != SCHEMA:
+        made_by = record.get("version", "a version it does not name")
+        raise CaseUnreadable(
+            f"{folder / JSON}: was filed in the shape {schema}; this program checks {SCHEMA}.",
+            hint=f"Verify it with the version of veridical that made it: {made_by}.",
+        )
     return record
 
 

@@ -201,14 +201,14 @@ def because(reasons: Iterable[Reason], report: Report) -> Iterator[str]:
 
 
 def promised(decision: Decision, coverage: float, what: str = "pictures") -> str:
-    """Say how many (of `what`) of the other kind get this decision, at most, as a phrase."""
+    """Say how many (of `what`) of the other kind may get this decision, as a phrase."""
     other = NAME[Decision.REAL if decision is Decision.AI else Decision.AI]
     crowd = 100
     while (wrong := (1 - coverage) * crowd) < 1 - 1e-6 and crowd < 10**6:
         crowd *= 10
     return (
         f"of {crowd:,} {other} {what} like those in our tests, at most about {wrong:.2g} "
-        f"would be called {NAME[decision]} by mistake"
+        f"would be called {NAME[decision]} by mistake (the promised limit)"
     )
 
 
@@ -263,6 +263,7 @@ SURENESS = (  # nats: the entropy of a coin that shows one side in 99, 95 and 80
 )
 _NEARLY_ALL = 0.9  # share of the uncertainty above which the other part is not named
 _ALIKE = "real and AI-generated pictures like this one look alike to it"
+_SOME = "some pictures of the other kind look like this one to it"
 _UNKNOWN = "it was trained on too few pictures like this one"
 
 
@@ -271,9 +272,11 @@ def in_words(verdict: Verdict, reasons: Sequence[Reason] = ()) -> str:
 
     How sure goes by the entropy of the predictive: below that of a coin that shows one side in 99
     of 100 throws (0.056 nats) the model is "sure", below 95 (0.199) "fairly sure", below 80
-    (0.500) "not very sure", else "unsure". The cause goes by the parts of the entropy: with nine
-    tenths or more in one part the other is not named. This is the model's own view: about a face
-    unlike its training pictures it says little, and the sentence says so.
+    (0.500) "not very sure", else "unsure". A cause is named from "not very sure" on, and goes by
+    the parts of the entropy: with nine tenths or more in one part the other is not named. That the
+    kinds look alike is said of an undecided face that the model is unsure about, and of no other:
+    a decided one is more like one kind. This is the model's own view: about a face unlike its
+    training pictures it says little, and the sentence says so.
 
     Args:
         verdict: On one face.
@@ -284,14 +287,16 @@ def in_words(verdict: Verdict, reasons: Sequence[Reason] = ()) -> str:
         return "the model's uncertainty is not a number; please report this"
     sure = next((word for limit, word in SURENESS if total < limit), "unsure")
     part = epistemic / total if total > 0 else 0.0
-    if total < SURENESS[0][0]:
+    undecided = verdict.decision is Decision.UNDECIDED and total >= SURENESS[2][0]
+    kinds = _ALIKE if undecided else _SOME
+    if total < SURENESS[1][0]:
         cause = ""
     elif part <= 1 - _NEARLY_ALL:
-        cause = f": {_ALIKE}"
+        cause = f": {kinds}"
     elif part < 0.5:
-        cause = f", mostly because {_ALIKE}, partly because {_UNKNOWN}"
+        cause = f", mostly because {kinds}, partly because {_UNKNOWN}"
     elif part < _NEARLY_ALL:
-        cause = f", mostly because {_UNKNOWN}, partly because {_ALIKE}"
+        cause = f", mostly because {_UNKNOWN}, partly because {kinds}"
     else:
         cause = f": {_UNKNOWN}"
     numbers = f"aleatoric {nats(aleatoric)}, epistemic {nats(epistemic)}"
@@ -308,11 +313,15 @@ def no_suspicion(verdict: Verdict) -> str:
 
 def of_copies(stability: Stability, reasons: Sequence[Reason] = ()) -> str:
     """Say what became of P(ai) in perturbed copies of the picture, and of the verdict."""
-    pairs = zip(stability.perturbations, stability.p_ai, strict=True)
-    each = ", ".join(f"{name} {share(p)}" for name, p in pairs)
-    changed = Reason.CHANGES_UNDER_RECOMPRESSION in reasons
-    kept = "the verdict changes and is withdrawn" if changed else "the verdict stays"
-    return f"P(ai) of copies, saved again or made smaller: {each}; {kept}"
+    copies = zip(stability.perturbations, stability.p_ai, stability.answers, strict=True)
+    each = ", ".join(
+        f"{name} {share(p)} ({NAME.get(answer, answer.value)})" for name, p, answer in copies
+    )
+    told = f"P(ai) and answer of copies, saved again or made smaller: {each}. "
+    # Only what would be called `ai` is tried in copies.
+    if Reason.CHANGES_UNDER_RECOMPRESSION in reasons:
+        return f"{told}The answer is withdrawn: a copy has P(ai) below 1/2, or is called real"
+    return f"{told}The answer is kept: no copy has P(ai) below 1/2, and none is called real"
 
 
 def distance(verdict: Verdict) -> str:

@@ -1,7 +1,8 @@
 """How far to trust a share, or whatever else was measured on some pictures: 95 % intervals.
 
 Wilson's for shares of independent pictures; that of an order statistic for what lies beyond a
-threshold taken from pictures; the bootstrap, over whole groups, for all else.
+threshold taken from pictures; the bootstrap, over whole groups, for all else, and for shares never
+narrower than Clopper and Pearson's.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,33 @@ def wilson(hits: int, total: int) -> Estimate:
     return holding(share, max(0.0, middle - half), min(1.0, middle + half))
 
 
+def exact(hits: int, total: int) -> Estimate:
+    """Return the share `hits / total` with its exact 95 % interval, for independent pictures.
+
+    References:
+        C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case
+        of the binomial", Biometrika 26(4), 1934.
+
+    Raises:
+        ValueError: If `total` is not positive, or `hits` not within 0 and `total`.
+    """
+    if not 0 <= hits <= total or total == 0:
+        raise ValueError(f"A share needs 0 <= hits <= total and total > 0; got {hits} of {total}.")
+    low = _beta_quantile(0.025, hits, total - hits + 1) if hits else 0.0
+    high = _beta_quantile(0.975, hits + 1, total - hits) if hits < total else 1.0
+    return holding(hits / total, low, high)
+
+
+def no_narrower_than_exact(found: Estimate, total: int) -> Estimate:
+    """Return a share of `total` pictures with each end of its interval as far out as `exact`'s.
+
+    With few hits, or few misses, the percentiles of a bootstrap lie too near: a resample seldom
+    has more of what was hardly seen.
+    """
+    sure = exact(min(round(found.value * total), total), total)
+    return Estimate(found.value, min(found.low, sure.low), max(found.high, sure.high))
+
+
 def share_beyond(count: int, rank: int) -> Estimate:
     """Return how many of all pictures lie beyond the `rank`-th smallest score of `count` of them.
 
@@ -69,6 +97,8 @@ def _beta_quantile(mass: float, a: int, b: int) -> float:
     By bisection of its distribution function, which for whole parameters is the tail of a binomial:
     P(Beta(a, b) <= x) = P(Binomial(a + b - 1, x) >= a) (Abramowitz and Stegun, 26.5.24).
     """
+    if a > b:  # the same from the other side, with fewer terms
+        return 1 - _beta_quantile(1 - mass, b, a)
     tries = a + b - 1
     hits = np.arange(a)
     ways = np.array([lgamma(tries + 1) - lgamma(i + 1) - lgamma(tries - i + 1) for i in range(a)])
@@ -90,7 +120,7 @@ def bootstrap_shares(
     """Measure named shares of pictures, each with a 95 % percentile interval; see `Resampling`.
 
     A share without spread (no error at all) gets Wilson's interval, with groups for pictures:
-    percentiles would say "0, certainly".
+    percentiles would say "0, certainly". No interval is narrower than `exact`.
 
     Args:
         shares: For each name, which pictures are hits, and among which pictures they are counted.
@@ -127,10 +157,12 @@ def bootstrap_shares(
             measured[name] = None
         elif hit in (0, count):
             units = len(np.unique(plan.unit[among]))
-            measured[name] = wilson(units if hit else 0, units)
+            found = wilson(units if hit else 0, units)
+            measured[name] = no_narrower_than_exact(found, int(count))
         else:
             some = totals[:, column] > 0
-            measured[name] = percentiles(hit / count, hits[some, column] / totals[some, column])
+            found = percentiles(hit / count, hits[some, column] / totals[some, column])
+            measured[name] = no_narrower_than_exact(found, int(count))
     return measured
 
 
