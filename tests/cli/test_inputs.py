@@ -344,7 +344,7 @@ def test_a_mistyped_command_is_told_so(tmp_path: Path, monkeypatch: pytest.Monke
     result = invoke("inspct", "a.jpg")
     assert result.exit_code == 2
     assert "no command and no file 'inspct'; did you mean 'inspect'?" in result.stderr
-    assert "commands are inspect, report" in invoke("xyz").stderr
+    assert "commands are inspect, scan" in invoke("xyz").stderr
     assert "Did you mean '--version'" in invoke("--verison").stderr
 
 
