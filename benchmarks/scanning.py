@@ -1,28 +1,37 @@
-"""What a scan costs beside judging: its overhead, its memory, and a finished one asked again.
+"""What a scan costs beside judging, and what it saves.
 
     python -m benchmarks.scanning WORK [BLOCK ...]
 
-Judges that cost nothing, or a known time, stand in for a model: what is measured is the scan. Each
-block prints one JSON object; ratios are of turns within one run, so that other work on the machine
-weighs on both sides.
+Each block prints one JSON object; ratios are of turns within one run, so that other work on the
+machine weighs on both sides. `overhead`, `rate` and `elsewhere` judge pictures of VERIDICAL_DATA
+with the model in the package; `elsewhere` needs moto and s3fs. In the other blocks judges that cost
+nothing, or a known time, stand in for the model.
 """
 
 import json
+import os
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from shutil import rmtree
 from statistics import median
 
 from benchmarks.common import Record
+from veridical.detector import Detector
+from veridical.io.source import open_source
+from veridical.report import Failure, Report
 from veridical.scan.engines import InProcesses, InThreads, ScanEngine
-from veridical.scan.judge import Judge, Judged
+from veridical.scan.judge import DetectorMaker, Judge, Judged
 from veridical.scan.ledger import Identity, Ledger, Pace
-from veridical.scan.plan import Item
-from veridical.scan.run import Scanned, run
+from veridical.scan.phash import phash
+from veridical.scan.plan import Item, plan
+from veridical.scan.results import read
+from veridical.scan.run import Scanned, identity_of, run
 
 IDENTITY = Identity(model="0" * 12, version="benchmark", options={}, format="parquet")
 
@@ -56,41 +65,196 @@ def scan(out: Path, count: int, make: Busy, engine: ScanEngine) -> Scanned:
     return run(items(count), out, make, IDENTITY, engine)
 
 
+def chosen(count: int, *folders: str) -> list[str]:
+    """Return pictures of the data, those of all sources in turn."""
+    root = Path(os.environ["VERIDICAL_DATA"])
+    found = sorted(path for folder in folders for path in root.glob(f"{folder}/*.jpg"))
+    return [str(path) for path in random.Random(0).sample(found, count)]
+
+
+def with_model(work: Path, sources: list[str], detector: Detector, engine: ScanEngine) -> float:
+    """Scan into a new folder; return the seconds."""
+    rmtree(work / "out", ignore_errors=True)
+    identity = identity_of(detector, whole_image=False, format_="parquet")
+    began = time.perf_counter()
+    done = run(plan(sources), work / "out", DetectorMaker(detector), identity, engine)
+    assert done.judged
+    assert not done.failed
+    return time.perf_counter() - began
+
+
 def overhead(work: Path) -> Record:
-    """Time per item that is not judging, in threads and in processes."""
+    """A scan against bare inspection of the same pictures, one at a time."""
+    pictures, detector = chosen(12, "test/*/*"), Detector.load(threads=1)
+    detector.inspect(pictures[0])
 
-    def per_item(engine: ScanEngine, count: int) -> float:
-        out = work / "overhead"
-        rmtree(out, ignore_errors=True)
+    def bare() -> float:
         began = time.perf_counter()
-        scan(out, count, Busy(), engine)
-        return (time.perf_counter() - began) / count
+        for one in pictures:
+            detector.inspect(one)
+        return time.perf_counter() - began
 
-    def bare(count: int) -> float:
-        judge, began = Busy()(), time.perf_counter()
-        for one in items(count):
-            judge(one)
-        return (time.perf_counter() - began) / count
+    turns = [(bare(), with_model(work, pictures, detector, InThreads(1))) for _ in range(3)]
+    judge, count = Busy()(), 20_000
+    began = time.perf_counter()
+    for one in items(count):
+        judge(one)
+    own = time.perf_counter() - began
+    rmtree(work / "stub", ignore_errors=True)
+    began = time.perf_counter()
+    scan(work / "stub", count, Busy(), InThreads(1))
+    return {
+        "scan_over_bare": [whole / own for own, whole in turns],
+        "median": median(whole / own for own, whole in turns),
+        "bare_ms_per_picture": median(1e3 * own / len(pictures) for own, _ in turns),
+        "ms_of_the_scan_alone": 1e3 * (time.perf_counter() - began - own) / count,
+    }
 
-    turns = [(bare(20_000), per_item(InThreads(1), 20_000)) for _ in range(5)]
-    return {"ms_per_item": median(1e3 * (whole - own) for own, whole in turns), "turns": 5}
+
+def rate(work: Path) -> Record:
+    """A folder of portraits, pictures without a face, and copies: `inspect` against a scan.
+
+    Shares of the time of what is done to the pictures, and rates two at a time, also without the
+    copies.
+    """
+    portraits = chosen(10, "test/*/*")
+    empty = chosen(10, "hard/hard/textures*", "hard/hard/scenes*")
+    copies = work / "copies"
+    rmtree(copies, ignore_errors=True)
+    copies.mkdir(parents=True)
+    for path in portraits[::2] + empty[::2]:
+        (copies / f"again-{Path(path).name}").write_bytes(Path(path).read_bytes())
+    detector = Detector.load(threads=1)
+    detector.inspect(portraits[0])
+    unlike = portraits + empty
+    alike = [*unlike, *map(str, sorted(copies.iterdir()))]
+    found: Record = {
+        "share_of_time": {
+            "portraits": _shares(detector, portraits),
+            "without a face": _shares(detector, empty),
+        }
+    }
+    for name, pictures in (("a third are copies", alike), ("no copies", unlike)):
+        turns = []
+        for _ in range(3):
+            began = time.perf_counter()
+            reports = list(detector.inspect_many(pictures, jobs=2))
+            turns.append(
+                (
+                    time.perf_counter() - began,
+                    with_model(work, pictures, detector, InThreads(2)),
+                )
+            )
+            _same_verdicts(work / "out", reports)
+        found[name] = {
+            "pictures": len(pictures),
+            "inspect_per_s": median(len(pictures) / own for own, _ in turns),
+            "scan_per_s": median(len(pictures) / own for _, own in turns),
+            "times": [own / ours for own, ours in turns],
+        }
+    return found
+
+
+def _shares(detector: Detector, pictures: list[str]) -> Record:
+    """Return ms per picture for each step of an inspection."""
+    steps = ("read and decode", "hash", "fingerprint", "find and crop", "encode", "judge")
+    taken = dict.fromkeys(steps, 0.0)
+    for path in pictures:
+        file, clock = open_source(path, detector.limits), [time.perf_counter()]
+
+        def lap(clock: list[float] = clock) -> None:
+            clock.append(time.perf_counter())
+
+        photo = file.photo
+        lap()
+        assert file.sha256
+        lap()
+        phash(photo.smaller())
+        lap()
+        prepared = detector._prepare(file, False)
+        lap()
+        tokens = detector._tokens(prepared.crops)
+        lap()
+        detector._finish(prepared, tokens, (), None)
+        lap()
+        for step, (begin, end) in zip(steps, pairwise(clock), strict=True):
+            taken[step] += 1e3 * (end - begin) / len(pictures)
+    return taken
+
+
+def _same_verdicts(out: Path, reports: Sequence[Report | Failure]) -> None:
+    """Refuse a scan whose rows are not, to the bit, those of the reports."""
+    rows = {}
+    for batch in read(out, ("path", "decision", "p_ai", "interval_low", "sha256")):
+        for path, *row in zip(*batch.values(), strict=True):
+            rows[path] = row
+    for one in reports:
+        assert isinstance(one, Report)
+        low = one.interval[0] if one.interval else None
+        assert rows[one.path] == [one.decision.value, one.p_ai, low, one.sha256], one.path
 
 
 def processes(work: Path) -> Record:
-    """Two processes against one, on work that keeps a core busy for 20 ms an item."""
+    """Two processes against one, from the first answer on: 50 ms of a core per item."""
     taken: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(3):
         for jobs, found in taken.items():
             rmtree(work / "processes", ignore_errors=True)
-            began = time.perf_counter()
-            scan(work / "processes", 500, Busy(0.02), InProcesses(jobs))
-            found.append(time.perf_counter() - began)
-    ratios = [one / two for one, two in zip(taken[1], taken[2], strict=True)]
-    return {"seconds": taken, "times_faster": median(ratios)}
+            answered: list[float] = []
+
+            def hear(_done: Scanned, answered: list[float] = answered) -> None:
+                answered.append(time.perf_counter())
+
+            run(
+                items(200),
+                work / "processes",
+                Busy(0.05),
+                IDENTITY,
+                InProcesses(jobs),
+                hear=hear,
+            )
+            found.append((len(answered) - 1) / (answered[-1] - answered[0]))
+    ratios = [two / one for one, two in zip(taken[1], taken[2], strict=True)]
+    return {"per_second": taken, "times_faster": ratios, "median": median(ratios)}
+
+
+def elsewhere(work: Path) -> Record:
+    """Pictures on an S3 server of this machine against the same ones in a folder."""
+    pictures, album = chosen(16, "test/*/*"), work / "album"
+    rmtree(album, ignore_errors=True)
+    album.mkdir(parents=True)
+    for path in pictures:
+        (album / Path(path).name).write_bytes(Path(path).read_bytes())
+    code = (
+        "import sys, os, time; from pathlib import Path; from tests.scan.elsewhere import begin_s3;"
+        "begin_s3(Path(sys.argv[1])); print(os.environ['AWS_ENDPOINT_URL'], flush=True);"
+        "time.sleep(3600)"
+    )
+    command = [sys.executable, "-c", code, str(album)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        os.environ |= {
+            "AWS_ENDPOINT_URL": server.stdout.readline().strip(),
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        detector = Detector.load(threads=1)
+        detector.inspect(pictures[0])
+        turns = [
+            tuple(
+                with_model(work, [source], detector, InThreads(2))
+                for source in (str(album), "s3://album/")
+            )
+            for _ in range(3)
+        ]
+        server.kill()
+    ratios = [here / there for here, there in turns]
+    return {"seconds": turns, "rate_over_local": ratios, "median": median(ratios)}
 
 
 def memory(work: Path) -> Record:
-    """Peak memory of a scan of so many items, each in a process of its own."""
+    """Peak memory, MiB, of a scan of so many items by a process that holds the model."""
     return {str(count): _peak(work, "scan", count) for count in (1_000, 10_000, 100_000)}
 
 
@@ -117,18 +281,19 @@ def _peak(work: Path, name: str, count: int) -> float:
         rmtree(work / name, ignore_errors=True)
     code = (
         "import sys; from pathlib import Path; from benchmarks import scanning as s; "
+        "held = s.Detector.load(threads=1) if sys.argv[3] == 'scan' else None; "
         "done = s.scan(Path(sys.argv[1]), int(sys.argv[2]), s.Busy(), s.InThreads(1)); "
         "assert done.done == int(sys.argv[2]); "
         # Of this program alone: what `getrusage` tells begins with the parent's.
         "print(next(line.split()[1] for line in open('/proc/self/status') if 'VmHWM' in line))"
     )
-    command = [sys.executable, "-c", code, str(work / name), str(count)]
+    command = [sys.executable, "-c", code, str(work / name), str(count), name]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     return int(found.stdout) / 1024
 
 
 BLOCKS: dict[str, Callable[[Path], Record]] = {
-    one.__name__: one for one in (overhead, processes, memory, resume)
+    one.__name__: one for one in (overhead, rate, processes, elsewhere, memory, resume)
 }
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from tests.scan.doubles import ByName, answered, identity
@@ -69,6 +70,21 @@ def test_a_page_shows_names_as_text_and_asks_for_nothing(tmp_path: Path) -> None
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_thumbnails_are_found_under_names_that_are_not_unicode(tmp_path: Path) -> None:
+    path = os.fsdecode(os.fsencode(tmp_path) + b"/b\xe9te.png")
+    Image.new("RGB", (90, 60), "teal").save(path)
+    row = {"decision": "undecided", "p_ai": 0.6, "faces": 0, "reasons": "both_plausible from_2030"}
+    with Ledger(tmp_path / "o", identity()) as ledger:
+        ledger.add(Judged(item=Item(path=path), picture=row))
+        ledger.add(Judged(item=Item(path=f"{tmp_path}/gone.png"), picture=row))
+    found = summarise(tmp_path / "o")
+    page = present.page(found, thumbnails=True)
+    assert page.count("data:image/jpeg;base64,") == 1
+    assert "data:image" not in present.page(found)
+    assert "both plausible; from_2030" in page
+    assert "both_plausible" not in page
 
 
 def test_a_folder_without_results_is_named(tmp_path: Path) -> None:
