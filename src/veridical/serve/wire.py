@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from veridical.errors import NotServing
 from veridical.serve.pool import Pool
 
 HEAD_S = 10.0
@@ -17,33 +19,69 @@ HEAD_S = 10.0
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_BACKLOG = 2048
+
 LINGER_S = 2.0
 """Seconds for which what still comes is read after the last answer, and thrown away."""
 
 
-def server(
-    app: FastAPI,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    socket: Path | None = None,
-    drain_s: int = 60,
-) -> uvicorn.Server:
-    """Return what listens.
+def bound(host: str, port: int, path: Path | None = None) -> socket.socket:
+    """Return a socket that is listened at, before any work is done for it.
+
+    Args:
+        host: Address of this machine.
+        port: 0 for one that is free.
+        path: Of a Unix socket instead, for this user and group.
+
+    Raises:
+        NotServing: If somebody else has it, or we may not.
+    """
+    where = str(path) if path else f"{host}:{port}"
+    try:
+        if path is None:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        _remove_stale(path)
+        return _bound_unix(path)
+    except OSError as error:
+        raise NotServing(
+            f"{where}: cannot be listened at ({error.strerror or error}).",
+            hint="Does it run already? Name another --port, --host or --socket.",
+        ) from error
+
+
+def _bound_unix(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o660)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a service that was killed; never one that is in use, or a file."""
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+
+
+def server(app: FastAPI, *, drain_s: int = 60) -> uvicorn.Server:
+    """Return what answers.
 
     Args:
         app: See `build_app`.
-        host: Address to listen at.
-        port: Likewise.
-        socket: Path of a Unix socket to listen at instead.
         drain_s: Seconds for which requests that were begun may take after a signal.
     """
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
-            uds=None if socket is None else str(socket),
             http=Protocol,
             ws="none",
             lifespan="on",
@@ -54,12 +92,18 @@ def server(
     )
 
 
-def run(listening: uvicorn.Server, pool: Pool, ready: Callable[[], None] = lambda: None) -> None:
+def run(
+    answering: uvicorn.Server,
+    listener: socket.socket,
+    pool: Pool,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until a signal comes, then answer what was begun and return.
 
     Args:
-        listening: See `server`.
-        pool: Of its app; it is started before anybody is listened to.
+        answering: See `server`.
+        listener: See `bound`.
+        pool: Of its app; it is started before anybody is answered.
         ready: Called when the workers are ready.
 
     Raises:
@@ -74,7 +118,7 @@ def run(listening: uvicorn.Server, pool: Pool, ready: Callable[[], None] = lambd
         # uvicorn handles signals meanwhile, and raises them again when it is done.
         before = {one: signal.signal(one, lambda n, _: got.append(n)) for one in _SIGNALS}
         try:
-            await listening.serve()
+            await answering.serve([listener])
         finally:
             await pool.close()
             for one, handler in before.items():
