@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from PIL import Image
 from tests.conftest import LARGE, FakeFinder, saved, see_through, squares
 from veridical.errors import PhotoError, PhotoTooLarge
 from veridical.io.formats import Limits
+from veridical.io.source import File
 from veridical.present.records import schema
 from veridical.serve.judge import judged, laid_out, replying
 from veridical.serve.pool import Answer, Fault, Order, Wish
@@ -33,8 +35,6 @@ def test_the_answer_is_the_report_of_the_detector() -> None:
 
 
 def test_options_are_those_of_the_command_line(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     path = tmp_path / "a b.png"
     path.write_bytes(PICTURE)
     detector = see_through(FakeFinder((LARGE,)))
@@ -44,21 +44,21 @@ def test_options_are_those_of_the_command_line(tmp_path: Path) -> None:
 
 
 def test_a_page_is_made_of_what_was_judged(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fragment(report: Any, explanations: Any, data: bytes, name: str) -> str:
-        assert data == PICTURE
-        return f"{name} {report.decision} {len(explanations)}"
+    def fragment(report: Any, explanations: Any, file: File, name: str) -> str:
+        assert file.data == PICTURE
+        assert "photo" in vars(file)  # it is decoded once
+        assert explanations == ()  # those of the report
+        return f"{name} {report.decision}"
 
     render = SimpleNamespace(fragment=fragment)
     monkeypatch.setitem(sys.modules, "veridical.serve.pages", SimpleNamespace(render=render))
     monkeypatch.setitem(sys.modules, "veridical.serve.pages.render", render)
     detector = see_through(FakeFinder((LARGE,)))
     answer = judged(detector, Order(PICTURE, Wish(page=True, name="a.png")))
-    assert answer.page == "a.png ai 1"
+    assert answer.page == "a.png ai"
 
 
 def test_limits_hold() -> None:
-    from dataclasses import replace
-
     detector = replace(see_through(FakeFinder()), limits=Limits(max_bytes=50))
     with pytest.raises(PhotoTooLarge, match=r"a\.png: has \d+ bytes; the limit is 50"):
         judged(detector, Order(PICTURE, Wish(name="a.png")))

@@ -54,7 +54,14 @@ def build_app(pool: Pool, settings: Settings, tokens: Tokens | None = None) -> F
     except ModuleNotFoundError:  # until the page is merged
         pass
     else:
-        app.include_router(routes.router(service.judge))
+        app.include_router(
+            routes.router(
+                service.judge,
+                workers=pool.size.workers,
+                max_bytes=settings.max_bytes,
+                retains=settings.retain is not None,
+            )
+        )
     _add_probes(app, pool, measures)
     shown: dict[str, Any] = {}
 

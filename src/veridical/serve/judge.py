@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from veridical.errors import VeridicalError
 from veridical.serve.hand import STOP
-from veridical.serve.pool import Answer, Fault, Order, Reply, Wish
+from veridical.serve.pool import Answer, Fault, Order, Reply
 from veridical.vision.runtime import lay_out
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
+    from veridical.io.source import File
+    from veridical.report import Report
 
 _log = logging.getLogger("veridical.serve")
 
@@ -92,7 +94,7 @@ def judged(detector: "Detector", order: Order) -> Answer:
     report = detector.inspect(
         file, whole_image=wish.whole_image, cues=wish.cues, explain=wish.explain
     )
-    page = _page(report, order.data, wish) if wish.page else ""
+    page = _page(report, file, wish.name) if wish.page else ""
     return Answer(report.to_json().encode(), page)
 
 
@@ -107,10 +109,10 @@ def _named(path: Path, name: str) -> Iterator[None]:
         raise type(error)(message, hint=hint) from error
 
 
-def _page(report: Any, data: bytes, wish: Wish) -> str:
+def _page(report: "Report", file: "File", name: str) -> str:
+    """Return what the page shows; the picture is not decoded again."""
     render = import_module("veridical.serve.pages.render")
-    explanations = tuple(face.explanation for face in report.faces)
-    return str(render.fragment(report, explanations, data, wish.name))
+    return str(render.fragment(report, (), file, name))
 
 
 def replying(work: Work) -> Callable[[Order], Reply]:
