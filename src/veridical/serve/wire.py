@@ -17,6 +17,9 @@ from veridical.serve.pool import Pool
 HEAD_S = 10.0
 """Seconds for the head of a request to come."""
 
+UNREAD_S = 60.0
+"""Seconds in which a client has to read some of its answer."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _BACKLOG = 2048
@@ -132,12 +135,14 @@ def run(
 class Protocol(H11Protocol):
     """HTTP/1.1 on one connection.
 
-    A head that does not come is waited for only so long. A connection that is closed while an
-    upload comes is closed in one direction first: else the system would tell the client of a broken
-    connection, and the answer that says why would be lost.
+    A head that does not come is waited for only so long, and so is a client that does not read. A
+    connection that is closed while an upload comes is closed in one direction first: else the
+    system would tell the client of a broken connection, and the answer that says why would be lost.
     """
 
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _left = 0
     _deaf = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -152,7 +157,19 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._unexpect()
+        self._stop_checking()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Stop to answer: the client does not read."""
+        super().pause_writing()
+        self._left = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(UNREAD_S, self._check_read)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._stop_checking()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Take what comes."""
@@ -182,6 +199,19 @@ class Protocol(H11Protocol):
         self._late = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+
+    def _check_read(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left >= self._left:
+            self.transport.abort()
+            return
+        self._left = left
+        self._unread = self.loop.call_later(UNREAD_S, self._check_read)
+
+    def _stop_checking(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
 
     def stop_listening(self) -> None:
         """Throw away what still comes."""
