@@ -54,6 +54,8 @@ class ByContent:
             raise NotAPhoto(f"{order.wish.name}: is text.", hint="Pass a JPEG.")
         if word == "large":
             raise PhotoTooLarge("Too large.", hint="Raise Limits.", cli_hint="Raise --max-mbytes.")
+        if word == "long":
+            return Answer(b'"' + b"a" * int(rest) + b'"')
         if word == "pid":
             return Answer(json.dumps({"pid": os.getpid(), "wish": vars(order.wish)}).encode())
         report = replace(

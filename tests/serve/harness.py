@@ -19,7 +19,7 @@ from veridical.serve.app import build_app
 from veridical.serve.pool import Maker, Pool, Size
 from veridical.serve.settings import Settings
 from veridical.serve.tokens import Tokens
-from veridical.serve.wire import server
+from veridical.serve.wire import bound, server
 
 ROOT = Path(__file__).parents[2]
 QUICK = Size(workers=2, queue=2, deadline_s=10.0, stop_s=0.5, start_s=60.0)
@@ -71,27 +71,29 @@ def serving(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
         pool = Pool(maker, size)
-        listening = server(build_app(pool, settings, tokens), socket=path, drain_s=5)
+        answering = server(build_app(pool, settings, tokens), drain_s=5)
 
         async def main() -> None:
             await pool.start()
             try:
-                await listening.serve()
+                await answering.serve([listener])
             finally:
                 await pool.close()
 
+        listener = bound("", 0, path)
         thread = Thread(target=lambda: asyncio.run(main()))
         thread.start()
         try:
             until = time.monotonic() + 60
-            while not listening.started:
+            while not answering.started:
                 assert thread.is_alive()
                 assert time.monotonic() < until
                 time.sleep(0.02)
             yield Served(path, pool)
         finally:
-            listening.should_exit = True
+            answering.should_exit = True
             thread.join()
+            listener.close()
 
 
 @contextmanager
@@ -112,7 +114,10 @@ def program(*arguments: str) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
                 assert running.poll() is None, running.stderr.read() if running.stderr else ""
                 assert time.monotonic() < until
                 time.sleep(0.02)
-            yield Served(path), running
+            served = Served(path)
+            with served.client() as client:  # it answers when its workers are ready
+                client.get("/readyz").raise_for_status()
+            yield served, running
         finally:
             running.kill()
             running.communicate()

@@ -8,10 +8,10 @@ from tests.serve.doubles import ByContent
 from veridical.serve.app import build_app
 from veridical.serve.pool import Pool, Size
 from veridical.serve.settings import Settings
-from veridical.serve.wire import run, server
+from veridical.serve.wire import bound, run, server
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
     pool = Pool(ByContent(), Size(workers=2, queue=16, deadline_s=20.0))
     app = build_app(pool, Settings())
-    run(server(app, socket=Path(sys.argv[-1]), drain_s=20), pool)
+    run(server(app, drain_s=20), bound("", 0, Path(sys.argv[-1])), pool)

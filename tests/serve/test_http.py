@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,23 @@ def test_a_silent_connection_ends(served: Served, monkeypatch: pytest.MonkeyPatc
                 pass
             assert 0.2 < time.monotonic() - begun < 3
             assert answer.startswith(b"HTTP/1.1 200") == head.startswith(b"GET")
+
+
+def test_a_client_that_does_not_read_is_cut_off(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("veridical.serve.wire.UNREAD_S", 0.3)
+    ask = b"POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\nlong 5000000"
+    for patience, whole in ((0.0, True), (1.5, False)):
+        with served.raw() as raw:
+            raw.sendall(ask)
+            time.sleep(0.2 + patience)
+            came = 0
+            with suppress(ConnectionResetError):
+                while came < 5_000_000 and (more := raw.recv(20_000)):
+                    came += len(more)
+                    time.sleep(0.002)  # slowly: that is allowed
+            assert (came >= 5_000_000) == whole
 
 
 def test_too_many_uploads_at_a_time_are_refused(served: Served) -> None:

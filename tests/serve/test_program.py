@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +20,8 @@ from click.testing import CliRunner
 
 from tests.serve.harness import ROOT, Served, program
 from veridical.cli.main import main as cli
+from veridical.errors import NotServing
+from veridical.serve.wire import bound
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -141,7 +144,7 @@ def test_the_command_serves_the_reports_of_the_command_line() -> None:
         service.terminate()
         _, said = service.communicate(timeout=20)
     assert service.returncode == 0
-    assert "with 1 workers" in said
+    assert "Serving at " in said
     assert example.name not in said
     arguments = ["inspect", example.name, "--json", "--cues", "--prior", "0.01"]
     done = subprocess.run(
@@ -173,8 +176,8 @@ def test_it_is_loud_when_others_can_reach_it(monkeypatch: pytest.MonkeyPatch) ->
     for where, name in (("wire", "run"), ("judge", "laid_out")):
         module = import_module(f"veridical.serve.{where}")
         monkeypatch.setattr(module, name, lambda *_args, **_options: None)
-    quiet = CliRunner().invoke(cli, ["serve"])
-    loud = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0"])
+    quiet = CliRunner().invoke(cli, ["serve", "--port", "0"])
+    loud = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0", "--port", "0"])
     assert quiet.exit_code == loud.exit_code == 0
     assert quiet.stderr == ""
     assert "other machines can send pictures" in loud.stderr
@@ -186,3 +189,25 @@ def test_without_its_packages_it_says_how_to_get_them(monkeypatch: pytest.Monkey
     done = CliRunner().invoke(cli, ["serve"])
     assert done.exit_code == 1
     assert "pip install 'veridical[serve]'" in done.stderr
+
+
+def test_an_address_that_is_taken_is_said_before_the_work() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = CliRunner().invoke(cli, ["serve", "--port", port])
+    assert done.exit_code == 1
+    assert f"127.0.0.1:{port}: cannot be listened at" in done.stderr
+    assert "--port" in done.stderr
+
+
+def test_a_socket_that_was_left_is_replaced_and_one_in_use_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    bound("", 0, path).close()
+    assert path.is_socket()
+    with bound("", 0, path), pytest.raises(NotServing, match="cannot be listened at"):
+        bound("", 0, path)
+    path.unlink()
+    path.write_text("a file")
+    with pytest.raises(NotServing):
+        bound("", 0, path)
+    assert path.read_text() == "a file"

@@ -135,7 +135,7 @@ def serve(
     from veridical.serve.pool import Pool
     from veridical.serve.settings import Settings
     from veridical.serve.tokens import Tokens
-    from veridical.serve.wire import run, server
+    from veridical.serve.wire import bound, run, server
 
     folder = read_model(options.model_folder(model))
     limits = options.limits_of(max_megapixels, max_mbytes, max_seconds)
@@ -154,10 +154,10 @@ def serve(
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     known = Tokens(tokens) if tokens else None
-    if socket is None and not _is_local(host):
-        _warn(host, known is not None)
-    where = str(socket) if socket else f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    with TemporaryDirectory(prefix="veridical-") as shared:
+    with bound(host, port, socket) as listener, TemporaryDirectory(prefix="veridical-") as shared:
+        if socket is None and not _is_local(host):
+            _warn(host, known is not None)
+        where = socket or f"http://{_named(host)}:{listener.getsockname()[1]}"
         maker = DetectorMaker(
             options={
                 "model": folder.path,
@@ -170,17 +170,18 @@ def serve(
             }
         )
         pool = Pool(maker, size)
-        run(
-            server(
-                build_app(pool, settings, known),
-                host=host,
-                port=port,
-                socket=socket,
-                drain_s=drain,
-            ),
-            pool,
-            ready=lambda: click.echo(f"Serving at {where} with {size.workers} workers.", err=True),
-        )
+        try:
+            run(
+                server(build_app(pool, settings, known), drain_s=drain),
+                listener,
+                pool,
+                ready=lambda: click.echo(
+                    f"Serving at {where}, {size.workers} at a time.", err=True
+                ),
+            )
+        finally:
+            if socket:
+                socket.unlink(missing_ok=True)
 
 
 def _make_token(tokens: Path | None, label: str) -> None:
@@ -219,6 +220,10 @@ def _hosts(host: str, socket: Path | None, allowed: tuple[str, ...]) -> tuple[st
     if allowed or (socket is None and _is_local(host)):
         return (*_LOCAL, *(name.lower() for name in allowed))
     return ()
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_local(host: str) -> bool:

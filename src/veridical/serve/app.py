@@ -49,7 +49,14 @@ def build_app(pool: Pool, settings: Settings, tokens: Tokens | None = None) -> F
     )
     _handle_errors(app, pool)
     app.include_router(api.router(service, rates))
-    app.include_router(pages.router(service.judge))
+    app.include_router(
+        pages.router(
+            service.judge,
+            workers=pool.size.workers,
+            max_bytes=settings.max_bytes,
+            retains=settings.retain is not None,
+        )
+    )
     _add_probes(app, pool, measures)
     shown: dict[str, Any] = {}
 

@@ -312,7 +312,7 @@ class Pool:
             if self._failed and not self._failed.done() and (why or failures >= STARTS):
                 self._failed.set_exception(why or _never_ready(hand.worker.end))
             _log.error("a worker did not start: %s", why or hand.worker.end)
-            await asyncio.sleep(min(2.0**failures, _LONGEST_PAUSE_S))
+            await asyncio.sleep(min(0.25 * 2**failures, _LONGEST_PAUSE_S))
 
     async def _ended(self, hand: Hand) -> None:
         ending = asyncio.get_running_loop().run_in_executor(self._hiring, hand.kill)

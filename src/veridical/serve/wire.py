@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,40 +11,80 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from veridical.errors import NotServing
 from veridical.serve.pool import Pool
 
 HEAD_S = 10.0
 """Seconds for the head of a request to come."""
 
+UNREAD_S = 60.0
+"""Seconds in which a client has to read some of its answer."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+_BACKLOG = 2048
 
 LINGER_S = 2.0
 """Seconds for which what still comes is read after the last answer, and thrown away."""
 
 
-def server(
-    app: FastAPI,
-    *,
-    host: str = "127.0.0.1",
-    port: int = 8000,
-    socket: Path | None = None,
-    drain_s: int = 60,
-) -> uvicorn.Server:
-    """Return what listens.
+def bound(host: str, port: int, path: Path | None = None) -> socket.socket:
+    """Return a socket that is listened at, before any work is done for it.
+
+    Args:
+        host: Address of this machine.
+        port: 0 for one that is free.
+        path: Of a Unix socket instead, for this user and group.
+
+    Raises:
+        NotServing: If somebody else has it, or we may not.
+    """
+    where = str(path) if path else f"{host}:{port}"
+    try:
+        if path is None:
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        _remove_stale(path)
+        return _bound_unix(path)
+    except OSError as error:
+        raise NotServing(
+            f"{where}: cannot be listened at ({error.strerror or error}).",
+            hint="Does it run already? Name another --port, --host or --socket.",
+        ) from error
+
+
+def _bound_unix(path: Path) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(str(path))
+        path.chmod(0o660)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket of a service that was killed; never one that is in use, or a file."""
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()
+
+
+def server(app: FastAPI, *, drain_s: int = 60) -> uvicorn.Server:
+    """Return what answers.
 
     Args:
         app: See `build_app`.
-        host: Address to listen at.
-        port: Likewise.
-        socket: Path of a Unix socket to listen at instead.
         drain_s: Seconds for which requests that were begun may take after a signal.
     """
     return uvicorn.Server(
         uvicorn.Config(
             app,
-            host=host,
-            port=port,
-            uds=None if socket is None else str(socket),
             http=Protocol,
             ws="none",
             lifespan="on",
@@ -54,12 +95,18 @@ def server(
     )
 
 
-def run(listening: uvicorn.Server, pool: Pool, ready: Callable[[], None] = lambda: None) -> None:
+def run(
+    answering: uvicorn.Server,
+    listener: socket.socket,
+    pool: Pool,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until a signal comes, then answer what was begun and return.
 
     Args:
-        listening: See `server`.
-        pool: Of its app; it is started before anybody is listened to.
+        answering: See `server`.
+        listener: See `bound`.
+        pool: Of its app; it is started before anybody is answered.
         ready: Called when the workers are ready.
 
     Raises:
@@ -74,7 +121,7 @@ def run(listening: uvicorn.Server, pool: Pool, ready: Callable[[], None] = lambd
         # uvicorn handles signals meanwhile, and raises them again when it is done.
         before = {one: signal.signal(one, lambda n, _: got.append(n)) for one in _SIGNALS}
         try:
-            await listening.serve()
+            await answering.serve([listener])
         finally:
             await pool.close()
             for one, handler in before.items():
@@ -88,12 +135,14 @@ def run(listening: uvicorn.Server, pool: Pool, ready: Callable[[], None] = lambd
 class Protocol(H11Protocol):
     """HTTP/1.1 on one connection.
 
-    A head that does not come is waited for only so long. A connection that is closed while an
-    upload comes is closed in one direction first: else the system would tell the client of a broken
-    connection, and the answer that says why would be lost.
+    A head that does not come is waited for only so long, and so is a client that does not read. A
+    connection that is closed while an upload comes is closed in one direction first: else the
+    system would tell the client of a broken connection, and the answer that says why would be lost.
     """
 
     _late: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
+    _left = 0
     _deaf = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -108,7 +157,19 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
         self._unexpect()
+        self._stop_checking()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Stop to answer: the client does not read."""
+        super().pause_writing()
+        self._left = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(UNREAD_S, self._check_read)
+
+    def resume_writing(self) -> None:
+        """Go on."""
+        self._stop_checking()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Take what comes."""
@@ -138,6 +199,19 @@ class Protocol(H11Protocol):
         self._late = None
         if self.cycle is None or self.cycle.response_complete:
             self.transport.abort()
+
+    def _check_read(self) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left >= self._left:
+            self.transport.abort()
+            return
+        self._left = left
+        self._unread = self.loop.call_later(UNREAD_S, self._check_read)
+
+    def _stop_checking(self) -> None:
+        if self._unread:
+            self._unread.cancel()
+            self._unread = None
 
     def stop_listening(self) -> None:
         """Throw away what still comes."""
