@@ -116,6 +116,7 @@ def application(site: Site) -> Any:
 
     @app.post("/v1/videos", status_code=202)
     async def videos(request: Request) -> dict[str, str]:
+        assert request.query_params.keys() <= {"name", "prior", "explain", "page"}
         await request.body()
         return {"id": "clip 1", "state": "queued"}
 

@@ -210,6 +210,8 @@ def test_a_clip_is_followed_until_it_is_judged(visit: Callable[..., Visit], site
     site.progress.extend([0.25, 0.5])
     site.misses = 1
     seen = visit()
+    seen.page.click(".options summary")
+    seen.page.check("#whole")
     seen.add(("holiday.mp4", b"not looked at here"), kind="video/mp4")
     seen.page.wait_for_selector(".pending >> text=being judged, 25 %")
 

@@ -119,7 +119,8 @@ def small(photo: Photo, side: int = _PHOTO) -> Image.Image:
     """Return a copy of at most `side` px that fits on a page; a small photo stays as it is."""
     scale = min(1.0, side / max(photo.width, photo.height))
     size = max(1, round(photo.width * scale)), max(1, round(photo.height * scale))
-    return photo.image.resize(size, Image.Resampling.LANCZOS)
+    # The first step averages whole pixels, which is fast; the second is exact.
+    return photo.image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _told(face: FaceResult, frame: Box) -> str:
@@ -179,7 +180,7 @@ def of_layers(face: FaceResult, photo: Photo, name: str) -> tuple[Picture, Pictu
 def of_other_maps(face: FaceResult, photo: Photo) -> Iterator[Picture]:
     """Return the occlusion map and the maps by other methods that are not withheld."""
     explanation = face.explanation
-    if explanation is None:
+    if explanation is None or not (explanation.occlusion or explanation.maps):
         return
     plain = portrait(photo.image, explanation.area)
     if explanation.occlusion is not None:

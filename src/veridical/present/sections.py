@@ -77,16 +77,24 @@ class View:
     cue_lines: tuple[str, ...]
 
 
-def view(at: int, report: Report, photo: Photo) -> View:
-    """Return what a page shows of one face, by its place in `faces`."""
-    face, drawn, first = report.faces[at], at < MOST_FACES, at == report.lead_index
+def view(at: int, report: Report, photo: Photo, *, maps: bool = True) -> View:
+    """Return what a page shows of one face.
+
+    Args:
+        at: Its place in `faces`.
+        report: On the photo.
+        photo: The same, decoded.
+        maps: Also its map, unless the page begins with it.
+    """
+    face, drawn = report.faces[at], at < MOST_FACES
+    mapped = maps and drawn and at != report.lead_index
     panels, lines = pictures.of_cues(face.readings or ()) if drawn else ([], [])
     answer = WORD[face.decision] if face.verdict else "not judged"
     return View(
         heading=f"Face {at + 1}: {answer}",
         verdict=face.verdict,
         why=words.why(face.decision, face.reasons, report.promise(face.decision)),
-        map=pictures.of_map(face, photo, f"face {at + 1}") if drawn and not first else None,
+        map=pictures.of_map(face, photo, f"face {at + 1}") if mapped else None,
         maps=tuple(pictures.of_other_maps(face, photo)) if drawn else (),
         about_maps=tuple(about_maps(face, any(one.explanation for one in report.faces))),
         numbers=tuple(numbers(face, report)),

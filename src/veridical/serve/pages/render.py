@@ -100,6 +100,8 @@ def fragment(
         frames=said.sentence(frames) if (frames := said.of_frames(report)) else "",
         damage=said.sentence(said.of_damage(report.damage, report.height)) if report.damage else "",
         stage=_stage(report, decoded),
+        origin=claims.lead(report),
+        file_says=_file_says(report),
         claims=claims.entries(report.claims),
         about_claims=claims.ABOUT,
         faces=[_face(at, report, decoded) for at in range(len(report.faces))],
@@ -129,6 +131,8 @@ def clip_fragment(report: VideoReport, name: str) -> str:
         at_prior=_at_prior(report),
         not_meant=clip_words.NOT_MEANT[report.decision],
         next=clip_words.next_step(report, commands=False),
+        origin=claims.lead(report),
+        file_says=_file_says(report),
         claims=claims.entries(report.claims),
         about_claims=claims.ABOUT,
         people=[clip_page.person(n, one, report) for n, one in enumerate(judged)],
@@ -219,7 +223,7 @@ def _face(at: int, report: Report, photo: Photo) -> _Face:
     layers = pictures.of_layers(face, photo, called) if drawn else None
     plain, over = layers[:2] if layers else (None, None)
     return _Face(
-        view=replace(sections.view(at, report, photo), map=None),
+        view=sections.view(at, report, photo, maps=False),
         kind=_kind(face),
         lead=at == report.lead_index,
         plain=plain,
@@ -230,6 +234,12 @@ def _face(at: int, report: Report, photo: Photo) -> _Face:
 
 def _kind(face: FaceResult) -> str:
     return face.decision.value if face.verdict else FAILED
+
+
+def _file_says(report: Answer) -> list[str]:
+    """Say what the file says, a sentence for each claim; that it says nothing, too."""
+    told = [line for _, line in claims.lines(report.claims)] if claims.lead(report) else []
+    return told or [report.headline]
 
 
 def _at_prior(report: Answer) -> str:

@@ -44,6 +44,7 @@ export async function judge(item, token, tell, signal) {
   await readable(file);
   const asked = new URLSearchParams({ ...item.options, name: item.name });
   if (!item.clip) return post(`/page/inspect?${asked}`, file, token, tell, signal);
+  asked.delete("whole_image"); // of photos only
   asked.set("page", "true");
   asked.set("explain", "true");
   const job = await post(`/v1/videos?${asked}`, file, token, tell, signal);
