@@ -4,11 +4,9 @@ import io
 import json
 import os
 import signal
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import jsonschema
@@ -16,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import LARGE, FakeFinder, saved, see_through, squares
+from tests.conftest import AI, LARGE, FakeFinder, saved, see_through, squares
 from veridical.errors import PhotoError, PhotoTooLarge
 from veridical.io.formats import Limits
 from veridical.io.source import File
@@ -50,12 +48,28 @@ def test_a_page_is_made_of_what_was_judged(monkeypatch: pytest.MonkeyPatch) -> N
         assert explanations == ()  # those of the report
         return f"{name} {report.decision}"
 
-    render = SimpleNamespace(fragment=fragment)
-    monkeypatch.setitem(sys.modules, "veridical.serve.pages", SimpleNamespace(render=render))
-    monkeypatch.setitem(sys.modules, "veridical.serve.pages.render", render)
+    monkeypatch.setattr("veridical.serve.pages.render.fragment", fragment)
     detector = see_through(FakeFinder((LARGE,)))
     answer = judged(detector, Order(PICTURE, Wish(page=True, name="a.png")))
     assert answer.page == "a.png ai"
+
+
+def test_a_clip_is_answered_as_json_and_for_the_page(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    pytest.importorskip("scipy")
+    from tests.io.clips import clip
+
+    path = tmp_path / "0.clip"
+    path.write_bytes(clip([squares((LARGE, AI))] * 8, rate=8))
+    detector = see_through(FakeFinder((LARGE,)))
+
+    plain = judged(detector, Order(path, Wish(name="<b>.mp4")))
+    shown = judged(detector, Order(path, Wish(name="<b>.mp4", page=True)))
+
+    assert plain.page == ""
+    assert shown.body == plain.body
+    assert "&lt;b&gt;.mp4" in shown.page
+    assert "<b>.mp4" not in shown.page
 
 
 def test_limits_hold() -> None:
