@@ -249,7 +249,7 @@ def test_ten_files_are_judged_as_many_at_a_time_as_there_are_workers(
     seen.add(*TEN)
     seen.page.wait_for_selector("text=being judged")
     assert seen.page.inner_text("#progress-text").startswith("0 of 10 done")
-    assert seen.page.is_visible(".pending")
+    seen.page.wait_for_selector(".pending img")  # the photo itself, meanwhile
     assert seen.page.evaluate("() => document.getAnimations().length") == 0  # as was asked for
     site.held = False
     seen.settle()

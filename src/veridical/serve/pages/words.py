@@ -96,7 +96,6 @@ PROGRESS = "Progress"
 NONE_FITS = "No result fits."
 KEYS = "Keys: ↑ and ↓ choose, Enter reads, Esc goes back."
 
-FOUND = "What was found"
 HOW_SURE = "How sure that is"
 DOES_NOT_MEAN = "What it does not mean"
 NEXT = "What to do next"

@@ -34,6 +34,7 @@ export async function show(item, progress) {
     shown.querySelector(".hint").textContent = item.problem.hint;
   } else {
     fill(shown, progress);
+    if (!item.clip) preview(shown.querySelector("img"), item.file);
   }
   place.replaceChildren(shown);
 }
@@ -49,6 +50,17 @@ export function hide() {
 export function read() {
   place.querySelector("h2")?.focus({ preventScroll: true });
   place.closest(".details").scrollTo?.({ top: 0 });
+}
+
+/** Show the photo while it is judged, if the browser can read it. */
+function preview(image, file) {
+  const url = URL.createObjectURL(file);
+  image.onerror = () => URL.revokeObjectURL(url);
+  image.onload = () => {
+    URL.revokeObjectURL(url);
+    image.hidden = false;
+  };
+  image.src = url;
 }
 
 function fill(shown, { text, share }) {
