@@ -1,5 +1,5 @@
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf, nan, pi
 from pathlib import Path
@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from veridical.encode import plain
+from tests.present.made import ABSENT, FACE, INFORMS, SMALL, SPOKEN, explanation, report
+from veridical.encode import plain, restored
+from veridical.report import Decision, Report
 
 
 class Kind(StrEnum):
@@ -82,3 +84,23 @@ def test_dataclasses_are_written_by_their_fields_at_any_depth() -> None:
 def test_what_has_no_place_in_json_is_refused(value: object) -> None:
     with pytest.raises(TypeError, match=f"A {type(value).__name__} has no place in JSON"):
         plain([value])
+
+
+def test_what_was_made_plain_can_be_restored() -> None:
+    face = replace(FACE, explanation=explanation(), readings=(SPOKEN, INFORMS, ABSENT))
+    told = report(face, SMALL).to_dict()
+    assert restored(Report, told).to_dict() == told
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [(int, 1.5), (bool, 1), (Decision, "maybe"), (tuple[int, ...], ["x"]), (Report, {"path": "a"})],
+)
+def test_what_is_of_another_shape_is_not_restored(kind: Any, value: object) -> None:
+    with pytest.raises(ValueError, match=r"wanted|is not a valid"):
+        restored(kind, value)
+
+
+def test_a_number_that_json_has_no_word_for_comes_back_as_no_number() -> None:
+    assert np.isnan(restored(float, None))
+    assert restored(float | None, None) is None

@@ -79,17 +79,19 @@ def change(case: Path, how: Change) -> None:
 def test_a_report_that_nobody_touched_is_the_same_to_the_bit(
     verify: Run, case: Path, tmp_path: Path
 ) -> None:
-    result = verify(case, "--log", tmp_path / "log", "--json")
+    head = json.loads((tmp_path / "log").read_text())["hash"]
+    result = verify(case, "--log", tmp_path / "log", "--head", head, "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout)["same"] is True
-    assert set(states(result).values()) == {"same"}
+    assert states(result).pop("time") == "note"  # --at is years before
+    assert {state for name, state in states(result).items() if name != "time"} == {"same"}
     assert set(states(result)) == {
-        *("log", "files", "line in the log", "picture", "model", "version", "machine"),
-        *("judgement", "claims", "made again"),
+        *("log", "head of the log", "files", "line in the log", "time", "picture", "model"),
+        *("version", "machine", "words", "forms", "judgement", "claims", "made again"),
     }
     told = verify(case)
     assert told.exit_code == 0
-    assert "judgement: All numbers and words are the same to the bit." in told.stdout
+    assert "all that was found out about the pixels is the same to the bit." in told.stdout
 
 
 @pytest.mark.parametrize("name", ["report.pdf", "report.html", "report.json", "sha256sums.txt"])
@@ -139,7 +141,7 @@ def test_a_changed_number_is_found_with_its_place_and_size(verify: Run, case: Pa
     result = verify(case, "--json")
     assert result.exit_code == 5
     assert states(result)["judgement"] == "differs"
-    assert "1 differences: faces[0].verdict.std" in saying(result, "judgement")
+    assert "1 difference: faces[0].verdict.std" in saying(result, "judgement")
     assert "The largest difference of a number is 0.25" in saying(result, "judgement")
 
 
@@ -190,15 +192,16 @@ def test_the_picture_is_found_by_its_hash_beside_the_report_wherever_one_stands(
 def test_the_result_of_all_checks_comes_first(
     verify: Run, case: Path, photo: Path, tmp_path: Path
 ) -> None:
-    assert verify(case).stdout.startswith("SAME: no check found a difference (8 checks).")
+    assert verify(case).stdout.startswith("SAME: no check found a difference (10 checks).")
     (tmp_path / "elsewhere").mkdir()
     photo.rename(tmp_path / "elsewhere" / "a.png")
     told = verify(case)
-    assert told.stdout.startswith("NOT FULLY CHECKED: picture, judgement. Nothing that was")
+    told_ = "NOT FULLY CHECKED: picture, judgement, claims, made again. Nothing that was"
+    assert told.stdout.startswith(told_)
     (case / "report.html").write_text("mine")
     told = verify(case)
     assert told.exit_code == 5
-    assert told.stdout.startswith("DIFFERS: files.")
+    assert told.stdout.startswith("DIFFERS: files, forms. The lines below say in what.")
 
 
 def test_the_command_that_report_prints_repeats_all_of_it(
@@ -208,7 +211,9 @@ def test_the_command_that_report_prints_repeats_all_of_it(
     (line,) = (one for one in done.stdout.splitlines() if one.startswith("To verify it: "))
     command = shlex.split(line.removeprefix("To verify it: "))
     assert {"--photo", "--model", "--log", "--head"} <= set(command)
-    assert invoke(*command[1:]).stdout.startswith("SAME")
+    again = invoke(*command[1:]).stdout
+    assert again.startswith("SAME")
+    assert "--head" not in again  # it was given
 
 
 def test_the_copy_in_the_folder_is_enough(
@@ -269,17 +274,116 @@ def test_a_report_that_is_not_in_the_log_is_told(verify: Run, case: Path, tmp_pa
     assert states(result)["line in the log"] == "differs"
 
 
+def test_the_line_in_the_log_is_compared_with_the_files_themselves(
+    verify: Run, case: Path, tmp_path: Path
+) -> None:
+    with (case / "report.pdf").open("ab") as file:
+        file.write(b" ")  # the list of sums stays
+    result = verify(case, "--log", tmp_path / "log", "--json")
+    assert states(result)["line in the log"] == "differs"
+    assert "with another hash of report.pdf" in saying(result, "line in the log")
+    (case / "report.html").unlink()
+    result = verify(case, "--log", tmp_path / "log", "--json")
+    assert "report.html is absent" in saying(result, "made again")
+
+
+def test_a_log_line_says_who_made_the_report_and_whether_it_is_redacted(
+    report: Run, tmp_path: Path
+) -> None:
+    assert report("--redact", "--examiner", "A. Name", "--log", tmp_path / "log").exit_code == 0
+    entry = json.loads((tmp_path / "log").read_text())
+    assert (entry["examiner"], entry["redacted"]) == ("A. Name", True)
+
+
+def test_a_time_far_from_that_of_the_line_in_the_log_is_noted(
+    verify: Run, case: Path, tmp_path: Path
+) -> None:
+    result = verify(case, "--log", tmp_path / "log", "--json")
+    assert states(result)["time"] == "note"
+    assert "2024-11-28 12:00:00+01:00, its line was written 20" in saying(result, "time")
+
+
+def sed(case: Path, *pairs: tuple[str, str]) -> None:
+    """Change page and JSON alike, and their sums, as a forger would."""
+    for name in ("report.html", "report.json"):
+        text = (case / name).read_text()
+        for old, new in pairs:
+            assert old in text, (name, old)
+            text = text.replace(old, new)
+        (case / name).write_text(text)
+    resum(case)
+
+
+def test_a_conclusion_that_does_not_follow_is_found_and_quoted_even_without_the_picture(
+    verify: Run, case: Path, photo: Path
+) -> None:
+    """The model of the tests has no error rates: its conclusion names no strength."""
+    photo.unlink()
+    assert verify(case).exit_code == 6
+    record = json.loads((case / "report.json").read_text())
+    told = str(record["conclusion_in_words"])
+    sed(case, (told, "The examination gives strong support for proposition 1."))
+    result = verify(case, "--json")
+    assert result.exit_code == 5
+    assert states(result)["files"] == "same"
+    assert states(result)["words"] == states(result)["forms"] == "differs"
+    assert "gives strong support" in saying(result, "words")
+    assert "report.pdf is not the PDF" in saying(result, "forms")
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        (lambda record: record.update(strength="strong support"), "strength is"),
+        (lambda record: record.update(ratio_at_least=2200.0), "ratio_at_least is 2200.0"),
+        (lambda record: record.update(conclusion="supports_real"), "conclusion is"),
+        (
+            lambda record: record["sections"][-2]["blocks"][-1]["rows"][2].update(text="forged"),
+            '"forged" stands where',
+        ),
+    ],
+)
+def test_every_word_of_the_json_is_held_to_its_numbers(
+    verify: Run, case: Path, how: Change, told: str
+) -> None:
+    change(case, how)
+    result = verify(case, "--json")
+    assert result.exit_code == 5
+    assert states(result)["words"] == "differs"
+    assert told in saying(result, "words")
+
+
+def test_a_changed_word_of_the_page_is_quoted_with_what_should_stand_there(
+    verify: Run, case: Path, photo: Path
+) -> None:
+    page = case / "report.html"
+    page.write_text(page.read_text().replace("How to repeat this", "How to forget this"))
+    resum(case)
+    photo.unlink()
+    result = verify(case, "--json")
+    assert result.exit_code == 5
+    assert "How to forget this" in saying(result, "forms")
+    assert "How to repeat this" in saying(result, "forms")
+
+
 def test_a_log_alone_can_be_checked_and_its_head(case: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     assert case.is_dir()
     entry = json.loads(log.read_text())
-    assert invoke("verify", "--log", log, "--head", entry["hash"]).exit_code == 0
+    whole = invoke("verify", "--log", log, "--head", entry["hash"])
+    assert whole.exit_code == 0
+    assert whole.stdout.startswith("SAME: no check found a difference (2 checks).")
+    assert "What holds together: 1 line;" in whole.stdout
+    assert "can still be a forgery" not in whole.stdout
+    alone = invoke("verify", "--log", log)
+    assert "the log's head was not compared" in alone.stdout.splitlines()[0]
+    assert "can still be a forgery" in alone.stdout
     assert invoke("verify", "--log", log, "--head", "0" * 64).exit_code == 5
     log.write_text(json.dumps({**entry, "case": "18"}) + "\n")
     result = invoke("verify", "--log", log)
     assert result.exit_code == 5
     assert "Line 1 was changed" in result.stdout
-    assert "can still be a forgery" in result.stdout
+    assert "its hash is not the one that stands in it" in result.stdout
 
 
 def test_something_has_to_be_named() -> None:

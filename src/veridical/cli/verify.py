@@ -9,7 +9,7 @@ import click
 from veridical.cli import options
 
 if TYPE_CHECKING:
-    from veridical.present.verifying import Check
+    from veridical.present.checks import Check
 
 DIFFERS, UNCHECKED = 5, 6
 MARK = {"same": "same", "differs": "DIFFERS", "unchecked": "NOT CHECKED", "note": "note"}
@@ -49,17 +49,18 @@ def verify(
     """
     from veridical.encode import plain
     from veridical.errors import VeridicalError
-    from veridical.present import verifying
+    from veridical.present import verifying, verifying_log
+    from veridical.present.checks import result
     from veridical.present.dossier_words import FORGERY
 
     if folder is None and log is None:
         raise click.UsageError("Name the FOLDER of a report, a --log, or both.")
     if head is not None and log is None:
         raise click.UsageError("--head needs --log FILE: it is the hash of that log's last line.")
-    checks: list[verifying.Check] = []
+    checks: list[Check] = []
     try:
         if log:
-            checks.append(verifying.verify_log(log, head))
+            checks += verifying_log.verify_log(log, head)
         if folder:
             found = verifying.verify_case(folder, options.model_folder(model), photo, log)
             for check in found:  # one by one: those before an error are kept
@@ -68,7 +69,7 @@ def verify(
         if not as_json:
             _tell(checks)
         raise
-    word, told = verifying.result(checks)
+    word, told = result(checks)
     if as_json:
         answer = {
             "schema": "veridical.verify/1",
@@ -80,7 +81,7 @@ def verify(
     else:
         click.secho(told, fg=COLOUR[word], bold=True)
         _tell(checks)
-        if log:
+        if log and head is None:
             click.echo(FORGERY)
     if word != "same":
         raise SystemExit(DIFFERS if word == "differs" else UNCHECKED)

@@ -115,7 +115,7 @@ def _fault(line: bytes, number: int, head: str) -> str | None:
         return f"Line {number} was changed: it is not a line of such a log."
     # A line has one way to be written: another order or spacing is a change, too.
     if told != _hash(entry) or line != json.dumps(entry).encode():
-        return f"Line {number} was changed: it has not the hash that it names."
+        return f"Line {number} was changed: its hash is not the one that stands in it."
     if seq > number:
         missing = f"line {number} is" if seq == number + 1 else f"lines {number} to {seq - 1} are"
         return (

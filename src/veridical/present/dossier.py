@@ -183,6 +183,7 @@ class Dossier:
         footer: On every page: which picture, which program.
         author: The examiner; may be empty.
         at: When it was made.
+        at_given: Whether the examiner gave that time: the PDF says so of its date, too.
         time: The same in words, and by whose word.
         sections: What it says.
         record: The same for programs, without the sections: JSON values.
@@ -193,6 +194,7 @@ class Dossier:
     footer: str
     author: str
     at: datetime
+    at_given: bool
     time: str
     sections: tuple[Section, ...]
     record: Mapping[str, Any]

@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from hashlib import sha256
@@ -61,17 +62,32 @@ def to_json(dossier: Dossier) -> bytes:
 
 def to_html(dossier: Dossier) -> bytes:
     """Return the dossier as one page, complete in itself."""
+    shown = {one.name: one.data for one in figures(dossier)}
+    return page_of(dossier, blocks(dossier), shown)
+
+
+def page_of(frame: Dossier, sections: list[dict[str, Any]], shown: Mapping[str, bytes]) -> bytes:
+    """Return the page of sections as plain values.
+
+    Args:
+        frame: What stands around them.
+        sections: As from `blocks`.
+        shown: The figures' bytes by their names.
+    """
+    every = (block for section in sections for block in section["blocks"])
     urls = {
-        one.name: f"data:{one.media};base64,{b64encode(one.data).decode()}"
-        for one in figures(dossier)
+        one["name"]: f"data:{one['media']};base64,{b64encode(shown[one['name']]).decode()}"
+        for one in every
+        if one["kind"] == "figure"
     }
     template = _environment().get_template("dossier.html.j2")
     text = template.render(
-        title=dossier.title,
-        header=dossier.header,
-        footer=dossier.footer,
-        at=dossier.time,
-        sections=blocks(dossier),
+        title=frame.title,
+        header=frame.header,
+        footer=frame.footer,
+        author=frame.author,
+        at=frame.time,
+        sections=sections,
         urls=urls,
     )
     return text.encode("utf-8")

@@ -2,12 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from hashlib import sha256
-from pathlib import PurePath
 from typing import Any
 
-from veridical.claims import MOST_ACTIONS, Claim
 from veridical.encode import plain
 from veridical.infer.priors import SPLITS, assumed, predictive_values
 from veridical.io.decode import Photo
@@ -15,7 +12,6 @@ from veridical.io.source import File
 from veridical.present import dossier_conclusion as weigh
 from veridical.present import dossier_words as say
 from veridical.present import pictures, redaction, words
-from veridical.present.claims import SAYS, entries
 from veridical.present.dossier import (
     SCHEMA,
     Basis,
@@ -31,14 +27,12 @@ from veridical.present.dossier import (
     Table,
 )
 from veridical.present.dossier_faces import face_sections, figure_of
-from veridical.present.dossier_words import NONE_GIVEN, REDACTED, Measured
+from veridical.present.dossier_file import file_claims, file_facts, name_of
+from veridical.present.dossier_words import NONE_GIVEN, Measured
 from veridical.present.words import WORD, printable
-from veridical.provenance.fields import Fields, fields_of
 from veridical.report import Report
 
 _PHOTO = 300  # px of a screen, 96 to an inch: the tallest that the photo is shown
-_FIELDS = 40  # of IPTC that are shown
-_TEXT = 200  # characters shown of a text in the file
 
 
 def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier:
@@ -56,6 +50,38 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
         assert photo is not None
         told, photo = redaction.redacted(report), redaction.covered(photo, report)
     sets = () if filing.whole_image else say.measured(basis.card)
+    judged, rest = sections_of(told, photo, filing, basis)
+    facts = Section(THE_FILE, tuple(file_facts(told, file, filing)))
+    return framed(
+        filing,
+        report.sha256,
+        basis.version,
+        sections=(judged, facts, *rest),
+        record=_record(report, told, file, filing, basis, sets),
+    )
+
+
+THE_FILE = "The file"
+"""The one section that nobody can write again from the report's JSON alone."""
+
+
+def framed(
+    filing: Filing,
+    photo: str,
+    version: str,
+    *,
+    sections: tuple[Section, ...] = (),
+    record: Mapping[str, Any],
+) -> Dossier:
+    """Return a dossier with what stands on every page.
+
+    Args:
+        filing: What the examiner gave.
+        photo: SHA-256 of the picture.
+        version: Of the program.
+        sections: What it says.
+        record: The same for programs.
+    """
     header = " | ".join(
         (
             *(["REDACTED"] if filing.redact else []),
@@ -66,26 +92,39 @@ def dossier(report: Report, file: File, filing: Filing, basis: Basis) -> Dossier
             ),
         )
     )
-    sections = (
-        Section("Conclusion", tuple(_conclusion(told, photo, filing, sets))),
-        Section("The file", tuple(_file(told, file, filing))),
-        Section("What the file says about its origin", tuple(_claims(told, filing))),
+    return Dossier(
+        title=say.TITLE,
+        header=header,
+        footer=f"SHA-256 of the picture {photo[:16]}... | veridical {version}",
+        author=printable(filing.examiner),
+        at=filing.at,
+        at_given=filing.at_given,
+        time=filing.time,
+        sections=sections,
+        record=record,
+    )
+
+
+def sections_of(
+    told: Report, photo: Photo | None, filing: Filing, basis: Basis
+) -> tuple[Section, tuple[Section, ...]]:
+    """Return the first section, and those behind the facts of the file.
+
+    Args:
+        told: The report, redacted where that was asked for.
+        photo: That is shown; None for none.
+        filing: What the examiner gave.
+        basis: Model, program and machine.
+    """
+    sets = () if filing.whole_image else say.measured(basis.card)
+    return Section("Conclusion", tuple(_conclusion(told, photo, filing, sets))), (
+        Section("What the file says about its origin", tuple(file_claims(told, filing))),
         *face_sections(told, photo, sets),
         Section("Error rates", tuple(_rates(told, sets, filing, basis))),
         *([Section(say.NUMBERS, tuple(_numbers(told, sets)))] if told.p_ai is not None else []),
         Section("Known limits", (Points(words.LIMITS), *_failures(basis.card))),
         Section("How to repeat this examination", tuple(_repeat(told, filing, basis))),
         Section("Signature of the examiner", (Signature(say.SIGN),)),
-    )
-    return Dossier(
-        title=say.TITLE,
-        header=header,
-        footer=f"SHA-256 of the picture {report.sha256[:16]}... | veridical {basis.version}",
-        author=printable(filing.examiner),
-        at=filing.at,
-        time=filing.time,
-        sections=sections,
-        record=_record(report, told, file, filing, basis, sets),
     )
 
 
@@ -118,6 +157,17 @@ def stated(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {key: entry[key] for key in _STATED}
 
 
+def concluded(report: weigh.Answer, sets: tuple[Measured, ...]) -> dict[str, Any]:
+    """Return of a report's JSON the conclusion, and the error rates that it rests on."""
+    return {
+        "conclusion": weigh.SCALE[report.decision],
+        "conclusion_in_words": weigh.conclusion(report, sets),
+        "strength": weigh.strength(report, sets),
+        "ratio_at_least": weigh.conservative_ratio(report.decision, sets),
+        "error_rates": plain(sets),
+    }
+
+
 def _record(
     report: Report,
     told: Report,
@@ -139,11 +189,7 @@ def _record(
         "photo": {"sha256": report.sha256, "bytes": len(file.data)},
         "original": filing.original,
         "options": {"whole_image": filing.whole_image, "prior": filing.prior},
-        "conclusion": weigh.SCALE[report.decision],
-        "conclusion_in_words": weigh.conclusion(report, sets),
-        "strength": weigh.strength(report, sets),
-        "ratio_at_least": weigh.conservative_ratio(report.decision, sets),
-        "error_rates": plain(sets),
+        **concluded(report, sets),
         "model": basis.model,
         "version": basis.version,
         "machine": plain(basis.machine),
@@ -184,112 +230,13 @@ def _head(report: Report, filing: Filing) -> Iterator[Row]:
     yield Row("Exhibit", printable(filing.exhibit) or NONE_GIVEN)
     yield Row("Examiner", printable(filing.examiner) or NONE_GIVEN)
     yield Row("Time", filing.time)
-    yield Row("Picture", _name(report), code=True)
+    yield Row("Picture", name_of(report), code=True)
     yield Row("SHA-256", report.sha256, code=True)
     yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}")
     if report.headline:
         yield Row("Origin", printable(report.headline))
     for line in say.lines(filing.note):
         yield Row("Note", line)
-
-
-def _name(report: Report) -> str:
-    path = report.path or ""
-    # The name alone is shown: folders are private. The record has the path as it was given.
-    return printable(PurePath(path).name or path) or NONE_GIVEN
-
-
-# --- the file ------------------------------------------------------------------------------------
-
-
-def _file(report: Report, file: File, filing: Filing) -> Iterator[Block]:
-    assert file.data is not None
-    header = file.header
-    rows = [
-        Row("Name", _name(report), code=True),
-        Row("Size", f"{len(file.data):,} bytes"),
-        Row("SHA-256", report.sha256, code=True),
-        Row("Judged as", f"{report.width} x {report.height} px, upright"),
-        Row("Processing", printable("; ".join(report.steps)) or "none"),
-    ]
-    if header is not None:
-        rows[2:2] = [
-            Row("Format", f"{header.format}, by its first bytes; channels {header.mode}"),
-            Row("Stored as", f"{header.width} x {header.height} px"),
-        ]
-        if header.quality:
-            quality, away = header.quality
-            kind = "progressive" if header.progressive else "baseline"
-            rows.append(
-                Row(
-                    "JPEG",
-                    f"{kind}, colours {header.subsampling or 'none'}, tables nearest to quality "
-                    f"{quality} of libjpeg (mean difference {away:.1f})",
-                )
-            )
-        blocks = (("EXIF", header.exif), ("XMP", header.xmp), ("Colour profile", header.profile))
-        for name, data in blocks:
-            rows.append(Row(name, f"{len(data):,} bytes" if data else "none before the pixels"))
-            if data:
-                rows.append(Row(f"Its SHA-256 ({name})", sha256(data).hexdigest(), code=True))
-        for key, value in header.text.items():
-            name, text = (REDACTED, REDACTED) if filing.redact else (key, _cut(value))
-            rows.append(Row("Text in the file", f"{printable(name)}: {printable(text)}", code=True))
-    if file.metadata is not None:
-        rows += _from_fields(fields_of(file.metadata), filing)
-    yield Rows(tuple(rows))
-    yield Paragraph(say.CHARACTERS, "small")
-
-
-def _from_fields(fields: Fields, filing: Filing) -> Iterator[Row]:
-    """Give the position in EXIF and the fields of IPTC."""
-    told = fields.exif.coordinates or "there is one that cannot be read"
-    if fields.exif.position:
-        yield Row("Position (GPS)", REDACTED if filing.redact else f"{told} (latitude, longitude)")
-    named = fields.metadata.iptc
-    yield Row("IPTC (APP13)", f"{len(named)} fields" if named else "none")
-    for name, value in named[:_FIELDS]:
-        text = REDACTED if filing.redact else f"{name}: {_cut(value)}"
-        yield Row("IPTC field", printable(text), code=True)
-    if len(named) > _FIELDS:
-        yield Row("IPTC field", f"and {len(named) - _FIELDS} more, which are not shown")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _TEXT else f"{text[:_TEXT]}... ({len(text)} characters)"
-
-
-def _claims(report: Report, filing: Filing) -> Iterator[Block]:
-    yield Paragraph(say.CLAIMS)
-    if not report.claims:
-        yield Paragraph(say.NO_CLAIMS)
-    for claim, entry in zip(report.claims, entries(report.claims), strict=True):
-        rows = [Row("Found in", entry.title), Row("It says", SAYS[claim.says])]
-        if not filing.redact:
-            rows.append(Row("In words", printable(entry.plain)))
-        told = {**claim.raw, **(_credential(claim) if claim.credential else {})}
-        for name, value in entry.rows:
-            if name not in claim.raw:
-                rows.append(Row(name, printable(value)))
-            elif told[name] != REDACTED:
-                rows.append(Row("Value", printable(f"{name}: {_cut(told[name])}"), code=True))
-        yield Rows(tuple(rows))
-
-
-def _credential(claim: Claim) -> dict[str, str]:
-    """Return the values of a credential that are JSON, in words; what was cut is counted so far."""
-    assert claim.credential is not None
-    found = {}
-    if (text := claim.raw.get("actions")) and text != REDACTED:
-        number = text.count('"action":')
-        cut = " or more" if text.endswith("characters)") or number >= MOST_ACTIONS else ""
-        kinds = ", ".join(claim.credential.actions) or "none"
-        found["actions"] = f"{number}{cut}; their kinds: {kinds}" if number else "none were read"
-    if text := claim.raw.get("signature"):
-        with suppress(ValueError):
-            values = json.loads(text)
-            found["signature"] = "; ".join(f"{name} {one}" for name, one in values.items())
-    return found
 
 
 # --- error rates, limits, repeating --------------------------------------------------------------

@@ -17,6 +17,7 @@ from veridical.report import Estimate, Report
 REDACTED = "[redacted]"
 NONE_GIVEN = "not given"
 
+DATE_GIVEN = "The date of this document is the one that the examiner gave."
 NUMBERS = "The numbers, and how they relate"
 TITLE = "Report on the examination of a picture"
 PROPOSITIONS = (
@@ -52,6 +53,7 @@ CLAIMS = (
     "What a file says about its own origin is kept apart from the examination of the pixels, and "
     "moves no number in this report."
 )
+NO_HEADER = "none in the headers, which were read up to the pixels"
 NO_CLAIMS = "No statement of the file about its own origin was read."
 NO_RATES = (
     "The error rates of this model, used in this way, were not measured. How often such a "

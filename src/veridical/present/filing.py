@@ -117,6 +117,8 @@ def file_report(
             "at": filing.at.isoformat(),
             "case": filing.case,
             "exhibit": filing.exhibit,
+            "examiner": filing.examiner,
+            "redacted": filing.redact,
             "photo": report.sha256,
             "model": basis.model,
             "files": hashes,

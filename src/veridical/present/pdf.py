@@ -5,6 +5,7 @@ the report's. Text reaches Typst as JSON strings, so nothing in it can be markup
 """
 
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +15,7 @@ from typing import Any
 from veridical._optional import need
 from veridical.present.dossier import Dossier
 from veridical.present.dossier_forms import blocks, figures
+from veridical.present.dossier_words import DATE_GIVEN
 from veridical.present.words import printable
 
 STANDARDS = ("a-2a", "ua-1")
@@ -42,15 +44,30 @@ def to_pdf(dossier: Dossier) -> bytes:
     Raises:
         MissingExtra: If Typst is not installed.
     """
+    shown = {one.name: one.data for one in figures(dossier)}
+    return paper_of(dossier, blocks(dossier), shown)
+
+
+def paper_of(frame: Dossier, sections: list[dict[str, Any]], shown: Mapping[str, bytes]) -> bytes:
+    """Return the PDF of sections as plain values.
+
+    Args:
+        frame: What stands around them.
+        sections: As from `dossier_forms.blocks`.
+        shown: The figures' bytes by their names.
+
+    Raises:
+        MissingExtra: If Typst is not installed.
+    """
     typst = typesetter()
     with TemporaryDirectory() as folder:
-        main = write_sources(dossier, Path(folder))
+        main = _write(frame, sections, shown, Path(folder))
         made = typst.compile(
             str(main),
             root=folder,
             format="pdf",
             ignore_system_fonts=True,
-            timestamp=dossier.at,
+            timestamp=frame.at,
             pdf_standards=list(STANDARDS),
         )
     assert isinstance(made, bytes)
@@ -59,17 +76,25 @@ def to_pdf(dossier: Dossier) -> bytes:
 
 def write_sources(dossier: Dossier, folder: Path) -> Path:
     """Write into a folder all that Typst needs, and return the main file."""
+    shown = {one.name: one.data for one in figures(dossier)}
+    return _write(dossier, blocks(dossier), shown, folder)
+
+
+def _write(
+    frame: Dossier, sections: list[dict[str, Any]], shown: Mapping[str, bytes], folder: Path
+) -> Path:
     told = {
-        "title": dossier.title,
-        "header": dossier.header,
-        "footer": dossier.footer,
-        "author": dossier.author,
-        "at": dossier.time,
-        "sections": blocks(dossier),
+        "title": frame.title,
+        "header": frame.header,
+        "footer": frame.footer,
+        "author": frame.author,
+        "at": frame.time,
+        "dated": DATE_GIVEN if frame.at_given else None,
+        "sections": sections,
     }
     (folder / "dossier.json").write_text(json.dumps(_legible(told)), encoding="utf-8")
-    for one in figures(dossier):
-        (folder / one.name).write_bytes(one.data)
+    for name, data in shown.items():
+        (folder / name).write_bytes(data)
     main = folder / "main.typ"
     template = files("veridical.present").joinpath("templates", "dossier.typ")
     main.write_bytes(template.read_bytes())

@@ -1,22 +1,23 @@
-"""Check a filed report: its files, the picture, the model, and the judgement, which is repeated."""
+"""Check a filed report: its files and words, the picture, the model, and the judgement again."""
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import file_digest, sha256
 from itertools import islice, zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from veridical.claims import InTime
 from veridical.encode import plain
 from veridical.errors import CaseUnreadable, PhotoError
 from veridical.infer.priors import checked
-from veridical.io import chain
 from veridical.io.source import File, open_source
-from veridical.present.dossier import SCHEMA, Basis, Filing
+from veridical.present.checks import Check, counted
+from veridical.present.dossier import SCHEMA, Basis, Dossier, Filing
+from veridical.present.dossier_forms import blocks
 from veridical.present.dossier_parts import (
     claims_hash,
     dossier,
@@ -26,46 +27,13 @@ from veridical.present.dossier_parts import (
 )
 from veridical.present.filing import FORMS, JSON, SUMS, examine, examiner, render
 from veridical.present.redaction import redacted
+from veridical.present.verifying_log import in_log
+from veridical.present.verifying_words import Told, forms, remade, words
 from veridical.report import Report, path_of
 
-State = Literal["same", "differs", "unchecked", "note"]
 _LINE = re.compile(r"([0-9a-f]{64})  ([A-Za-z0-9_-][A-Za-z0-9._-]*)")
 _OTHER_SCHEMA = re.compile(r"veridical\.case/[0-9]+")
 _NAMED = 5  # differences that are named
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was checked.
-
-    Attributes:
-        name: What.
-        state: `note` tells something that is no fault by itself, such as another processor.
-        says: What was found.
-    """
-
-    name: str
-    state: State
-    says: str
-
-
-Result = Literal["same", "differs", "unchecked"]
-_RESULT: dict[Result, str] = {
-    "same": "SAME: no check found a difference ({count} checks){notes}.",
-    "differs": "DIFFERS: {differs}. What that means stands in the lines below.",
-    "unchecked": "NOT FULLY CHECKED: {unchecked}. Nothing that was checked differs.",
-}
-
-
-def result(checks: Sequence[Check]) -> tuple[Result, str]:
-    """Return what all checks say together, in one word and in one line."""
-    named = {
-        state: ", ".join(one.name for one in checks if one.state == state)
-        for state in ("differs", "unchecked", "note")
-    }
-    notes = f"; read the notes on: {named['note']}" if named["note"] else ""
-    word: Result = "differs" if named["differs"] else "unchecked" if named["unchecked"] else "same"
-    return word, _RESULT[word].format(count=len(checks), notes=notes, **named)
 
 
 # --- the folder ----------------------------------------------------------------------------------
@@ -93,9 +61,9 @@ def verify_case(
             hint="Give the folder that `veridical report --out` wrote.",
         )
     yield from _files(folder)
-    if log:
-        yield _in_log(folder, log)
     record = _record(folder)
+    if log:
+        yield from in_log(folder, log, record)
     try:
         filing, entry = _filing(record), record["report"]
         told = path_of(entry)
@@ -119,21 +87,28 @@ def verify_case(
     yield check
     detector, basis = examiner(model, filing.prior)
     yield from _basis(recorded, basis)
+    alike = basis.version == recorded.version and plain(basis.machine) == recorded.machine
+    said = Told(record=record, filing=filing, alike=alike)
+    try:
+        yield words(said, basis)
+        yield forms(folder, said)
+    except (AttributeError, KeyError, TypeError, ValueError) as foreign:
+        yield Check("words", "differs", f"{JSON} has not the shape of a filed report ({foreign}).")
     if file is None or basis.model != recorded.model:
         why = "the picture" if file is None else "the model"
-        yield Check("judgement", "unchecked", f"It was not repeated: {why} is another, or absent.")
+        for name in ("judgement", "claims", "made again"):
+            yield Check(name, "unchecked", f"Not repeated: {why} is another, or absent.")
         return
     try:
         report = examine(detector, file, filing)
     except PhotoError as error:
         yield Check("judgement", "differs", f"The picture cannot be examined here: {error}")
         return
-    alike = basis.version == recorded.version and plain(basis.machine) == recorded.machine
     judgement, claims = _judgement(report, recorded), _claims(report, recorded, alike)
     yield judgement
     yield claims
     if {judgement.state, claims.state} == {"same"} and alike:
-        yield _forms(folder, render(dossier(report, file, filing, basis)))
+        yield _made_again(folder, record, dossier(report, file, filing, basis))
     else:
         yield Check("made again", "note", "Not tried: something above is another.")
 
@@ -248,7 +223,7 @@ def _beside(folder: Path, told: str | None, known: Mapping[str, Any]) -> Path | 
     By size and hash, whatever its name: a file that only has the name is another picture.
     """
     home = folder.resolve()
-    places = [home.parent / told, Path(told)] if told else []
+    places = [home.parent / told] if told else []  # an absolute path is taken as it is
     for path in (*_files_of(home), *_files_of(home.parent), *places):
         try:
             if path.is_file() and path.stat().st_size == known["bytes"]:
@@ -293,7 +268,8 @@ def _judgement(report: Report, recorded: _Recorded) -> Check:
     own = findings((redacted(report) if recorded.redacted else report).to_dict())
     told = list(differences(recorded.findings, own))
     if not told and judgement_hash(report) == recorded.judgement:
-        return Check("judgement", "same", "All numbers and words are the same to the bit.")
+        says = "Judged again, all that was found out about the pixels is the same to the bit."
+        return Check("judgement", "same", says)
     if not told:
         return Check("judgement", "differs", "Something that is redacted differs.")
     sizes = [(abs(a - b), name) for name, a, b in told if _number(a) and _number(b)]
@@ -301,7 +277,9 @@ def _judgement(report: Report, recorded: _Recorded) -> Check:
     if sizes:
         size, name = max(sizes)
         largest = f" The largest difference of a number is {size:.3g}, at {name}."
-    return Check("judgement", "differs", f"{len(told)} differences: {_listed(told)}.{largest}")
+    return Check(
+        "judgement", "differs", f"{counted(len(told), 'difference')}: {_listed(told)}.{largest}"
+    )
 
 
 def _claims(report: Report, recorded: _Recorded, alike: bool) -> Check:
@@ -320,50 +298,13 @@ def _claims(report: Report, recorded: _Recorded, alike: bool) -> Check:
     return Check("claims", "differs", says)
 
 
-def _forms(folder: Path, made: Mapping[str, bytes]) -> Check:
+def _made_again(folder: Path, record: Mapping[str, Any], made: Dossier) -> Check:
     """Compare the three forms, made again, with those in the folder."""
-    wrong = [
-        name
-        for name, data in made.items()
-        if not (folder / name).is_file() or (folder / name).read_bytes() != data
-    ]
+    wrong = list(remade(folder, render(made), (record["sections"], blocks(made))))
     if wrong:
-        says = f"Made again from the picture, {', '.join(wrong)} would have other bytes."
+        says = f"Against those made again from the picture: {'; '.join(wrong[:_NAMED])}."
         return Check("made again", "differs", says)
     return Check("made again", "same", "PDF, HTML and JSON made again are the same bytes.")
-
-
-# --- the log -------------------------------------------------------------------------------------
-
-
-def verify_log(log: Path, head: str | None = None) -> Check:
-    """Check that a log holds together and, if its head is known, that nothing is cut off or new.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    found = chain.read_chain(log)
-    count = len(found.entries)
-    if found.fault:
-        return Check("log", "differs", f"{found.fault} The {count} lines before it are intact.")
-    if head is not None and head != found.head:
-        known = [entry["seq"] for entry in found.entries if entry["hash"] == head]
-        says = (
-            f"That head is of line {known[0]} of {count}: lines were added since."
-            if known
-            else f"The head is {found.head}, not the one given: lines were cut off or all made new."
-        )
-        return Check("log", "note" if known else "differs", says)
-    return Check("log", "same", f"{count} lines hold together; the head is {found.head}.")
-
-
-def _in_log(folder: Path, log: Path) -> Check:
-    sums = folder / SUMS
-    own = sha256(sums.read_bytes()).hexdigest() if sums.is_file() else None
-    lines = [one["seq"] for one in chain.read_chain(log).entries if one.get("sums") == own]
-    if lines:
-        return Check("line in the log", "same", f"Line {lines[0]} has these very hashes.")
-    return Check("line in the log", "differs", "No intact line of the log is about these files.")
 
 
 # --- differences ---------------------------------------------------------------------------------
