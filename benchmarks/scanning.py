@@ -138,8 +138,8 @@ def rate(work: Path) -> Record:
     Shares of the time of what is done to the pictures, and rates two at a time, also without the
     copies.
     """
-    portraits = chosen(10, "test/*/*")
-    empty = chosen(10, "hard/hard/textures*", "hard/hard/scenes*")
+    portraits = chosen(6, "test/*/*")
+    empty = chosen(6, "hard/hard/textures*", "hard/hard/scenes*")
     copies = work / "copies"
     rmtree(copies, ignore_errors=True)
     copies.mkdir(parents=True)
@@ -161,7 +161,7 @@ def rate(work: Path) -> Record:
         def today(pictures: list[str] = pictures, into: list[Any] = reports) -> None:
             into[:] = detector.inspect_many(pictures, jobs=2)
 
-        for _ in range(3):
+        for _ in range(2):
             today_s = seconds(today)
             turns.append((today_s, with_model(work, pictures, detector, InThreads(2))))
             _same_verdicts(work / "out", reports)
