@@ -55,9 +55,9 @@ def test_details_have_every_claim_for_experts() -> None:
     assert SEEN.technical in text
 
 
-def test_a_file_that_says_nothing_has_no_line_of_origin() -> None:
+def test_a_file_that_says_nothing_is_told_to_say_nothing() -> None:
     text = shown(with_claims(SEEN, NOTHING, headline="The file says nothing."))
-    assert "Origin" not in text
+    assert "Origin        The file says nothing." in text
     assert claims.lead(with_claims()) == ""
 
 

@@ -22,7 +22,7 @@ from tests.present.filed import (
     filed,
     hostile,
 )
-from veridical.claims import Claim, ClaimSource, Credential, Says, Standing
+from veridical.claims import Claim, ClaimSource, Credential, InTime, Says, Standing
 from veridical.io.decode import Photo
 from veridical.io.formats import Limits
 from veridical.io.source import File
@@ -31,8 +31,9 @@ from veridical.present import dossier_words as say
 from veridical.present import redaction
 from veridical.present.dossier import Dossier, Filing
 from veridical.present.dossier_faces import MOST_FACES
-from veridical.present.dossier_forms import blocks, figures, to_html, to_json
+from veridical.present.dossier_forms import blocks, css, figures, to_html, to_json
 from veridical.present.dossier_parts import dossier, judgement_hash
+from veridical.provenance.credential import _told
 from veridical.report import Decision, Estimate, Reason
 from veridical.stats.intervals import exact
 
@@ -339,7 +340,7 @@ def test_cues_are_told_with_their_worth() -> None:
     face = replace(made.FACE, readings=(made.SPOKEN, made.INFORMS, made.ABSENT))
     told = said(filed(face), "Face 1")
     assert "+0.40 nats" in told
-    assert "none measured" in told
+    assert "not weighed" in told
     assert "Not measured. The face is nearly black." in told
 
 
@@ -477,7 +478,7 @@ def test_position_iptc_and_whole_hashes_are_facts_of_the_file() -> None:
 
 def test_paper_names_no_files_of_the_program() -> None:
     told = say.on_paper("called `ai` more often; see docs/doubt.md")
-    assert told == 'called "ai" more often; see the documentation of the program (doubt)'
+    assert told == 'called "ai" more often; see the program\'s documentation'
 
 
 def test_the_actions_of_a_credential_are_counted_and_no_json_is_cut() -> None:
@@ -495,3 +496,38 @@ def test_the_actions_of_a_credential_are_counted_and_no_json_is_cut() -> None:
     assert "actions: 3; their kinds: c2pa.created" in told
     assert "signature: alg Es256; issuer Anna" in told
     assert "{" not in told
+
+
+def test_court_paper_gives_no_advice_and_names_the_examiner_at_the_signature() -> None:
+    made_ = filed(made.FACE)
+    assert "accuse" not in said(made_)
+    assert "A. Examiner" in said(made_, "Signature")
+
+
+def test_a_claim_of_an_earlier_version_is_told_as_one() -> None:
+    told = _told(Credential(ancestor_types=("trainedAlgorithmicMedia",)))
+    assert told == "of an earlier version carried in it, a trained model generated it"
+    both = Credential(source_types=("digitalCapture",), ancestor_types=("trainedAlgorithmicMedia",))
+    assert _told(both).endswith(
+        "; of an earlier version carried in it, a trained model generated it"
+    )
+
+
+def test_an_expired_certificate_is_told_on_the_first_page() -> None:
+    claim = Claim(
+        source=ClaimSource.C2PA,
+        says=Says.AI,
+        standing=Standing.SIGNED_UNTRUSTED,
+        plain="x",
+        technical="x",
+        credential=Credential(in_time=InTime.EXPIRED),
+    )
+    made_ = filed(made.FACE, claims=(claim,), headline="The file says so.")
+    assert "The file says so. Its certificate has expired." in said(made_, "Conclusion")
+
+
+def test_a_hostile_header_is_only_text_in_the_style_sheet() -> None:
+    assert (
+        css('"; } body { x')
+        == "\\000022\\00003b\\000020\\00007d\\000020body\\000020\\00007b\\000020x"
+    )

@@ -113,7 +113,7 @@ def test_the_method_says_what_the_values_are() -> None:
     assert "Of the logit +3.31, +0.31 belongs to no place" in parts
     assert parts.endswith("The map divides the other +3.00 over the places.")
     estimate = method_in_words(explanation(spot(1, 1, 3.0), method="surrogate", forward_passes=54))
-    assert "The logit is +3.31. The map estimates, from tokens and 54 forward passes" in estimate
+    assert "sigmoid). The map estimates, from tokens and 54 forward passes" in estimate
     assert "values do not add up to the logit" in estimate
     assert "belongs to no place" not in estimate
 

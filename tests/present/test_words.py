@@ -281,8 +281,8 @@ RATES = (0.02, 0.01, 0.04), (0.6, 0.5, 0.7), (0.05, 0.02, 0.1), (0.5, 0.4, 0.6)
 @pytest.mark.parametrize(
     ("prior", "says"),
     [
-        (0.01, "Of 1,000 photos of which 10 are AI-generated, about 26 would be called ai; "
-               "about 6 of those would really be AI-generated."),
+        (0.01, "Of 1,000 photos of which 10 are AI-generated, about 25.8 would be called ai; "
+               "about 6.0 of those would really be AI-generated."),
         (0.9, "Of 1,000 photos of which 900 are AI-generated, about 542 would be called ai; "
               "about 540 of those"),
         (0.0001, "Of 100,000 photos of which 10 are AI-generated, about 2,006 would be called"),

@@ -93,4 +93,6 @@ def _worth(llr: float | None) -> str:
 
 def _unusual(known: Mapping[str, float], weights: Weights | None) -> str:
     names = weights.unusual(known) if weights else ()
-    return f"Outside 9 in 10 of our real photographs: {', '.join(names)}." if names else ""
+    if not names:
+        return ""
+    return f"{len(names)} of its {len(known)} numbers outside the middle 90 % of our real photos'."

@@ -157,9 +157,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Lines to be filled in by hand, by their labels."""
+    """Lines to be filled in by hand.
+
+    Attributes:
+        labels: What belongs on them.
+        by: Who signs: stands on the first line already; may be empty.
+    """
 
     labels: tuple[str, ...]
+    by: str = ""
 
 
 Block: TypeAlias = Paragraph | Rows | Table | Points | Figure | Signature

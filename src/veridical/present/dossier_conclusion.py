@@ -267,13 +267,11 @@ def _leaning(sets: tuple[Measured, ...]) -> str:
     """Say on which side of 1/2 P(ai) errs; empty where that is not known."""
     sides = [(one.name, one.rates.get("fpr"), one.rates.get("tpr")) for one in sets]
     told = [
-        f'{percent(round(fpr.value, 2))} and {percent(round(1 - tpr.value, 2))} (set "{name}")'
+        f"{percent(round(fpr.value, 2))} of the real and {percent(round(1 - tpr.value, 2))} of the "
+        f'AI-generated pictures of "{name}"'
         for name, fpr, tpr in sides
         if fpr and tpr
     ]
     if not told:
         return ""
-    return (
-        " P(ai) was 1/2 or more for this share of the real pictures, and less for this share of "
-        f"the AI-generated ones: {'; '.join(told)}."
-    )
+    return f" P(ai) was on the wrong side of 1/2 for {', for '.join(told)}."

@@ -16,7 +16,7 @@ from veridical.present.words import NAME, WORD, sentence
 from veridical.report import Decision, FaceResult, NotApplicable, Reason, Report
 
 MOST_FACES = 8  # that get a section; of the others there is a table
-_MAP = 400  # px of a screen, 96 to an inch: the tallest that a map is shown
+_MAP = 320  # px of a screen, 96 to an inch: the tallest that a map is shown
 
 
 def face_sections(
@@ -100,16 +100,17 @@ def _cues(face: FaceResult) -> Iterator[Block]:
     for one in face.readings:
         title = TITLES.get(one.cue, one.cue)
         if isinstance(one, NotApplicable):
-            rows.append((title, f"Not measured. {one.why}", "none"))
+            rows.append((title, f"Not measured. {one.why}", "-"))
         else:
-            worth = "none measured" if one.llr is None else f"{one.llr:+.2f} nats"
+            worth = "not weighed" if one.llr is None else f"{one.llr:+.2f} nats"
             rows.append((title, f"{sentence(one.plain.rstrip('.'))} {one.technical}", worth))
-    yield Table(("Forensic cue", "What it measured", "Support"), tuple(rows))
     yield Paragraph(
         "Forensic cues measure pixels and file without the network. They do not move the answer. "
-        f"Positive support is for {NAME[Decision.AI]}, negative for {NAME[Decision.REAL]}.",
+        f"Positive support is for {NAME[Decision.AI]}, negative for {NAME[Decision.REAL]}; a cue "
+        "that is not weighed informs only: what it is worth was not measured.",
         "small",
     )
+    yield Table(("Forensic cue", "What it measured", "Support"), tuple(rows))
 
 
 def figure_of(name: str, picture: Picture, tallest: int) -> Figure:

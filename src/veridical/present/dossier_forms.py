@@ -95,7 +95,7 @@ def page_of(frame: Dossier, sections: list[dict[str, Any]], shown: Mapping[str, 
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    made = Environment(
         loader=PackageLoader("veridical.present"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -103,6 +103,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["css"] = css
+    return made
+
+
+def css(text: str) -> str:
+    """Return a text for a string in a style sheet: all but ASCII letters and digits is escaped."""
+    plain = (c if c.isascii() and c.isalnum() else f"\\{ord(c):06x}" for c in printable(text))
+    return "".join(plain)
 
 
 def _printable(value: object) -> object:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
+from veridical.claims import InTime
 from veridical.encode import plain
 from veridical.infer.priors import SPLITS, assumed, predictive_values
 from veridical.io.decode import Photo
@@ -122,9 +123,9 @@ def sections_of(
         *face_sections(told, photo, sets),
         Section("Error rates", tuple(_rates(told, sets, filing, basis))),
         *([Section(say.NUMBERS, tuple(_numbers(told, sets)))] if told.p_ai is not None else []),
-        Section("Known limits", (Points(words.LIMITS), *_failures(basis.card))),
+        Section("Known limits", tuple(_limits(basis.card))),
         Section("How to repeat this examination", tuple(_repeat(told, filing, basis))),
-        Section("Signature of the examiner", (Signature(say.SIGN),)),
+        Section("Signature of the examiner", (Signature(say.SIGN, printable(filing.examiner)),)),
     )
 
 
@@ -218,7 +219,7 @@ def _conclusion(
     yield Points(say.PROPOSITIONS)
     yield Paragraph(say.WHAT_IS_ASKED, "small")
     if len(report.faces) > 1:
-        yield Paragraph(say.MANY_FACES, "small")
+        yield Paragraph(say.of_faces(report), "small")
     if photo is None:
         yield Paragraph(say.WITHHELD)
     else:
@@ -229,12 +230,16 @@ def _head(report: Report, filing: Filing) -> Iterator[Row]:
     yield Row("Case", printable(filing.case) or NONE_GIVEN)
     yield Row("Exhibit", printable(filing.exhibit) or NONE_GIVEN)
     yield Row("Examiner", printable(filing.examiner) or NONE_GIVEN)
-    yield Row("Time", filing.time)
+    yield Row("Time of report", filing.time)
     yield Row("Picture", name_of(report), code=True)
     yield Row("SHA-256", report.sha256, code=True)
     yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}")
     if report.headline:
-        yield Row("Origin", printable(report.headline))
+        expired = any(
+            one.credential and one.credential.in_time is InTime.EXPIRED for one in report.claims
+        )
+        told = f"{report.headline} {say.EXPIRED}" if expired else report.headline
+        yield Row("Origin", printable(told))
     for line in say.lines(filing.note):
         yield Row("Note", line)
 
@@ -277,11 +282,15 @@ def _rates(
             yield Paragraph(say.on_paper(told))
 
 
-def _failures(card: Mapping[str, Any]) -> Iterator[Block]:
+def _limits(card: Mapping[str, Any]) -> Iterator[Block]:
+    yield Points((words.OPINION, *words.LIMITS[1:]))  # advice is for those who act on an answer
     known = card.get("notes", {}).get("known_failures")
     if known:
         told = say.on_paper(printable(str(known)))
         yield Paragraph(f"Known failures, from the model's card: {told}")
+    sources = card.get("trained_on", {}).get("sources", ())
+    if names := sorted({str(one.get("generator")) for one in sources if one.get("generator")}):
+        yield Paragraph(f"Generators among those it was trained on: {printable(', '.join(names))}.")
 
 
 def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:
@@ -303,7 +312,7 @@ def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:
             Row("System", printable(machine.system)),
             Row("Processor", printable(machine.processor) or "not told by the system"),
             Row(
-                "Its arithmetic",
+                "Processor can do",
                 f"{' '.join(machine.arithmetic) or 'not told'} (told by {machine.flags_from})",
             ),
             Row(

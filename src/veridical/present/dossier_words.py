@@ -31,7 +31,8 @@ WHAT_IS_ASKED = (
     "The scale of support: weak, moderate, moderately strong, strong, very strong, extremely "
     "strong."
 )
-MANY_FACES = (
+EXPIRED = "Its certificate has expired."
+_MANY_FACES = (
     "The conclusion is about the picture as a whole. Each face has a section of its own below."
 )
 
@@ -204,9 +205,19 @@ def assumptions(report: Report) -> Iterator[str]:
     )
 
 
+def of_faces(report: Report) -> str:
+    """Say which of several faces the answer rests on, and by what rule."""
+    if report.lead_index is None:
+        return _MANY_FACES
+    return (
+        f"{_MANY_FACES} It rests on face {report.lead_index + 1}: of the faces with this answer, "
+        "or with the one that was taken back, that with the highest P(ai)."
+    )
+
+
 def on_paper(text: str) -> str:
     """Return a text without what only programmers read: names of files, backticks."""
-    named = re.sub(r"docs/(\w+)\.md", r"the documentation of the program (\1)", text)
+    named = re.sub(r"docs/\w+\.md", "the program's documentation", text)
     answers = re.sub(r"\bcalled ai\b", "called AI-generated", named)
     return re.sub(r"`([^`]*)`", r'"\1"', answers)
 

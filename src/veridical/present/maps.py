@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from veridical.arrays import Float, UInt8, ndarray
 from veridical.box import Box
+from veridical.explain.faithfulness import SHORT, THOROUGH
 from veridical.explanation import Explanation, Faithfulness
 from veridical.present.words import NAME, sentence
 from veridical.report import Decision
@@ -202,9 +203,19 @@ def comparison_in_words(faithfulness: Faithfulness | None) -> str:
     if faithfulness.passed:
         return (
             "The map was tested: covering the places that it names changes the model's answer "
-            f"more than covering random places. It won {won}."
+            f"more than covering random places. It won {won}.{_by_chance(faithfulness.n_random)}"
         )
     return f"No map is shown: it won only {won}, and it has to win all of them."
+
+
+def _by_chance(orders: int) -> str:
+    """Say how weak the test is; empty for one that we do not know."""
+    rule = next((one for one in (SHORT, THOROUGH) if one.n_random == orders), None)
+    if rule is None:
+        return ""
+    return (
+        f" A map that knows nothing would win them all in 1 of {round(1 / rule.by_chance)} cases."
+    )
 
 
 def method_in_words(explanation: Explanation) -> str:
@@ -214,7 +225,8 @@ def method_in_words(explanation: Explanation) -> str:
         passes = explanation.forward_passes
         also = f" and {passes} forward passes with covered places" if passes else ""
         return (
-            f"The logit is {parts.logit:+.2f}. The map estimates, from tokens{also}, by how much "
+            f"The logit is {parts.logit:+.2f} (P(ai) is a mean over the posterior, not its "
+            f"sigmoid). The map estimates, from tokens{also}, by how much "
             "the logit drops when a place is covered (blue: it rises). The values do not add up "
             "to the logit."
         )

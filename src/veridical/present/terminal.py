@@ -93,11 +93,13 @@ def _report(report: Report, block: Table, console: Console, *, details: bool, al
         block.add_row(decision, "P(ai) could not be estimated")
     else:
         interval = f", {percent(report.level)} credible interval {span(report.interval)}"
+        if report.lead_index is not None and len(report.faces) > 1:
+            interval += f" (of face {report.lead_index + 1})"
         block.add_row(decision, Text.assemble("P(ai) ", (share(report.p_ai), "bold"), interval))
         line = bar(report.p_ai, report.interval, _BAR, ascii_only=console.options.ascii_only)
         block.add_row("", Text.assemble("real ", (line, style), " ai"))
-    if told := claims.lead(report):
-        block.add_row("Origin", Text(safe(told, console)))
+    if report.headline:
+        block.add_row("Origin", Text(safe(report.headline, console)))
     promise = report.promise(report.decision)
     block.add_row("Why", words.why(report.decision, report.reasons, promise))
     block.add_row("What to do", words.next_step(report.decision, report.reasons))
@@ -141,9 +143,9 @@ def _faces(faces: tuple[FaceResult, ...]) -> Table:
         verdict, box = face.verdict, face.box
         table.add_row(
             str(number),
-            Text(WORD[face.decision], style=STYLE[face.decision]),
+            Text(WORD[face.decision] if verdict else "not judged", style=STYLE[face.decision]),
             share(verdict.p_ai) if verdict else "-",
-            span(verdict.interval) if verdict else "not judged",
+            span(verdict.interval) if verdict else "-",
             Text(f"{box.size_px:.0f} px at {box.left:.0f}, {box.top:.0f}", style="dim"),
         )
     return table

@@ -31,14 +31,12 @@ NAME = {Decision.REAL: "real", Decision.AI: "AI-generated"}
 NOT_JUDGED = "NOT JUDGED"
 NOTHING_KNOWN = "Nothing is known about this picture. This supports neither answer."
 
-_NO_PROOF = (
-    "A verdict is one opinion with an error rate. It is no proof. Check the source, the context "
-    "and other copies, and never accuse a person because of it."
-)
+OPINION = "A verdict is one opinion with an error rate. It is no proof."
 _NOT_TRUE = "Real does not mean true: a photo can be staged, old, or shown in a wrong context."
 _NOT_WHO = "AI-generated does not say who made the picture, or why."
 LIMITS = (
-    _NO_PROOF,
+    f"{OPINION} Check the source, the context and other copies, and never accuse a person because "
+    "of it.",
     f"{_NOT_TRUE} {_NOT_WHO}",
     "New generators may pass as real. The numbers hold for pictures like those that the model was "
     "tested on.",
@@ -446,6 +444,9 @@ def in_chances(verdict: Verdict, prior: float, what: str = "this face") -> str:
     return f"{told}. The answer is undecided: do not rely on this number" if undecided else told
 
 
+_QUOTIENT = 0.0005  # largest difference that rounding may make
+
+
 def in_numbers(prior: float, values: PredictiveValues | None) -> str:
     """Say what the decisions are worth at a share of AI-generated pictures, in whole pictures.
 
@@ -461,8 +462,15 @@ def in_numbers(prior: float, values: PredictiveValues | None) -> str:
     crowd = 1000
     while min(prior, 1 - prior) * crowd < 10 - 1e-6 and crowd < 10**9:
         crowd *= 10
-    alarms, rightly = values.called_ai, pictures(values.rightly_ai.value * crowd)
-    about = f"about {pictures(alarms.value * crowd)}"
+    alarms = values.called_ai
+    called, right = alarms.value * crowd, values.rightly_ai.value * crowd
+    # Whole pictures, unless their quotient would then be another than the PPV that follows.
+    rounded = round(right) / max(1, round(called))
+    whole = values.ppv is None or abs(rounded - values.ppv) < _QUOTIENT
+    about, rightly = (
+        f"about {pictures(called)}" if whole else f"about {called:,.1f}",
+        pictures(right) if whole else f"{right:,.1f}",
+    )
     if values.ppv is None:  # no real one was called ai when that was measured: no certainty
         about = f"{pictures(alarms.value * crowd)} to {pictures(alarms.high * crowd)}"
     return (

@@ -150,5 +150,5 @@ def _nothing(plain: str, technical: str) -> Claim:
         standing=Standing.OBSERVED,
         forgeable=True,
         plain=plain,
-        technical=f"{technical} Zero evidence: anybody can remove what a file says.",
+        technical=f"{technical} That is no evidence: anybody can remove what a file says.",
     )

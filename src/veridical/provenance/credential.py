@@ -153,15 +153,13 @@ def claim_of(credential: Credential, store: Json) -> Claim:
     if borrowed and standing is Standing.SIGNED_TRUSTED:
         standing = Standing.SIGNED_UNTRUSTED  # the signer vouches for its own words only
     signer = credential.signer
-    types = (*credential.source_types, *credential.ancestor_types)
-    words = "; ".join(dict.fromkeys(meaning(one)[1] for one in types[:5]))
     return Claim(
         source=ClaimSource.C2PA,
         says=says,
         standing=standing,
         by=signer,
         forgeable=standing is not Standing.SIGNED_TRUSTED,
-        plain=_plain(credential, standing, words or "nothing of how the picture was made"),
+        plain=_plain(credential, standing),
         technical=_technical(credential),
         raw=bounded(
             {
@@ -180,7 +178,20 @@ def _ancestors_trusted(store: Json) -> bool:
     return not any(code.startswith(DOUBTED) for code in codes)
 
 
-def _plain(credential: Credential, standing: Standing, words: str) -> str:
+def _told(credential: Credential) -> str:
+    """Return what a credential says, and what it only repeats of an earlier version."""
+    own, behind = (
+        "; ".join(dict.fromkeys(meaning(one)[1] for one in types[:5]))
+        for types in (credential.source_types, credential.ancestor_types)
+    )
+    told = [own] if own else []
+    if behind and behind != own:
+        told.append(f"of an earlier version carried in it, {behind}")
+    return "; ".join(told) or "nothing of how the picture was made"
+
+
+def _plain(credential: Credential, standing: Standing) -> str:
+    words = _told(credential)
     name = f"“{credential.signer}”" if credential.signer else "somebody without a name"
     if standing is Standing.BROKEN:
         torn = (
@@ -191,7 +202,7 @@ def _plain(credential: Credential, standing: Standing, words: str) -> str:
             if credential.bytes_intact is None
             else "the credential was changed after it was signed"
         )
-        return f"The credential in the name of {name} does not fit: {torn}. It is worth nothing."
+        return f"The credential in the name of {name} does not fit: {torn}. It proves nothing."
     if standing is Standing.SIGNED_TRUSTED:
         return f"{name} signed: {words}. The signature was checked and the file is unchanged."
     doubts = [] if credential.trusted else ["the signer is on no trust list that was asked"]
