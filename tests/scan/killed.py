@@ -139,7 +139,7 @@ def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
         os.read(reader, 1)
         if draw.random() < 0.8:  # most of them while it judges, the others before
             os.read(reader, 1)
-        time.sleep(draw.uniform(0, 0.2))
+        time.sleep(draw.uniform(0, 0.05))
         os.kill(scanning, signal.SIGKILL)
         found["killed" if status_of(scanning) == -signal.SIGKILL else "ended"] += 1
         os.close(reader)
