@@ -112,6 +112,8 @@ def every(out: Path, count: int) -> int:
 
 def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
     """Kill a scan at random moments of loading and judging, then let it end; say what was found."""
+    if FORMAT == "parquet":  # or each fork would spend its time on this import
+        import pyarrow.parquet  # noqa: F401
     draw, found = random.Random(0), Counter[str]()
     pace = Pace(rows=max(60, count // 40), least_s=0.02)
     written = []
@@ -119,12 +121,14 @@ def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
         reader, writer = os.pipe()
 
         def once(writer: int = writer) -> None:
-            told = False
+            before = None
 
-            def hear(_done: Scanned) -> None:
-                nonlocal told
-                if not told:
-                    told = True
+            def hear(done: Scanned) -> None:
+                nonlocal before
+                if before is None:
+                    before = done.rows
+                elif 0 <= before < done.rows:  # it has written, however slow the disk is
+                    before = -1
                     os.write(writer, b"x")
 
             os.write(writer, b"x")
@@ -135,7 +139,7 @@ def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
         os.read(reader, 1)
         if draw.random() < 0.8:  # most of them while it judges, the others before
             os.read(reader, 1)
-        time.sleep(draw.uniform(0, 0.12))
+        time.sleep(draw.uniform(0, 0.05))
         os.kill(scanning, signal.SIGKILL)
         found["killed" if status_of(scanning) == -signal.SIGKILL else "ended"] += 1
         os.close(reader)
