@@ -12,7 +12,7 @@ from pathlib import Path
 from veridical.errors import ModelMissing, NotAPhoto, PhotoTooLarge
 from veridical.present.sample import sample_report
 from veridical.serve.judge import replying
-from veridical.serve.pool import Answer, Order, Reply
+from veridical.serve.orders import Answer, Order, Reply
 
 
 @dataclass(frozen=True)

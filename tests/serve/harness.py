@@ -16,7 +16,8 @@ from threading import Thread
 import httpx
 
 from veridical.serve.app import build_app
-from veridical.serve.pool import Maker, Pool, Size
+from veridical.serve.orders import Maker, Size
+from veridical.serve.pool import Pool
 from veridical.serve.settings import Settings
 from veridical.serve.tokens import Tokens
 from veridical.serve.wire import bound, server

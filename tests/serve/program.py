@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.serve.doubles import ByContent
 from veridical.serve.app import build_app
-from veridical.serve.pool import Pool, Size
+from veridical.serve.orders import Size
+from veridical.serve.pool import Pool
 from veridical.serve.settings import Settings
 from veridical.serve.wire import bound, run, server
 

@@ -19,9 +19,9 @@ from tests.present.test_clips import CLIP
 from veridical.errors import VeridicalError
 from veridical.io.source import File
 from veridical.report import Report
+from veridical.serve.orders import Answer, Wish
 from veridical.serve.pages.render import clip_fragment, fragment
 from veridical.serve.pages.routes import problem, router
-from veridical.serve.pool import Answer, Wish
 
 pytest.importorskip("fastapi", reason="the extra [serve] is not installed")
 uvicorn = pytest.importorskip("uvicorn", reason="the extra [serve] is not installed")

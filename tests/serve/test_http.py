@@ -17,7 +17,7 @@ import pytest
 from tests.serve.doubles import ByContent
 from tests.serve.harness import QUICK, Served, serving
 from veridical.present.records import schema
-from veridical.serve.pool import Size
+from veridical.serve.orders import Size
 from veridical.serve.settings import Settings
 from veridical.serve.tokens import Tokens, new_token
 

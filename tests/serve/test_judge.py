@@ -20,7 +20,7 @@ from veridical.io.formats import Limits
 from veridical.io.source import File
 from veridical.present.records import schema
 from veridical.serve.judge import judged, laid_out, replying
-from veridical.serve.pool import Answer, Fault, Order, Wish
+from veridical.serve.orders import Answer, Fault, Order, Wish
 
 PICTURE = saved(Image.fromarray(squares((LARGE, (1.0, 0.0, 0.0)))), "PNG")
 

@@ -20,7 +20,8 @@ from veridical.errors import (
     ServiceError,
     WorkerLost,
 )
-from veridical.serve.pool import Answer, Broken, Maker, Pool, Size, Wish
+from veridical.serve.orders import Answer, Broken, Maker, Size, Wish
+from veridical.serve.pool import Pool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 PLAIN = Wish()

@@ -12,7 +12,7 @@ import click
 from veridical.cli import options
 
 if TYPE_CHECKING:
-    from veridical.serve.pool import Size
+    from veridical.serve.orders import Size
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
@@ -194,7 +194,7 @@ def _make_token(tokens: Path | None, label: str) -> None:
 
 
 def _size(workers: int | None, queue: int | None, deadline: float, memory: int) -> "Size":
-    from veridical.serve.pool import Size
+    from veridical.serve.orders import Size
 
     usual = Size.usual(workers)
     return Size(

@@ -12,7 +12,7 @@ from veridical.io.clip import clip_kind
 from veridical.io.clip_file import HEAD
 from veridical.serve.described import BATCHED, INSPECTED, JOB, MODEL, VIDEO, problems, upload
 from veridical.serve.gate import visit_of
-from veridical.serve.pool import Wish
+from veridical.serve.orders import Wish
 from veridical.serve.service import Job, Service
 from veridical.serve.tokens import Rates
 from veridical.serve.uploads import LONGEST_NAME, read_form, read_one, read_to

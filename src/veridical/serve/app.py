@@ -17,8 +17,9 @@ from veridical.serve import api
 from veridical.serve.described import FIGURES, described, problems
 from veridical.serve.gate import Gate
 from veridical.serve.measures import MEDIA, Measures
+from veridical.serve.orders import Broken
 from veridical.serve.pages import routes as pages
-from veridical.serve.pool import Broken, Pool
+from veridical.serve.pool import Pool
 from veridical.serve.problems import Problem, problem_of
 from veridical.serve.service import Service
 from veridical.serve.settings import Settings

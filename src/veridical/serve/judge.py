@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from veridical.errors import VeridicalError
 from veridical.serve.hand import STOP
-from veridical.serve.pool import Answer, Fault, Order, Reply
+from veridical.serve.orders import Answer, Fault, Order, Reply
 from veridical.vision.runtime import lay_out
 
 if TYPE_CHECKING:

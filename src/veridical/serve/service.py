@@ -14,7 +14,8 @@ from typing import Literal
 from veridical.errors import Overloaded, VeridicalError
 from veridical.report import Failure
 from veridical.serve.kept import Keeper
-from veridical.serve.pool import Answer, Broken, Pool, Wish
+from veridical.serve.orders import Answer, Broken, Wish
+from veridical.serve.pool import Pool
 from veridical.serve.problems import Problem, problem_of
 from veridical.serve.settings import Settings
 from veridical.serve.uploads import Upload

@@ -11,8 +11,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from veridical.io.formats import Limits
+from veridical.serve.orders import Answer, Wish
 from veridical.serve.pages.render import home
-from veridical.serve.pool import Answer, Wish
 
 Judge = Callable[[bytes, Wish], Awaitable[Answer]]
 
