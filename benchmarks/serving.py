@@ -112,7 +112,7 @@ async def _all(service: Service, pictures: Sequence[bytes], at_a_time: int) -> l
     async def work(client: httpx.AsyncClient) -> None:
         for data in waiting:
             status, seconds = await _asked(client, data)
-            assert status == 200, status
+            assert status in (200, 422), status
             taken.append(seconds)
 
     async with service.client() as client:
@@ -180,19 +180,24 @@ async def _poured(service: Service, rate: float, seconds: float) -> list[tuple[i
 
 
 def memory(service: Service, quick: bool) -> Record:
-    """Memory after so many requests, of small pictures without a face and some of the examples."""
+    """Memory after so many requests: of examples, small pictures, and files that break off."""
     small = [_landscape(seed) for seed in range(50)]
     marks = (50, 100, 200) if quick else (500, 1000, 2000, 3000, 4000, 5000)
     found, done = {}, 0
     for mark in marks:
-        pictures = [
-            PICTURES[n // 50 % len(PICTURES)] if n % 50 == 0 else small[n % 50]
-            for n in range(done, mark)
-        ]
+        pictures = [_nth(n, small) for n in range(done, mark)]
         asyncio.run(_all(service, pictures, 2 * cores()))
         found[str(mark)], done = service.mbytes(), mark
     first, last = found[str(marks[0])], found[str(marks[-1])]
     return {"mbytes": found, "growth": last / first - 1}
+
+
+def _nth(n: int, small: Sequence[bytes]) -> bytes:
+    """Return an example, a small picture, or most often the beginning of one: that is quick."""
+    if n % 250 == 0:
+        return PICTURES[n // 250 % len(PICTURES)]
+    own = small[n % len(small)]
+    return own if n % 25 == 0 else own[:150]
 
 
 def _landscape(seed: int) -> bytes:
