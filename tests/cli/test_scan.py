@@ -120,6 +120,7 @@ def test_a_scan_that_is_told_to_end_keeps_what_it_judged(
     metrics = tmp_path / "m.prom"
     given = ("--out", str(tmp_path / "out"), "--format", "jsonl", "--model", str(tiny_model))
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    before = signal.signal(signal_, signal.default_int_handler)  # else it may be inherited: ignored
     scan = subprocess.Popen(
         (*command, *given, "--metrics", str(metrics)),
         env=environment,
@@ -127,11 +128,16 @@ def test_a_scan_that_is_told_to_end_keeps_what_it_judged(
         stdout=subprocess.PIPE,
         text=True,
     )
-    until = time.monotonic() + 100
-    while not metrics.exists() and time.monotonic() < until:
-        time.sleep(0.1)
-    scan.send_signal(signal_)
-    _, said = scan.communicate(timeout=60)
+    signal.signal(signal_, before)
+    with scan:
+        try:
+            until = time.monotonic() + 100
+            while not metrics.exists() and time.monotonic() < until:
+                time.sleep(0.1)
+            scan.send_signal(signal_)
+            _, said = scan.communicate(timeout=60)
+        finally:
+            scan.kill()
     assert scan.returncode == 130, said
     assert "Run it again to go on" in said
     found = rows(tmp_path / "out")
