@@ -1,12 +1,15 @@
 """The package as a whole: light to import, and its tests offline."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from PIL import Image
 
 import veridical
 
@@ -43,3 +46,26 @@ def test_no_test_reaches_a_network() -> None:
         urlopen("http://example.org")
     with socket.socket() as door, pytest.raises(RuntimeError, match="offline"):
         door.connect(("127.0.0.1", 9))
+
+
+def test_judging_leaves_nothing_in_the_home_folder_and_tells_nobody(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    """ONNX Runtime keeps a device's number and a queue of events there, unless it is forbidden."""
+    home, picture = tmp_path / "home", tmp_path / "a.png"
+    home.mkdir()
+    Image.new("RGB", (64, 64), "grey").save(picture)
+    told = ("ORT_DISABLE_TELEMETRY", "RAY_USAGE_STATS_ENABLED", "HF_HUB_DISABLE_TELEMETRY")
+    clean = {name: value for name, value in os.environ.items() if name not in told}
+    for name in [name for name in clean if name.startswith("XDG_")]:
+        del clean[name]
+    done = subprocess.run(
+        [sys.executable, "-m", "veridical", "--model", tiny_model, "--whole-image", picture],
+        env={**clean, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(home.rglob("*")) == []

@@ -9,10 +9,20 @@ Names are loaded when they are first used: importing the package wakes neither t
 ONNX Runtime.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from veridical._version import VERSION as __version__
+
+# Nothing leaves the machine. ONNX Runtime (since 1.32, on Linux too) and Ray report their use to
+# their makers unless they are told not to before they are imported; Hugging Face's hub likewise.
+for _name, _value in (
+    ("ORT_DISABLE_TELEMETRY", "1"),
+    ("RAY_USAGE_STATS_ENABLED", "0"),
+    ("HF_HUB_DISABLE_TELEMETRY", "1"),
+):
+    os.environ.setdefault(_name, _value)
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
