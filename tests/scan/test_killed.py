@@ -72,5 +72,7 @@ def test_a_scan_that_is_killed_at_fifty_random_moments_gives_each_input_one_outc
     assert told["killed"] > KILLS / 2, "kills met a scan that was at work"  # the rest met its end
     before = told["parts_after"]
     assert before == sorted(before), "what was written stays"
+    assert len(set(before)) > KILLS / 4, "they met it at different places"
     assert told["rows"] == COUNT
+    assert told["judged_last"] < COUNT
     has_one_outcome_each(tmp_path / "out", COUNT)

@@ -441,9 +441,9 @@ def test_nothing_is_kept_unless_asked(tmp_path: Path) -> None:
 
 def test_figures_are_there(client: httpx.Client) -> None:
     posted(client, b"a")
-    figures = client.get("/metrics").text
-    while "veridical_workers_ready 2.0" not in figures:  # the second may still be starting
-        time.sleep(0.2)
+    figures, until = client.get("/metrics").text, time.monotonic() + 60
+    while "veridical_workers_ready 2.0" not in figures and time.monotonic() < until:
+        time.sleep(0.2)  # the second may still be starting
         figures = client.get("/metrics").text
     for name in (
         'veridical_requests_total{method="POST",route="/v1/inspect",status="200"}',
