@@ -317,7 +317,7 @@ class Detector:
             )
             lost = tuple(clip.lost)
         with one_blas_thread():
-            decision, lead, reasons = of_clip(seen.tracks, self._judge)
+            decision, lead, reasons = of_clip(seen.tracks, self._judge, damaged=bool(lost))
         verdict = None if lead is None else seen.tracks[lead].verdict
         p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
         claims = claims_of_clip(source, self.trust)
