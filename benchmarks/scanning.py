@@ -4,9 +4,10 @@
 
 Each block prints one JSON object; ratios are of turns within one run, so that other work on the
 machine weighs on both sides. Times are of the clock and of the processor, in seconds: the second is
-hardly longer on a machine that has other work. `overhead`, `rate`, `judging` and `elsewhere` judge pictures of
-VERIDICAL_DATA with the model in the package; `elsewhere` needs moto and s3fs. In the other blocks
-judges that cost nothing, or a known time, stand in for the model.
+hardly longer on a machine that has other work. `overhead`, `rate`, `judging` and `elsewhere` judge
+pictures of VERIDICAL_DATA with the model in the package, `kills` those of `examples`; `elsewhere`
+needs moto and s3fs. In the other blocks judges that cost nothing, or a known time, stand in for the
+model.
 """
 
 import json
