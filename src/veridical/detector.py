@@ -3,7 +3,7 @@
 File ─ photo ─ faces ─ crops ─ tokens ─ logits ─ verdicts ─ readings, explanations ─ Report
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -50,7 +50,7 @@ from veridical.vision.backbone import Backbone, OnnxBackbone, tokens_of
 from veridical.vision.faces import FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation
 from veridical.vision.prepare import ClipFinder, Finder, Prepared, Seen, prepare
-from veridical.vision.runtime import CPU, one_blas_thread
+from veridical.vision.runtime import CPU, laid_out, one_blas_thread
 from veridical.watch import footage_of, watch
 
 
@@ -169,6 +169,25 @@ class Detector:
     def __reduce__(self) -> Any:
         # `replace` drops the options: a changed detector is not what its folder says.
         return (_load, (self._options,)) if self._options else super().__reduce__()
+
+    def shared(self, folder: Path) -> "Callable[[], Detector] | None":
+        """Return what loads this detector in several processes, with its network in memory once.
+
+        It pickles, and gives the same numbers to the bit.
+
+        Args:
+            folder: Where the network is laid out, and stays as long as it is used; nobody else may
+                be able to write there.
+
+        Returns:
+            None for a detector that was not loaded from a folder or is not on the CPU, and, with a
+            warning, where nothing can be written.
+        """
+        options = self._options
+        if options is None or options.providers != CPU:
+            return None
+        graph = laid_out(read_model(options.model).backbone, folder)
+        return None if graph is None else partial(_load, replace(options, mapped=graph))
 
     def inspect(
         self,

@@ -6,18 +6,21 @@ Each gives the same rows, to the bit; the order is that in which they are done. 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from multiprocessing.connection import wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 from veridical.engines import Serial, Threads, cores
 from veridical.errors import ScanError, VeridicalError
 from veridical.report import Failure
-from veridical.scan.judge import Judge, Judged, Maker, failed
+from veridical.scan.judge import Judge, Judged, Maker, Sharing, failed
 from veridical.scan.plan import Item
+from veridical.scan.sinks import ASIDE
 from veridical.workers import STARTS, Worker
 
 DIED, HUNG = "WorkerDied", "WorkerHung"
@@ -58,7 +61,7 @@ class InThreads:
 
 @dataclass(frozen=True)
 class InProcesses:
-    """Each worker a process with a model of its own, on one thread.
+    """Each worker a process, on one thread; the network lies in memory once for all of them.
 
     A worker that dies (the system killed it for its memory, a decoder crashed) or takes too long
     costs no other item anything. What it was judging is tried once more, alone on the machine; if
@@ -68,19 +71,32 @@ class InProcesses:
         jobs: Processes.
         deadline_s: Seconds for one item; then its worker is killed.
         start_s: Seconds for a worker to load its model.
+        scratch: Where a folder for the shared network is made; None for that of the system.
     """
 
     jobs: int = field(default_factory=cores)
     deadline_s: float = 600.0
     start_s: float = 300.0
+    scratch: Path | None = None
 
     def run(self, make: Maker, items: Iterable[Item]) -> Iterator[Judged]:
         """Yield what came of each item, as it is done."""
-        crew = _Crew(make, self)
-        try:
-            yield from crew.run(iter(items))
-        finally:
-            crew.close()
+        items = iter(items)
+        if (first := next(items, None)) is None:  # no model is loaded for nothing
+            return
+        with ExitStack() as stack:
+            if self.jobs > 1 and isinstance(make, Sharing):
+                make = self._shared(make, stack)
+            crew = _Crew(make, self)
+            stack.callback(crew.close)  # before the folder goes
+            yield from crew.run(chain((first,), items))
+
+    def _shared(self, make: Sharing, stack: ExitStack) -> Maker:
+        """Return a maker whose judges share the network, if that can be."""
+        aside = TemporaryDirectory(
+            prefix=f"{ASIDE}model-", dir=self.scratch, ignore_cleanup_errors=True
+        )
+        return make.shared(Path(stack.enter_context(aside))) or make
 
 
 class _Worker(Worker[Item, Judged]):
@@ -110,9 +126,7 @@ class _Crew:
         self._starts = 0  # that failed, in a row
 
     def run(self, items: Iterator[Item]) -> Iterator[Judged]:
-        if (first := next(items, None)) is None:  # no model is loaded for nothing
-            return
-        items, exhausted = chain((first,), items), False
+        exhausted = False
         while True:
             while len(self._workers) < self._engine.jobs:
                 self._workers.append(_Worker(self._make, self._engine.start_s))

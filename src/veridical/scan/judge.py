@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -55,6 +56,19 @@ class Maker(Protocol):
         ...
 
 
+@runtime_checkable
+class Sharing(Maker, Protocol):
+    """A maker whose judges can share what they hold, in processes of one machine."""
+
+    def shared(self, folder: Path) -> Maker | None:
+        """Return a maker of judges that share it; None where they cannot.
+
+        Args:
+            folder: For what they share, as long as they work; nobody else may write there.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DetectorMaker:
     """Makes judges that share one detector in their process.
@@ -69,8 +83,27 @@ class DetectorMaker:
 
     def __call__(self) -> Judge:
         """Return a judge that uses this detector."""
-        detector, whole = self.detector, self.whole_image
-        return lambda item: judged(item, lambda one: inspected(detector, one, whole))
+        return _judging(self.detector, self.whole_image)
+
+    def shared(self, folder: Path) -> Maker | None:
+        """Return a maker for several processes, which share the network; see `Detector.shared`."""
+        load = self.detector.shared(folder)
+        return None if load is None else _Loading(load, self.whole_image)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loading:
+    """Makes judges of a detector that is loaded where they work."""
+
+    load: Callable[[], "Detector"]
+    whole_image: bool
+
+    def __call__(self) -> Judge:
+        return _judging(self.load(), self.whole_image)
+
+
+def _judging(detector: "Detector", whole_image: bool) -> Judge:
+    return lambda item: judged(item, lambda one: inspected(detector, one, whole_image))
 
 
 def judged(item: Item, inspect: Callable[[Item], Judged]) -> Judged:

@@ -1,6 +1,10 @@
 """ONNX Runtime sessions: which processor, how many threads, and peace between thread pools."""
 
+import logging
+import multiprocessing
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -11,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from veridical.errors import DeviceMissing, ModelDamaged
+
+_log = logging.getLogger("veridical.vision")
 
 CPU = ("CPUExecutionProvider",)
 
@@ -145,6 +151,24 @@ def lay_out(graph: Path, folder: Path) -> Path:
         options.add_session_config_entry(key, value)
     InferenceSession(str(graph), options, providers=list(CPU))
     return folder / "graph.onnx"
+
+
+def laid_out(graph: Path, folder: Path) -> Path | None:
+    """Return a graph whose memory processes share; None, with a warning, if it cannot be written.
+
+    It is made by `lay_out` in a process of its own: who asks needs no network, nor its memory.
+    """
+    with ProcessPoolExecutor(
+        1,
+        multiprocessing.get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is the parent's to answer
+    ) as apart:
+        try:
+            return apart.submit(lay_out, graph, folder).result()
+        except Exception as error:  # such as a full disk: every process then has its own
+            _log.warning("the workers share no memory (%s)", type(error).__name__)
+            return None
 
 
 def packaged(name: str) -> bytes:
