@@ -302,6 +302,30 @@ def test_the_numbers_of_the_model_in_the_package_fit_its_rates() -> None:
                 assert hits == pytest.approx(round(hits), abs=1e-6), name
         decided = one.rates["coverage"].value * (one.n_real + one.n_ai)
         assert decided == pytest.approx(round(decided), abs=1e-6)
+        assert sum(one.sources.values()) == one.n_real
+        assert sum(one.generators.values()) == one.n_ai
+
+
+def test_what_the_sets_are_made_of_is_told_largest_part_first() -> None:
+    sources = [
+        {"label": "ai", "source": "a", "generator": "sd", "pictures": 90},
+        {"label": "ai", "source": "b", "generator": "gan", "pictures": 150},
+        {"label": "ai", "source": "c", "generator": "sd", "pictures": 50},
+        {"label": "ai", "source": "c", "generator": "", "pictures": 10},
+        {"label": "real", "source": "a", "generator": "", "pictures": 200},
+    ]
+    card = {"measured": {"test": {**MEASURED["test"], "sources": sources}}}
+    told = said(filed(made.FACE, basis=replace(BASIS, card=card)), "Error rates")
+    assert "gan 150, sd 140, not named 10\na 200" in told
+    assert say.OF_SETS not in said(filed(made.FACE), "Error rates")  # a card without them
+
+
+def test_known_failures_name_the_list_that_they_mean() -> None:
+    learnt = [{"label": "ai", "source": "a", "generator": "gan", "pictures": 1}]
+    card = {"trained_on": {"sources": learnt}, "notes": {"known_failures": "Those not listed."}}
+    told = said(filed(made.FACE, basis=replace(BASIS, card=card)), "Known limits")
+    assert told.index("trained on these generators: gan.") < told.index("Those not listed.")
+    assert '"those listed" are the generators' in told
 
 
 def test_rates_of_any_shape_but_three_numbers_are_left_out() -> None:

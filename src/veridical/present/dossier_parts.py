@@ -274,6 +274,9 @@ def _rates(
     yield Points(tuple(map(say.of_set, sets)))
     head = ("Rate", *(f'Set "{one.name}"' for one in sets))
     yield Table(head, say.rate_rows(sets))
+    if made_of := say.set_rows(sets):
+        yield Paragraph(say.OF_SETS)
+        yield Table(say.SET_HEAD, made_of)
     if not filing.whole_image:
         for prior in dict.fromkeys(filter(None, (assumed(basis.card), filing.prior))):
             one = weigh.worst(report.decision, sets)
@@ -284,13 +287,17 @@ def _rates(
 
 def _limits(card: Mapping[str, Any]) -> Iterator[Block]:
     yield Points((words.OPINION, *words.LIMITS[1:]))  # advice is for those who act on an answer
+    sources = card.get("trained_on", {}).get("sources", ())
+    names = sorted({str(one.get("generator")) for one in sources if one.get("generator")})
+    if names:
+        yield Paragraph(
+            f"The model was trained on these generators: {printable(', '.join(names))}."
+        )
     known = card.get("notes", {}).get("known_failures")
     if known:
+        listed = ' ("those listed" are the generators that it was trained on)' if names else ""
         told = say.on_paper(printable(str(known)))
-        yield Paragraph(f"Known failures, from the model's card: {told}")
-    sources = card.get("trained_on", {}).get("sources", ())
-    if names := sorted({str(one.get("generator")) for one in sources if one.get("generator")}):
-        yield Paragraph(f"Generators among those it was trained on: {printable(', '.join(names))}.")
+        yield Paragraph(f"Known failures, in the words of the model's card{listed}: {told}")
 
 
 def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:

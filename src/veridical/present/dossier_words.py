@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from veridical.infer.priors import SPLITS
-from veridical.infer.rates import error_rates, pictures_of
+from veridical.infer.rates import composed_of, error_rates, pictures_of
 from veridical.present.numbers import percent, share, span
 from veridical.present.words import assumption, printable
 from veridical.report import Estimate, Report
@@ -118,6 +118,8 @@ class Measured:
         n_ai: AI-generated pictures, likewise.
         n_groups: Groups of pictures that belong together, likewise.
         rates: By name.
+        generators: How many of its AI-generated pictures each made; empty where that is not known.
+        sources: How many of its real pictures came from each collection, likewise.
     """
 
     name: str
@@ -126,6 +128,8 @@ class Measured:
     n_ai: int | None
     n_groups: int | None
     rates: Mapping[str, Estimate]
+    generators: Mapping[str, int]
+    sources: Mapping[str, int]
 
     def count(self, name: str) -> tuple[int, int] | None:
         """Return how many pictures a rate counts, and of how many; None where it is not known."""
@@ -149,6 +153,8 @@ def measured(card: Mapping[str, Any]) -> tuple[Measured, ...]:
                     n_ai=one.get("n_ai"),
                     n_groups=one.get("n_groups"),
                     rates=rates,
+                    generators=composed_of(card, name, "ai"),
+                    sources=composed_of(card, name, "real"),
                 )
             )
     return tuple(found)
@@ -168,6 +174,27 @@ def of_set(one: Measured) -> str:
     what = f", {one.pictures}" if one.pictures else ""
     chosen = f" {_CHOSEN_ON}" if one.name == "val" else ""
     return f'Set "{one.name}": {one.n_real} real and {one.n_ai} AI-generated{groups}{what}.{chosen}'
+
+
+SET_HEAD = ("Set", "AI-generated pictures, by generator", "Real pictures, by source")
+OF_SETS = (
+    "What the sets are made of, under the names in the model's card. The names of generators are "
+    "those that the collections gave."
+)
+
+
+def set_rows(sets: tuple[Measured, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of the table of what the sets are made of; none where no card says it."""
+    return tuple(
+        (f'"{one.name}"', _parts(one.generators), _parts(one.sources))
+        for one in sets
+        if one.generators or one.sources
+    )
+
+
+def _parts(parts: Mapping[str, int]) -> str:
+    told = (f"{printable(name)} {count}" for name, count in parts.items())
+    return ", ".join(told) or "not told"
 
 
 def rate_rows(sets: tuple[Measured, ...]) -> tuple[tuple[str, ...], ...]:
