@@ -34,7 +34,7 @@ from veridical.present.dossier_faces import MOST_FACES
 from veridical.present.dossier_forms import blocks, css, figures, to_html, to_json
 from veridical.present.dossier_parts import dossier, judgement_hash
 from veridical.provenance.credential import _told
-from veridical.report import Decision, Estimate, Reason
+from veridical.report import Decision, Estimate, Reading, Reason
 from veridical.stats.intervals import exact
 
 REAL = made.judged(Decision.REAL, p_ai=0.04, interval=(0.01, 0.09))
@@ -366,6 +366,29 @@ def test_cues_are_told_with_their_worth() -> None:
     assert "+0.40 nats" in told
     assert "not weighed" in told
     assert "Not measured. The face is nearly black." in told
+
+
+def jpeg(**statistics: float) -> Reading:
+    return Reading(cue="jpeg", statistics=statistics, llr=None, plain="A file", technical="Its.")
+
+
+def test_what_compression_left_in_the_file_is_said_once_for_all_faces() -> None:
+    readings = (jpeg(ripple=5.5, grid=7.0, elsewhere=1.0), jpeg(ripple=1.5, grid=2.0), jpeg())
+    faces = [replace(made.FACE, readings=(one,)) for one in readings]
+    report = made.report(*faces)
+    assert say.saved_before(report) == (
+        "signs of more than one JPEG compression around 1 of 2 faces (1): ripple of the "
+        "coefficients' histograms, log power up to 5.50; above 4 it is a sign"
+    )
+    alone = say.saved_before(made.report(faces[1]))
+    assert alone is not None
+    assert "no sign of a second one around the face: " in alone
+    assert say.saved_before(made.report(faces[2])) is None
+    told = [said(filed(*faces), f"Face {number}") for number in (1, 2, 3)]
+    assert "not the frame's own (7.0 standard errors" in told[0]
+    assert "No grid of blocks shows in the face (2.0" in told[1]
+    assert "too small" in told[2]
+    assert not any("ripple" in one or "A file" in one for one in told)
 
 
 @pytest.mark.parametrize("size", [(4000, 200), (200, 4000), (40, 40)])

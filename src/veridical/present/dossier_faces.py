@@ -4,6 +4,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 
 from veridical.io.decode import Photo
+from veridical.present import dossier_words as say
 from veridical.present import pictures, words
 from veridical.present.cue_panels import TITLES
 from veridical.present.dossier import Block, Figure, Paragraph, Row, Rows, Section, Table
@@ -98,9 +99,11 @@ def _cues(face: FaceResult) -> Iterator[Block]:
         return
     rows = []
     for one in face.readings:
-        title = TITLES.get(one.cue, one.cue)
+        title = say.BLOCKS if one.cue == "jpeg" else TITLES.get(one.cue, one.cue)
         if isinstance(one, NotApplicable):
             rows.append((title, f"Not measured. {one.why}", "-"))
+        elif one.cue == "jpeg":  # what it says of the file stands among the facts of the file
+            rows.append((title, say.of_blocks(one), "not weighed"))
         else:
             worth = "not weighed" if one.llr is None else f"{one.llr:+.2f} nats"
             rows.append((title, f"{sentence(one.plain.rstrip('.'))} {one.technical}", worth))

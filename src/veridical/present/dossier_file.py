@@ -56,6 +56,8 @@ def file_facts(report: Report, file: File, filing: Filing) -> Iterator[Block]:
                     f"{quality} of libjpeg (mean difference {away:.1f})",
                 )
             )
+            if told := say.saved_before(report):
+                rows.append(Row("Saved before", told))
         blocks = (("EXIF", header.exif), ("XMP", header.xmp), ("Colour profile", header.profile))
         for name, data in blocks:
             rows.append(

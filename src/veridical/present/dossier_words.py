@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from veridical.cues.jpeg import DOUBLE, GRID
 from veridical.infer.priors import SPLITS
 from veridical.infer.rates import composed_of, error_rates, pictures_of
 from veridical.present.numbers import percent, share, span
 from veridical.present.words import assumption, printable
-from veridical.report import Estimate, Report
+from veridical.report import Estimate, Reading, Report
 
 REDACTED = "[redacted]"
 NONE_GIVEN = "not given"
@@ -92,6 +93,49 @@ FORGERY = (
     "a new chain. Compare its head with the one that was noted elsewhere (--head)."
 )
 SIGN = ("Name", "Place and date", "Signature")
+
+
+# --- what JPEG compression left -------------------------------------------------------------------
+
+BLOCKS = "JPEG blocks"
+
+
+def saved_before(report: Report) -> str | None:
+    """Say once for the file where it was compressed more than once; None if that is not known."""
+    found = {
+        number: one.statistics["ripple"]
+        for number, face in enumerate(report.faces, start=1)
+        for one in face.readings or ()
+        if isinstance(one, Reading) and one.cue == "jpeg" and "ripple" in one.statistics
+    }
+    if not found:
+        return None
+    faces = [str(number) for number, power in found.items() if power > DOUBLE]
+    kind, largest = "faces" if len(found) > 1 else "face", max(found.values())
+    where = f"around the {kind}"
+    if faces and len(found) > 1:
+        where = f"around {len(faces)} of {len(found)} faces ({', '.join(faces)})"
+    signs = "signs of more than one JPEG compression" if faces else "no sign of a second one"
+    return (
+        f"{signs} {where}: ripple of the coefficients' histograms, log power "
+        f"{'up to ' if len(found) > 1 else ''}{largest:.2f}; above {DOUBLE:g} it is a sign"
+    )
+
+
+def of_blocks(one: Reading) -> str:
+    """Say what grid of JPEG blocks the pixels of a face have."""
+    strength = one.statistics.get("grid")
+    if strength is None:
+        return "The face is too small to look for a grid of blocks."
+    errors = f"({strength:.1f} standard errors; more than {GRID:g} is a grid)"
+    if strength <= GRID:
+        return f"No grid of blocks shows in the face {errors}."
+    if one.statistics.get("elsewhere"):
+        return (
+            f"The face has a grid of blocks that is not the frame's own {errors}: it was part of "
+            "another JPEG, or was moved."
+        )
+    return f"The face has a grid of blocks, at the place of the frame's own {errors}."
 
 
 # --- error rates ---------------------------------------------------------------------------------
