@@ -360,6 +360,31 @@ def test_a_map_that_is_no_better_than_random_is_withheld_and_that_is_said() -> N
     assert "No map is shown: it won only 2 of 9" in said(filed(face), "Face 1")
 
 
+def test_a_file_that_says_nothing_has_one_entry_for_the_traces_in_it() -> None:
+    trace = Claim(
+        source=ClaimSource.FILE,
+        says=Says.OTHER,
+        standing=Standing.OBSERVED,
+        plain="How.",
+        technical="Its tables.",
+        raw={"tables": "92"},
+    )
+    silent = Claim(
+        source=ClaimSource.FILE,
+        says=Says.NOTHING,
+        standing=Standing.OBSERVED,
+        plain="The file says nothing. That is no evidence.",
+        technical="No mark. That is no evidence.",
+    )
+    report = replace(made.report(made.FACE), claims=(trace, silent))
+    told = said(dossier(report, file(), FILING, BASIS), "What the file says")
+    assert told.count("Found in") == 1
+    assert "It says" not in told
+    assert told.count("That is no evidence.") == 1
+    hidden = dossier(report, file(), replace(FILING, redact=True), BASIS)
+    assert "The file says nothing. No mark." in said(hidden, "What the file says")
+
+
 def test_cues_are_told_with_their_worth() -> None:
     face = replace(made.FACE, readings=(made.SPOKEN, made.INFORMS, made.ABSENT))
     told = said(filed(face), "Face 1")

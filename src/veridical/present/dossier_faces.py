@@ -110,7 +110,7 @@ def _cues(face: FaceResult) -> Iterator[Block]:
     yield Paragraph(
         "Forensic cues measure pixels and file without the network. They do not move the answer. "
         f"Positive support is for {NAME[Decision.AI]}, negative for {NAME[Decision.REAL]}; a cue "
-        "that is not weighed informs only: what it is worth was not measured.",
+        "that is not weighed is for information: no support by it was measured.",
         "small",
     )
     yield Table(("Forensic cue", "What it measured", "Support"), tuple(rows))
