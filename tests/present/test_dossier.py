@@ -351,7 +351,8 @@ def test_every_face_gets_its_section_and_a_crowd_a_table() -> None:
 def test_a_map_comes_with_its_faithfulness() -> None:
     made_ = filed(EXPLAINED)
     assert [one.name for one in figures(made_)] == ["photo.jpeg", "face-1-map.jpeg"]
-    assert "The map beats 9 of 9 random orders" in said(made_, "Face 1")
+    assert "It won 9 of 9 comparisons with random places." in said(made_, "Face 1")
+    assert "Deletion " in said(made_, "Face 1")
 
 
 def test_a_map_that_is_no_better_than_random_is_withheld_and_that_is_said() -> None:

@@ -97,6 +97,11 @@ SIGN = ("Name", "Place and date", "Signature")
 
 # --- what JPEG compression left -------------------------------------------------------------------
 
+CUES = (
+    "Forensic cues measure pixels and file without the network. They do not move the answer. "
+    "Positive support is for AI-generated, negative for real; a cue that is not weighed is for "
+    "information: no support by it was measured."
+)
 BLOCKS = "JPEG blocks"
 
 

@@ -224,6 +224,17 @@ def comparison_in_words(faithfulness: Faithfulness | None) -> str:
     return f"No map is shown: it won only {won}, and it has to win all of them."
 
 
+def tested_in_words(faithfulness: Faithfulness | None) -> str:
+    """Say how a map did against random orders, for anybody, with its scores."""
+    told = comparison_in_words(faithfulness)
+    if faithfulness is None:
+        return told
+    return (
+        f"{told} Deletion {faithfulness.deletion:+.2f}, insertion {faithfulness.insertion:+.2f} "
+        "logits."
+    )
+
+
 def _by_chance(orders: int) -> str:
     """Say how weak the test is; empty for one that we do not know."""
     rule = next((one for one in (SHORT, THOROUGH) if one.n_random == orders), None)
