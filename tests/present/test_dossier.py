@@ -144,6 +144,7 @@ def test_no_face_is_no_conclusion_and_says_so() -> None:
     made_ = filed()
     assert made_.record["conclusion"] == "no_conclusion"
     assert "No face was found" in said(made_, "Faces")
+    assert "UNDECIDED (not examined)" in said(made_, "Conclusion")
     whole = said(made_)
     assert "The pixels could not be examined: no face was found" in said(made_, "Conclusion")
     for absent in ("no sign that something is wrong", "P(ai) assumes", "The interval is"):

@@ -3,6 +3,7 @@
 from base64 import b64decode
 from collections.abc import Iterator
 
+from veridical.explanation import Explanation
 from veridical.io.decode import Photo
 from veridical.present import dossier_words as say
 from veridical.present import pictures, words
@@ -80,12 +81,19 @@ def _face(
     rows.append(Row("Place", place))
     if explanation:
         rows.append(Row("Map", tested_in_words(explanation.faithfulness)))
-        rows.append(Row("Logit", method_in_words(explanation)))
+        shows = next(n for n, one in enumerate(report.faces) if one.explanation)
+        rows.append(
+            Row("Logit", method_in_words(explanation) if at == shows else _logit(explanation))
+        )
     yield Rows(tuple(rows))
     if explanation:
         yield from _map(at, face, photo, _MAP if len(report.faces) == 1 else _MAP_OF_SEVERAL)
     first = next((n for n, one in enumerate(report.faces) if one.readings is not None), None)
     yield from _cues(face, explained=at == first)
+
+
+def _logit(explanation: Explanation) -> str:
+    return f"{explanation.contributions.logit:+.2f}; the map is read like that of the first face"
 
 
 def _map(at: int, face: FaceResult, photo: Photo | None, tallest: int) -> Iterator[Block]:

@@ -125,7 +125,13 @@ def sections_of(
         *([Section(say.NUMBERS, tuple(_numbers(told, sets)))] if told.p_ai is not None else []),
         Section("Known limits", tuple(_limits(basis.card))),
         Section("How to repeat this examination", tuple(_repeat(told, filing, basis))),
-        Section("Signature of the examiner", (Signature(say.SIGN, printable(filing.examiner)),)),
+        Section(
+            "Signature of the examiner",
+            (
+                Rows((Row("For the picture", f"SHA-256 {told.sha256}", code=True),)),
+                Signature(say.SIGN, printable(filing.examiner)),
+            ),
+        ),
     )
 
 
@@ -233,7 +239,8 @@ def _head(report: Report, filing: Filing) -> Iterator[Row]:
     yield Row("Time of report", filing.time)
     yield Row("Picture", name_of(report), code=True)
     yield Row("SHA-256", report.sha256, code=True)
-    yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}")
+    missing = " (not examined)" if report.p_ai is None else ""
+    yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}{missing}")
     if report.headline:
         expired = any(
             one.credential and one.credential.in_time is InTime.EXPIRED for one in report.claims
@@ -290,9 +297,9 @@ def _limits(card: Mapping[str, Any]) -> Iterator[Block]:
     sources = card.get("trained_on", {}).get("sources", ())
     names = sorted({str(one.get("generator")) for one in sources if one.get("generator")})
     if names:
-        yield Paragraph(
-            f"The model was trained on these generators: {printable(', '.join(names))}."
-        )
+        pseudo = set(map(str, card.get("recipe", {}).get("pseudo", ())))
+        own = [name for name in names if name not in pseudo]
+        yield Paragraph(say.learnt(own, pseudo & set(names)))
     known = card.get("notes", {}).get("known_failures")
     if known:
         listed = ' ("those listed" are the generators that it was trained on)' if names else ""

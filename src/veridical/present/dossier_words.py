@@ -4,7 +4,7 @@ The conclusion itself is worded in `dossier_conclusion.py`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -289,6 +289,14 @@ def of_faces(report: Report) -> str:
         f"{_MANY_FACES} It rests on face {report.lead_index + 1}: of the faces with this answer, "
         "or with the one that was taken back, that with the highest P(ai)."
     )
+
+
+def learnt(generators: Iterable[str], decoders: Iterable[str]) -> str:
+    """Say which generators a model was trained on, and which decoders that imitate one."""
+    told = f"The model was trained on these generators: {printable(', '.join(generators))}."
+    if through := printable(", ".join(sorted(decoders))):
+        told += f" It was also trained on photographs that were sent through: {through}."
+    return told
 
 
 def on_paper(text: str) -> str:
