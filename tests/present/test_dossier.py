@@ -315,9 +315,14 @@ def test_what_the_sets_are_made_of_is_told_largest_part_first() -> None:
         {"label": "ai", "source": "c", "generator": "", "pictures": 10},
         {"label": "real", "source": "a", "generator": "", "pictures": 200},
     ]
-    card = {"measured": {"test": {**MEASURED["test"], "sources": sources}}}
+    learnt = [{"label": "ai", "source": "z", "generator": "sd", "pictures": 1}]
+    card = {
+        "measured": {"test": {**MEASURED["test"], "sources": sources}},
+        "trained_on": {"sources": learnt},
+    }
     told = said(filed(made.FACE, basis=replace(BASIS, card=card)), "Error rates")
     assert "gan 150, sd 140, not named 10\na 200" in told
+    assert "also trained on pictures of sd, from other sources" in told
     assert say.OF_SETS not in said(filed(made.FACE), "Error rates")  # a card without them
 
 
@@ -409,7 +414,7 @@ def test_what_compression_left_in_the_file_is_said_once_for_all_faces() -> None:
     )
     alone = say.saved_before(made.report(faces[1]))
     assert alone is not None
-    assert "no sign of a second one around the face: " in alone
+    assert "no sign of more than one JPEG compression around the face: " in alone
     assert say.saved_before(made.report(faces[2])) is None
     told = [said(filed(*faces), f"Face {number}") for number in (1, 2, 3)]
     assert "not the frame's own (7.0 standard errors" in told[0]

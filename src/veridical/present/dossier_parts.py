@@ -128,7 +128,7 @@ def sections_of(
         Section(
             "Signature of the examiner",
             (
-                Rows((Row("For the picture", f"SHA-256 {told.sha256}", code=True),)),
+                Rows((Row("Picture's SHA-256", told.sha256, code=True),)),
                 Signature(say.SIGN, printable(filing.examiner)),
             ),
         ),
@@ -284,6 +284,8 @@ def _rates(
     if made_of := say.set_rows(sets):
         yield Paragraph(say.OF_SETS)
         yield Table(say.SET_HEAD, made_of)
+        if known := say.known_generators(sets, _generators(basis.card)):
+            yield Paragraph(known)
     if not filing.whole_image:
         for prior in dict.fromkeys(filter(None, (assumed(basis.card), filing.prior))):
             one = weigh.worst(report.decision, sets)
@@ -292,10 +294,15 @@ def _rates(
             yield Paragraph(say.on_paper(told))
 
 
+def _generators(card: Mapping[str, Any]) -> list[str]:
+    """Return the names of what the model's AI-generated training pictures were made with."""
+    sources = card.get("trained_on", {}).get("sources", ())
+    return sorted({str(one.get("generator")) for one in sources if one.get("generator")})
+
+
 def _limits(card: Mapping[str, Any]) -> Iterator[Block]:
     yield Points((words.OPINION, *words.LIMITS[1:]))  # advice is for those who act on an answer
-    sources = card.get("trained_on", {}).get("sources", ())
-    names = sorted({str(one.get("generator")) for one in sources if one.get("generator")})
+    names = _generators(card)
     if names:
         pseudo = set(map(str, card.get("recipe", {}).get("pseudo", ())))
         own = [name for name in names if name not in pseudo]

@@ -120,7 +120,7 @@ def saved_before(report: Report) -> str | None:
     where = f"around the {kind}"
     if faces and len(found) > 1:
         where = f"around {len(faces)} of {len(found)} faces ({', '.join(faces)})"
-    signs = "signs of more than one JPEG compression" if faces else "no sign of a second one"
+    signs = f"{'signs' if faces else 'no sign'} of more than one JPEG compression"
     return (
         f"{signs} {where}: ripple of the coefficients' histograms, log power "
         f"{'up to ' if len(found) > 1 else ''}{largest:.2f}; above {DOUBLE:g} it is a sign"
@@ -238,6 +238,19 @@ def set_rows(sets: tuple[Measured, ...]) -> tuple[tuple[str, ...], ...]:
         (f'"{one.name}"', _parts(one.generators), _parts(one.sources))
         for one in sets
         if one.generators or one.sources
+    )
+
+
+def known_generators(sets: tuple[Measured, ...], learnt_from: Iterable[str]) -> str:
+    """Say which generators of the sets were in training, too; empty for none."""
+    tested = {name for one in sets for name in one.generators}
+    known = sorted(tested & set(learnt_from))
+    if not known:
+        return ""
+    return (
+        "Of these generators, the model was also trained on pictures of "
+        f"{printable(', '.join(known))}, from other sources; others may be related to those that "
+        "it was trained on."
     )
 
 
