@@ -55,7 +55,8 @@ def _face(
 ) -> Iterator[Block]:
     face = report.faces[at]
     verdict, explanation = face.verdict, face.explanation
-    yield Paragraph(words.why(face.decision, face.reasons, None))
+    if len(report.faces) > 1 or report.p_ai is None:  # else the conclusion has said it
+        yield Paragraph(words.why(face.decision, face.reasons, None))
     rows = []
     if verdict:
         interval = f"{percent(report.level)} credible interval {span(verdict.interval)}"
