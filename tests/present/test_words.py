@@ -293,7 +293,7 @@ RATES = (0.02, 0.01, 0.04), (0.6, 0.5, 0.7), (0.05, 0.02, 0.1), (0.5, 0.4, 0.6)
 def test_what_alarms_are_worth_is_said_in_whole_photos(prior: float, says: str) -> None:
     told = in_numbers(prior, predictive_values(rates(*RATES), prior))
     assert told.startswith(says)
-    assert "measured on test" in told
+    assert 'measured on the set "test"' in told
 
 
 def test_what_p_ai_assumes_is_one_sentence() -> None:

@@ -500,7 +500,7 @@ def in_numbers(prior: float, values: PredictiveValues | None) -> str:
         f"Right among those called ai (PPV): {_value(values.ppv, values.ppv_interval)}. "
         f"Right among those called real (NPV): {_value(values.npv, values.npv_interval)}. "
         f"The ranges combine the worst and the best ends of the error rates' 95 % intervals. "
-        f"The rates were measured on {values.split}, and hold for photos like those."
+        f'The rates were measured on the set "{values.split}", and hold for photos like those.'
     )
 
 
