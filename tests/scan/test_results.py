@@ -2,6 +2,7 @@ import json
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,7 +72,7 @@ def test_a_summary_counts_what_holds(tmp_path: Path) -> None:
 
 
 def test_what_files_declare_is_counted_and_failures_are_not_called_judged(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"decision": "undecided", "p_ai": 0.6, "sha256": "0", "faces": 1, "declared": "ai_signed"},
         {"decision": "real", "p_ai": 0.1, "sha256": "1", "faces": 1, "declared": "none"},
         {"decision": "failed", "error_kind": "NotAPhoto", "error": "no", "hint": "pass one"},
