@@ -21,9 +21,11 @@ from itertools import pairwise
 from pathlib import Path
 from shutil import rmtree
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.common import Record
 from veridical.arrays import ndarray
@@ -31,12 +33,13 @@ from veridical.detector import Detector
 from veridical.io.source import open_source
 from veridical.report import Failure, Report
 from veridical.scan.engines import InProcesses, InThreads, ScanEngine
-from veridical.scan.judge import DetectorMaker, Judge, Judged
+from veridical.scan.judge import DetectorMaker, Judge, Judged, Maker
 from veridical.scan.ledger import Identity, Ledger, Pace
 from veridical.scan.phash import phash
 from veridical.scan.plan import Item, plan
 from veridical.scan.results import read
 from veridical.scan.run import Scanned, identity_of, run
+from veridical.workers import Worker
 
 IDENTITY = Identity(model="0" * 12, version="benchmark", options={}, format="parquet")
 
@@ -237,6 +240,34 @@ def processes(work: Path) -> Record:
     return {"per_second": taken, "times_faster": ratios, "median": median(ratios)}
 
 
+def sharing(_work: Path) -> Record:
+    """Memory of two workers with the model, MiB (Pss): each its own weights, and mapped ones."""
+    make = DetectorMaker(Detector.load(threads=1), whole_image=True)
+    with TemporaryDirectory() as own, TemporaryDirectory() as picture:
+        path = Path(picture) / "grey.png"
+        Image.new("RGB", (448, 448), "grey").save(path)
+        ways = {"own": make, "mapped": make.shared(Path(own))}
+        return {name: _pss(way, Item(path=str(path))) for name, way in ways.items()}
+
+
+def _pss(make: Maker, item: Item) -> list[float]:
+    """Return the proportional set sizes of two workers that have judged, MiB."""
+    workers = [Worker[Item, Judged](make) for _ in range(2)]
+    try:
+        for one in workers:
+            assert one.pipe.recv() is None
+            one.pipe.send(item)
+            assert one.pipe.recv().picture["decision"] != "failed"
+        found = []
+        for one in workers:
+            told = Path(f"/proc/{one.process.pid}/smaps_rollup").read_text().splitlines()
+            found.append(sum(int(line.split()[1]) for line in told if line[:4] == "Pss:") / 1024)
+        return found
+    finally:
+        for one in workers:
+            one.kill()
+
+
 def elsewhere(work: Path) -> Record:
     """Pictures on an S3 server of this machine against the same ones in a folder."""
     pictures, album = chosen(16, "test/*/*"), work / "album"
@@ -311,7 +342,7 @@ def _peak(work: Path, name: str, count: int) -> float:
 
 
 BLOCKS: dict[str, Callable[[Path], Record]] = {
-    one.__name__: one for one in (overhead, rate, processes, elsewhere, memory, resume)
+    one.__name__: one for one in (overhead, rate, processes, sharing, elsewhere, memory, resume)
 }
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 File ─ photo ─ faces ─ crops ─ tokens ─ logits ─ verdicts ─ readings, explanations ─ Report
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property, partial
@@ -50,7 +50,7 @@ from veridical.vision.backbone import Backbone, OnnxBackbone, tokens_of
 from veridical.vision.faces import FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation
 from veridical.vision.prepare import ClipFinder, Finder, Prepared, Seen, prepare
-from veridical.vision.runtime import CPU, one_blas_thread
+from veridical.vision.runtime import CPU, laid_out, one_blas_thread
 from veridical.watch import footage_of, watch
 
 
@@ -169,6 +169,25 @@ class Detector:
     def __reduce__(self) -> Any:
         # `replace` drops the options: a changed detector is not what its folder says.
         return (_load, (self._options,)) if self._options else super().__reduce__()
+
+    def shared(self, folder: Path) -> Callable[[], "Detector"] | None:
+        """Return what loads this detector in several processes that share one network's memory.
+
+        Each has one thread where no `threads` were asked for; on a CPU the network is shared.
+
+        Args:
+            folder: Where the network is written as they map it (see `vision.runtime.lay_out`). It
+                must stay as long as they may begin, and nobody else may be able to write there.
+
+        Returns:
+            A call that pickles; None for a detector that was changed by `replace`.
+        """
+        if (own := self._options) is None:
+            return None
+        mapped = own.mapped
+        if mapped is None and own.providers == CPU:
+            mapped = laid_out(read_model(own.model).backbone, folder)
+        return partial(_load, replace(own, mapped=mapped, threads=own.threads or 1))
 
     def inspect(
         self,

@@ -1,5 +1,7 @@
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -7,10 +9,12 @@ from PIL import Image
 
 from tests.conftest import LARGE, squares
 from tests.scan.doubles import ByName, SeeThrough, answered
+from veridical.detector import Detector
 from veridical.errors import ModelMissing, ScanError
 from veridical.scan.engines import DIED, HUNG, InProcesses, InThreads
-from veridical.scan.judge import Judge, Judged
+from veridical.scan.judge import DetectorMaker, Judge, Judged
 from veridical.scan.plan import Item, plan
+from veridical.workers import Worker
 
 
 def items(*names: str) -> list[Item]:
@@ -32,6 +36,57 @@ def test_processes_give_the_rows_of_threads_to_the_bit(tmp_path: Path) -> None:
     ]
     assert len(found[0]) == 13
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux")
+def test_processes_map_one_model_and_give_the_rows_of_the_detector_to_the_bit(
+    tmp_path: Path,
+) -> None:
+    picture = tmp_path / "a.png"
+    Image.fromarray(squares((LARGE, (0.2, 0.0, 0.1)))).save(picture)
+    own = DetectorMaker(Detector.load(), whole_image=True)
+    (tmp_path / "shared").mkdir()
+    maker = own.shared(tmp_path / "shared")
+    weights = tmp_path / "shared" / "weights.bin"
+    worker = Worker[Item, Judged](maker)
+    try:
+        assert worker.pipe.poll(120)
+        assert worker.pipe.recv() is None
+        assert str(weights) in Path(f"/proc/{worker.process.pid}/maps").read_text()
+        worker.pipe.send(Item(path=str(picture)))
+        assert worker.pipe.poll(120)
+        assert worker.pipe.recv() == own()(Item(path=str(picture)))
+    finally:
+        worker.kill()
+
+
+def test_what_processes_share_is_gone_after_the_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert {one.picture["decision"] for one in InProcesses(2).run(Shares(), items(*"abcd"))} == {
+        "real"
+    }
+    assert list(tmp_path.iterdir()) == []
+    assert list(InProcesses(2).run(Shares(refuse=True), [])) == [], "nothing to judge"
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Judges can be made only from what was shared."""
+
+    folder: str = ""
+    refuse: bool = False
+
+    def shared(self, folder: Path) -> "Shares":
+        assert not self.refuse
+        (folder / "weights").write_text("real")
+        return Shares(str(folder))
+
+    def __call__(self) -> Judge:
+        decision = (Path(self.folder) / "weights").read_text()
+        return lambda item: Judged(item=item, picture={"decision": decision})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")

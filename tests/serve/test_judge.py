@@ -19,7 +19,7 @@ from veridical.errors import PhotoError, PhotoTooLarge
 from veridical.io.formats import Limits
 from veridical.io.source import File
 from veridical.present.records import schema
-from veridical.serve.judge import judged, laid_out, replying
+from veridical.serve.judge import judged, replying
 from veridical.serve.orders import Answer, Fault, Order, Wish
 
 PICTURE = saved(Image.fromarray(squares((LARGE, (1.0, 0.0, 0.0)))), "PNG")
@@ -120,10 +120,3 @@ def test_work_is_stopped_by_a_signal_and_only_work() -> None:
         assert "ZeroDivisionError" in found.trace
     finally:
         signal.signal(signal.SIGUSR1, before)
-
-
-def test_a_graph_that_cannot_be_laid_out_costs_no_service(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    assert laid_out(tmp_path / "none.onnx", tmp_path) is None
-    assert "share no memory" in caplog.text

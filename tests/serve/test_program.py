@@ -173,8 +173,8 @@ def test_a_token_is_made_and_shown_once(tmp_path: Path) -> None:
 
 
 def test_it_is_loud_when_others_can_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for where, name in (("wire", "run"), ("judge", "laid_out")):
-        module = import_module(f"veridical.serve.{where}")
+    for where, name in (("serve.wire", "run"), ("vision.runtime", "laid_out")):
+        module = import_module(f"veridical.{where}")
         monkeypatch.setattr(module, name, lambda *_args, **_options: None)
     quiet = CliRunner().invoke(cli, ["serve", "--port", "0"])
     loud = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0", "--port", "0"])

@@ -245,3 +245,10 @@ def test_a_graph_that_is_laid_out_gives_the_same_bits_and_is_mapped(tmp_path: Pa
             assert np.array_equal(a.prefix, b.prefix)
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 32):
         assert str(tmp_path / "weights.bin") in Path("/proc/self/maps").read_text()
+
+
+def test_a_graph_that_cannot_be_laid_out_costs_nobody_else(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert runtime.laid_out(tmp_path / "none.onnx", tmp_path) is None
+    assert "share no memory" in caplog.text

@@ -131,11 +131,12 @@ def serve(
         return
     from veridical.io.model import read_model
     from veridical.serve.app import build_app
-    from veridical.serve.judge import DetectorMaker, laid_out
+    from veridical.serve.judge import DetectorMaker
     from veridical.serve.pool import Pool
     from veridical.serve.settings import Settings
     from veridical.serve.tokens import Tokens
     from veridical.serve.wire import bound, run, server
+    from veridical.vision.runtime import laid_out
 
     folder = read_model(options.model_folder(model))
     limits = options.limits_of(max_megapixels, max_mbytes, max_seconds)

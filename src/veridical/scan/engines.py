@@ -6,17 +6,19 @@ Each gives the same rows, to the bit; the order is that in which they are done. 
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from multiprocessing.connection import wait
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol, runtime_checkable
 
 from veridical.engines import Serial, Threads, cores
 from veridical.errors import ScanError, VeridicalError
 from veridical.report import Failure
-from veridical.scan.judge import Judge, Judged, Maker, failed
+from veridical.scan.judge import Judge, Judged, Maker, Sharing, failed
 from veridical.scan.plan import Item
 from veridical.workers import STARTS, Worker
 
@@ -58,7 +60,7 @@ class InThreads:
 
 @dataclass(frozen=True)
 class InProcesses:
-    """Each worker a process with a model of its own, on one thread.
+    """Each worker a process on one thread; all of them map the weights of one model.
 
     A worker that dies (the system killed it for its memory, a decoder crashed) or takes too long
     costs no other item anything. What it was judging is tried once more, alone on the machine; if
@@ -108,10 +110,14 @@ class _Crew:
         self._suspects: deque[Item] = deque()
         self._tried: set[str] = set()  # paths of suspects that are tried alone
         self._starts = 0  # that failed, in a row
+        self._stack = ExitStack()  # holds the folder of what the workers share
 
     def run(self, items: Iterator[Item]) -> Iterator[Judged]:
         if (first := next(items, None)) is None:  # no model is loaded for nothing
             return
+        if self._engine.jobs > 1 and isinstance(self._make, Sharing):
+            folder = self._stack.enter_context(TemporaryDirectory(prefix="veridical-"))
+            self._make = self._make.shared(Path(folder))
         items, exhausted = chain((first,), items), False
         while True:
             while len(self._workers) < self._engine.jobs:
@@ -138,8 +144,9 @@ class _Crew:
             yield from self._hear()
 
     def close(self) -> None:
-        for one in self._workers:
-            one.kill()
+        with self._stack:
+            for one in self._workers:
+                one.kill()
 
     def _idle(self) -> _Worker | None:
         """Return a worker that waits."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -55,6 +56,15 @@ class Maker(Protocol):
         ...
 
 
+@runtime_checkable
+class Sharing(Protocol):
+    """A maker whose judges in several processes of one machine can share memory."""
+
+    def shared(self, folder: Path) -> Maker:
+        """Return a maker for these processes; what they share is written into a folder."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DetectorMaker:
     """Makes judges that share one detector in their process.
@@ -71,6 +81,22 @@ class DetectorMaker:
         """Return a judge that uses this detector."""
         detector, whole = self.detector, self.whole_image
         return lambda item: judged(item, lambda one: inspected(detector, one, whole))
+
+    def shared(self, folder: Path) -> Maker:
+        """Return what makes such judges in processes that share the network's memory."""
+        load = self.detector.shared(folder)
+        return self if load is None else _MappedMaker(load, self.whole_image)
+
+
+@dataclass(frozen=True, slots=True)
+class _MappedMaker:
+    """Loads a detector where it will work; in other processes its network is the same memory."""
+
+    load: Callable[[], "Detector"]
+    whole_image: bool
+
+    def __call__(self) -> Judge:
+        return DetectorMaker(self.load(), self.whole_image)()
 
 
 def judged(item: Item, inspect: Callable[[Item], Judged]) -> Judged:

@@ -1,10 +1,7 @@
 """What a worker of the service does: one picture or clip in, its answer out."""
 
-import logging
-import multiprocessing
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,12 +12,9 @@ from typing import TYPE_CHECKING, Any
 from veridical.errors import VeridicalError
 from veridical.serve.hand import STOP
 from veridical.serve.orders import Answer, Fault, Order, Reply
-from veridical.vision.runtime import lay_out
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
-
-_log = logging.getLogger("veridical.serve")
 
 Work = Callable[[Order], Answer]
 
@@ -52,19 +46,6 @@ class DetectorMaker:
         detector = Detector.load(**self.options)
         detector.inspect(np.zeros((64, 64, 3), np.uint8), whole_image=True)
         return replying(lambda order: judged(detector, order))
-
-
-def laid_out(graph: Path, folder: Path) -> Path | None:
-    """Return a graph whose memory the workers share; None if it cannot be written.
-
-    See `vision.runtime.lay_out`. It is made in a process of its own: the service needs no network.
-    """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
-        try:
-            return apart.submit(lay_out, graph, folder).result()
-        except Exception as error:  # such as a full disk: every worker then has its own
-            _log.warning("the workers share no memory (%s)", type(error).__name__)
-            return None
 
 
 def judged(detector: "Detector", order: Order) -> Answer:

@@ -1,6 +1,9 @@
 """ONNX Runtime sessions: which processor, how many threads, and peace between thread pools."""
 
+import logging
+import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -11,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from veridical.errors import DeviceMissing, ModelDamaged
+
+_log = logging.getLogger("veridical.vision")
 
 CPU = ("CPUExecutionProvider",)
 
@@ -145,6 +150,19 @@ def lay_out(graph: Path, folder: Path) -> Path:
         options.add_session_config_entry(key, value)
     InferenceSession(str(graph), options, providers=list(CPU))
     return folder / "graph.onnx"
+
+
+def laid_out(graph: Path, folder: Path) -> Path | None:
+    """Return a graph whose memory several processes share; None if it cannot be written.
+
+    See `lay_out`. It is made in a process of its own, whose memory is free again afterwards.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+        try:
+            return apart.submit(lay_out, graph, folder).result()
+        except Exception as error:  # such as a full disk: every process then has its own
+            _log.warning("the processes share no memory (%s)", type(error).__name__)
+            return None
 
 
 def packaged(name: str) -> bytes:
