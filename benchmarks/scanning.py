@@ -4,24 +4,26 @@
 
 Each block prints one JSON object; ratios are of turns within one run, so that other work on the
 machine weighs on both sides. Times are of the clock and of the processor, in seconds: the second is
-hardly longer on a machine that has other work. `overhead`, `rate` and `elsewhere` judge pictures of
-VERIDICAL_DATA with the model in the package; `elsewhere` needs moto and s3fs. In the other blocks
-judges that cost nothing, or a known time, stand in for the model.
+hardly longer on a machine that has other work. `overhead`, `rate`, `judging` and `elsewhere` judge
+pictures of VERIDICAL_DATA with the model in the package, `kills` those of `examples`; `elsewhere`
+needs moto and s3fs. In the other blocks judges that cost nothing, or a known time, stand in for the
+model.
 """
 
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing import active_children
 from pathlib import Path
 from shutil import rmtree
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,13 +35,12 @@ from veridical.detector import Detector
 from veridical.io.source import open_source
 from veridical.report import Failure, Report
 from veridical.scan.engines import InProcesses, InThreads, ScanEngine
-from veridical.scan.judge import DetectorMaker, Judge, Judged, Maker
+from veridical.scan.judge import DetectorMaker, Judge, Judged
 from veridical.scan.ledger import Identity, Ledger, Pace
 from veridical.scan.phash import phash
 from veridical.scan.plan import Item, plan
 from veridical.scan.results import read
 from veridical.scan.run import Scanned, identity_of, run
-from veridical.workers import Worker
 
 IDENTITY = Identity(model="0" * 12, version="benchmark", options={}, format="parquet")
 
@@ -240,32 +241,89 @@ def processes(work: Path) -> Record:
     return {"per_second": taken, "times_faster": ratios, "median": median(ratios)}
 
 
-def sharing(_work: Path) -> Record:
-    """Memory of two workers with the model, MiB (Pss): each its own weights, and mapped ones."""
-    make = DetectorMaker(Detector.load(threads=1), whole_image=True)
-    with TemporaryDirectory() as own, TemporaryDirectory() as picture:
-        path = Path(picture) / "grey.png"
-        Image.new("RGB", (448, 448), "grey").save(path)
-        ways = {"own": make, "mapped": make.shared(Path(own))}
-        return {name: _pss(way, Item(path=str(path))) for name, way in ways.items()}
+def judging(work: Path) -> Record:
+    """Two processes against one with the model, from the first answer on, and their memory.
+
+    The engine alone, without a ledger. Memory is what each process holds when all are at work: Pss,
+    where a page that two processes map counts half for each.
+    """
+    pictures, detector = chosen(24, "test/*/*"), Detector.load(threads=1)
+    make = DetectorMaker(detector)
+    taken: dict[int, list[float]] = {1: [], 2: []}
+    pss: dict[str, list[float]] = {}
+    for _ in range(3):
+        for jobs, found in taken.items():
+            answered: list[float] = []
+            for _one in InProcesses(jobs, scratch=work).run(make, plan(pictures)):
+                answered.append(time.perf_counter())
+                if len(answered) == len(pictures) // 2:
+                    pss[f"{jobs} at work"] = [_pss(one.pid) for one in active_children()]
+            # The last answer may be of a worker that was alone.
+            found.append((len(answered) - jobs) / (answered[-jobs] - answered[0]))
+    ratios = [two / one for one, two in zip(taken[1], taken[2], strict=True)]
+    return {
+        "per_second": taken,
+        "times_faster": ratios,
+        "median": median(ratios),
+        "pss_mbytes": pss,
+    }
 
 
-def _pss(make: Maker, item: Item) -> list[float]:
-    """Return the proportional set sizes of two workers that have judged, MiB."""
-    workers = [Worker[Item, Judged](make) for _ in range(2)]
-    try:
-        for one in workers:
-            assert one.pipe.recv() is None
-            one.pipe.send(item)
-            assert one.pipe.recv().picture["decision"] != "failed"
-        found = []
-        for one in workers:
-            told = Path(f"/proc/{one.process.pid}/smaps_rollup").read_text().splitlines()
-            found.append(sum(int(line.split()[1]) for line in told if line[:4] == "Pss:") / 1024)
-        return found
-    finally:
-        for one in workers:
-            one.kill()
+def _pss(pid: int | None) -> float:
+    """Return the memory of a process, MiB, each page by how many share it (Linux)."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in text.splitlines() if line[:4] == "Pss:") / 1024
+
+
+def kills(work: Path) -> Record:
+    """2,000 inputs with the model in the package, by two processes, killed at 50 random moments.
+
+    A kill comes after a random number of answers, which the scan says itself: each meets it at
+    work, however fast the machine is. The pictures are those of the package in 2,000 sizes.
+    """
+    count, times = int(os.environ.get("VERIDICAL_KILLS_OF", "2000")), 50
+    rmtree(work / "kills", ignore_errors=True)
+    (work / "kills" / "in").mkdir(parents=True)
+    sources = sorted((Path(__file__).parents[1] / "examples").glob("*.jpg"))
+    for n in range(count):
+        with Image.open(sources[n % len(sources)]) as image:
+            small = image.convert("RGB").resize((160 + n // len(sources) % 64, 200))
+        # The comment makes each of them another file: copies are judged once.
+        small.save(work / "kills" / "in" / f"{n:05d}.jpg", comment=f"{n}".encode())
+    draw, parts_after = random.Random(0), list[int]()
+    for _ in range(times):
+        answers = draw.randint(1, max(1, 2 * count // times - 10))
+        with _scanning(work / "kills") as scanning:
+            assert scanning.stdout
+            for _answer in range(answers):
+                line = scanning.stdout.readline()
+                assert line.strip() == "answer", "it ended before it was killed"
+            scanning.kill()
+        assert scanning.returncode == -signal.SIGKILL
+        parts_after.append(len(list((work / "kills" / "out" / "pictures").glob("part-*"))))
+    with _scanning(work / "kills") as scanning:
+        told, _ = scanning.communicate()
+    assert scanning.returncode == 0
+    assert "answer" in told, "some of it was left"
+    paths = [path for batch in read(work / "kills" / "out", ("path",)) for path in batch["path"]]
+    assert sorted(Path(path).name for path in paths) == [f"{n:05d}.jpg" for n in range(count)]
+    assert parts_after == sorted(parts_after)
+    assert len(set(parts_after)) > times / 4
+    return {"inputs": count, "kills": times, "rows": len(paths), "parts_after": parts_after}
+
+
+def _scanning(folder: Path) -> subprocess.Popen[str]:
+    """Begin a scan in another process that says `answer` after each."""
+    code = (
+        "import sys; from pathlib import Path; from benchmarks import scanning as s\n"
+        "if __name__ == '__main__':\n"
+        "    d = s.Detector.load(threads=1); work = Path(sys.argv[1])\n"
+        "    s.run(s.plan([str(work / 'in')]), work / 'out', s.DetectorMaker(d),\n"
+        "          s.identity_of(d, whole_image=False, format_='parquet'), s.InProcesses(2),\n"
+        "          pace=s.Pace(rows=24, least_s=2.0), hear=lambda _: print('answer', flush=True))"
+    )
+    command = [sys.executable, "-c", code, str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def elsewhere(work: Path) -> Record:
@@ -342,7 +400,8 @@ def _peak(work: Path, name: str, count: int) -> float:
 
 
 BLOCKS: dict[str, Callable[[Path], Record]] = {
-    one.__name__: one for one in (overhead, rate, processes, sharing, elsewhere, memory, resume)
+    one.__name__: one
+    for one in (overhead, rate, processes, judging, kills, elsewhere, memory, resume)
 }
 
 if __name__ == "__main__":

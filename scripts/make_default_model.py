@@ -34,7 +34,7 @@ from veridical.evaluate.files import write
 from veridical.evaluate.measure import Evaluation, Outcome, Scorecard, evaluate
 from veridical.io.dataset import read_samples
 from veridical.io.model import CARD, read_model, write_model
-from veridical.io.samples import Sample
+from veridical.io.samples import Sample, composition
 from veridical.report import Report
 from veridical.train.audit_files import section
 from veridical.train.make import Trained, train
@@ -79,11 +79,13 @@ class Measured:
     """What was measured on one split.
 
     Attributes:
+        outcomes: What was said of each picture.
         whole: On all pictures.
         by_size: On those with faces of some size.
         fast: On all pictures, by the face alone; None on other splits than `val`.
     """
 
+    outcomes: Sequence[Outcome]
     whole: Evaluation
     by_size: Mapping[str, Evaluation]
     fast: Evaluation | None
@@ -114,6 +116,7 @@ def measure(model: Path, samples: Sequence[Sample], split: str, work: Path) -> M
     evaluation = evaluate(outcomes)
     write(evaluation, outcomes, work / f"evaluation-{split}")
     return Measured(
+        outcomes=outcomes,
         whole=evaluation,
         by_size=by_size(outcomes),
         fast=evaluate(told(model, samples, split, fast=True)) if split == "val" else None,
@@ -129,14 +132,16 @@ def told(model: Path, samples: Sequence[Sample], split: str, *, fast: bool) -> l
     ]
 
 
-def of_card(found: Evaluation) -> dict[str, object]:
+def of_card(found: Evaluation, outcomes: Sequence[Outcome]) -> dict[str, object]:
     """Return what a card says of an evaluation: on what it was measured, then every measure."""
     whole = found.overall
+    judged = [outcome.sample for outcome in outcomes if outcome.p_ai is not None]
     return {
         "pictures": "pictures of sources that the model was not trained on",
         "n_real": whole.said_of_real.judged,
         "n_ai": whole.said_of_ai.judged,
         "n_groups": found.groups,
+        "sources": composition(judged),
         **{
             key: None if value is None else [value.value, value.low, value.high]
             for key, value in whole.metrics.items()
@@ -280,7 +285,7 @@ def main() -> None:
         split: measure(asked.out, read_samples(asked.manifest, split=split), split, asked.work)
         for split in asked.splits
     }
-    measured = {split: of_card(one.whole) for split, one in found.items()}
+    measured = {split: of_card(one.whole, one.outcomes) for split, one in found.items()}
     folder = read_model(asked.out)
     card = {key: value for key, value in folder.card.items() if key not in ("schema", "files")}
     write_model(

@@ -206,6 +206,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_judged() -> None:
     report = see_through(FakeFinder((LARGE,))).inspect_video(data[: len(data) * 6 // 10])
 
     assert report.lost
+    assert Reason.DAMAGED in report.reasons
     assert report.tracks
     assert report.tracks[0].verdict
 

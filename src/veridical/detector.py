@@ -170,24 +170,24 @@ class Detector:
         # `replace` drops the options: a changed detector is not what its folder says.
         return (_load, (self._options,)) if self._options else super().__reduce__()
 
-    def shared(self, folder: Path) -> Callable[[], "Detector"] | None:
-        """Return what loads this detector in several processes that share one network's memory.
+    def shared(self, folder: Path) -> "Callable[[], Detector] | None":
+        """Return what loads this detector in several processes, with its network in memory once.
 
-        Each has one thread where no `threads` were asked for; on a CPU the network is shared.
+        It pickles, and gives the same numbers to the bit.
 
         Args:
-            folder: Where the network is written as they map it (see `vision.runtime.lay_out`). It
-                must stay as long as they may begin, and nobody else may be able to write there.
+            folder: Where the network is laid out, and stays as long as it is used; nobody else may
+                be able to write there.
 
         Returns:
-            A call that pickles; None for a detector that was changed by `replace`.
+            None for a detector that was not loaded from a folder or is not on the CPU, and, with a
+            warning, where nothing can be written.
         """
-        if (own := self._options) is None:
+        options = self._options
+        if options is None or options.providers != CPU:
             return None
-        mapped = own.mapped
-        if mapped is None and own.providers == CPU:
-            mapped = laid_out(read_model(own.model).backbone, folder)
-        return partial(_load, replace(own, mapped=mapped, threads=own.threads or 1))
+        graph = laid_out(read_model(options.model).backbone, folder)
+        return None if graph is None else partial(_load, replace(options, mapped=graph))
 
     def inspect(
         self,
@@ -336,7 +336,7 @@ class Detector:
             )
             lost = tuple(clip.lost)
         with one_blas_thread():
-            decision, lead, reasons = of_clip(seen.tracks, self._judge)
+            decision, lead, reasons = of_clip(seen.tracks, self._judge, damaged=bool(lost))
         verdict = None if lead is None else seen.tracks[lead].verdict
         p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
         claims = claims_of_clip(source, self.trust)

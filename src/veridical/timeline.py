@@ -130,20 +130,25 @@ def judged_track(
 
 
 def of_clip(
-    tracks: Sequence[Track], model: FaceJudge
+    tracks: Sequence[Track], model: FaceJudge, *, damaged: bool = False
 ) -> tuple[Decision, int | None, tuple[Reason, ...]]:
     """Return a clip's decision, the place of the track that it rests on, and why.
 
     The rule is that of the faces of a picture (`infer.decision.together`). Who was seen too briefly
     to be judged does not count.
+
+    Args:
+        tracks: Judged one by one.
+        model: What judged them.
+        damaged: Whether a part of the clip could not be read.
     """
     counted = [at for at, one in enumerate(tracks) if Reason.FEW_LOOKS not in one.reasons]
     if not counted:
         reasons = tracks[0].reasons if tracks else (Reason.NO_FACE,)
-        return Decision.UNDECIDED, None, reasons
+        return Decision.UNDECIDED, None, (Reason.DAMAGED, *reasons) if damaged else reasons
     faces = [_face(tracks[at]) for at in counted]
     calibrations = [model.calibration(tracks[at].size_px) for at in counted]
-    decision, lead, reasons = together(faces, calibrations)
+    decision, lead, reasons = together(faces, calibrations, damaged=damaged)
     return decision, None if lead is None else counted[lead], reasons
 
 

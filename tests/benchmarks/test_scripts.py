@@ -79,7 +79,11 @@ def test_the_default_model_can_be_rebuilt_and_measured(album: Path, tmp_path: Pa
     run("-m", "scripts.make_default_model", album, *quick)
     answer = Detector.load(model).inspect(EXAMPLES[0])
     assert isinstance(answer, Report)
-    assert "auroc" in json.loads((model / "card.json").read_text())["measured"]["val"]
+    measured = json.loads((model / "card.json").read_text())["measured"]["val"]
+    assert "auroc" in measured
+    assert sum(one["pictures"] for one in measured["sources"]) == (
+        measured["n_real"] + measured["n_ai"]
+    )
     assert (default_model() / "card.json").read_bytes() == before
 
 

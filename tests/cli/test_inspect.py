@@ -121,6 +121,7 @@ def test_a_prior_is_told_beside_the_answer_and_leaves_it_alone(
     path = picture(tmp_path / "a.png")
     (plain,) = lines(run("--json", path))
     (rare,) = lines(run("--json", "--prior", 0.01, path))
+    assert lines(run("--json", "--prior", "1%", path)) == [rare]
     assert (plain["prior"], plain["at_prior"]) == (0.5, None)
     at = rare.pop("at_prior")
     assert {**rare, "at_prior": None} == plain
@@ -418,7 +419,8 @@ def test_hostile_names_are_only_names(
         (["--prior", "0"], "more than 0 and less than 1; got 0."),
         (["--prior", "1"], "more than 0 and less than 1"),
         (["--prior", "nan"], "more than 0 and less than 1"),
-        (["--prior", "1%"], "is not a valid float"),
+        (["--prior", "some"], "A share was wanted, such as 0.01 or 1%"),
+        (["--prior", "200%"], "more than 0 and less than 1; got 2."),
         (["--samples", "1"], "not in the range"),
         (["--bogus"], "No such option"),
     ],

@@ -208,6 +208,15 @@ def test_the_time_left_does_not_jump_where_items_come_in_pairs_or_vary() -> None
             assert abs(after - before) < 0.2 * before
 
 
+@pytest.mark.parametrize("slow", [{10}, {26}, {10, 20, 30, 40}])
+def test_a_clip_among_photos_does_not_upset_the_time_left(slow: set[int]) -> None:
+    durations = [60.0 if at in slow else 3.0 for at in range(57)]
+    for at, left in enumerate(lefts(durations), start=1):
+        rest = sum(durations[at:])
+        if at > 10 and rest > 20:
+            assert rest / 3.5 < left < 3.5 * rest, (at, left, rest)
+
+
 def test_what_went_fast_at_first_is_forgotten() -> None:
     told = lefts([0.001] * 500 + [2.0] * 300)
     assert told[500 + 60] == pytest.approx(2.0 * 240, rel=0.3)

@@ -80,7 +80,9 @@ def test_every_format_that_is_read_has_a_suffix() -> None:
 def test_what_is_no_photo_is_named(data: bytes, says: str, tmp_path: Path) -> None:
     path = tmp_path / "face.jpg"
     path.write_bytes(data)
-    with pytest.raises(NotAPhoto, match=rf"face\.jpg: is {says}.*picture was wanted.*Pass a JPEG"):
+    with pytest.raises(
+        NotAPhoto, match=rf"face\.jpg: is {says}.*picture was wanted.*(Pass a JPEG|Clips are)"
+    ):
         read_photo(path)
 
 
@@ -152,7 +154,7 @@ def test_the_option_that_is_named_is_enough() -> None:
     ):
         with pytest.raises(PhotoTooLarge) as caught:
             check_size("a", size, limits)
-        assert f"--max-megapixels {enough}." in (caught.value.cli_hint or "")
+        assert f"--max-megapixels {enough}" in (caught.value.cli_hint or "")
         check_size("a", size, limits_of(enough, None, None))
 
 

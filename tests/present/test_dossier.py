@@ -34,7 +34,7 @@ from veridical.present.dossier_faces import MOST_FACES
 from veridical.present.dossier_forms import blocks, css, figures, to_html, to_json
 from veridical.present.dossier_parts import dossier, judgement_hash
 from veridical.provenance.credential import _told
-from veridical.report import Decision, Estimate, Reason
+from veridical.report import Decision, Estimate, Reading, Reason
 from veridical.stats.intervals import exact
 
 REAL = made.judged(Decision.REAL, p_ai=0.04, interval=(0.01, 0.09))
@@ -144,6 +144,7 @@ def test_no_face_is_no_conclusion_and_says_so() -> None:
     made_ = filed()
     assert made_.record["conclusion"] == "no_conclusion"
     assert "No face was found" in said(made_, "Faces")
+    assert "UNDECIDED (not examined)" in said(made_, "Conclusion")
     whole = said(made_)
     assert "The pixels could not be examined: no face was found" in said(made_, "Conclusion")
     for absent in ("no sign that something is wrong", "P(ai) assumes", "The interval is"):
@@ -302,6 +303,35 @@ def test_the_numbers_of_the_model_in_the_package_fit_its_rates() -> None:
                 assert hits == pytest.approx(round(hits), abs=1e-6), name
         decided = one.rates["coverage"].value * (one.n_real + one.n_ai)
         assert decided == pytest.approx(round(decided), abs=1e-6)
+        assert sum(one.sources.values()) == one.n_real
+        assert sum(one.generators.values()) == one.n_ai
+
+
+def test_what_the_sets_are_made_of_is_told_largest_part_first() -> None:
+    sources = [
+        {"label": "ai", "source": "a", "generator": "sd", "pictures": 90},
+        {"label": "ai", "source": "b", "generator": "gan", "pictures": 150},
+        {"label": "ai", "source": "c", "generator": "sd", "pictures": 50},
+        {"label": "ai", "source": "c", "generator": "", "pictures": 10},
+        {"label": "real", "source": "a", "generator": "", "pictures": 200},
+    ]
+    learnt = [{"label": "ai", "source": "z", "generator": "sd", "pictures": 1}]
+    card = {
+        "measured": {"test": {**MEASURED["test"], "sources": sources}},
+        "trained_on": {"sources": learnt},
+    }
+    told = said(filed(made.FACE, basis=replace(BASIS, card=card)), "Error rates")
+    assert "gan 150, sd 140, not named 10\na 200" in told
+    assert "also trained on pictures of sd, from other sources" in told
+    assert say.OF_SETS not in said(filed(made.FACE), "Error rates")  # a card without them
+
+
+def test_known_failures_name_the_list_that_they_mean() -> None:
+    learnt = [{"label": "ai", "source": "a", "generator": "gan", "pictures": 1}]
+    card = {"trained_on": {"sources": learnt}, "notes": {"known_failures": "Those not listed."}}
+    told = said(filed(made.FACE, basis=replace(BASIS, card=card)), "Known limits")
+    assert told.index("trained on these generators: gan.") < told.index("Those not listed.")
+    assert '"those listed" are the generators' in told
 
 
 def test_rates_of_any_shape_but_three_numbers_are_left_out() -> None:
@@ -327,7 +357,8 @@ def test_every_face_gets_its_section_and_a_crowd_a_table() -> None:
 def test_a_map_comes_with_its_faithfulness() -> None:
     made_ = filed(EXPLAINED)
     assert [one.name for one in figures(made_)] == ["photo.jpeg", "face-1-map.jpeg"]
-    assert "The map beats 9 of 9 random orders" in said(made_, "Face 1")
+    assert "It won 9 of 9 comparisons with random places." in said(made_, "Face 1")
+    assert "Deletion " in said(made_, "Face 1")
 
 
 def test_a_map_that_is_no_better_than_random_is_withheld_and_that_is_said() -> None:
@@ -336,12 +367,60 @@ def test_a_map_that_is_no_better_than_random_is_withheld_and_that_is_said() -> N
     assert "No map is shown: it won only 2 of 9" in said(filed(face), "Face 1")
 
 
+def test_a_file_that_says_nothing_has_one_entry_for_the_traces_in_it() -> None:
+    trace = Claim(
+        source=ClaimSource.FILE,
+        says=Says.OTHER,
+        standing=Standing.OBSERVED,
+        plain="How.",
+        technical="Its tables.",
+        raw={"tables": "92"},
+    )
+    silent = Claim(
+        source=ClaimSource.FILE,
+        says=Says.NOTHING,
+        standing=Standing.OBSERVED,
+        plain="The file says nothing. That is no evidence.",
+        technical="No mark. That is no evidence.",
+    )
+    report = replace(made.report(made.FACE), claims=(trace, silent))
+    told = said(dossier(report, file(), FILING, BASIS), "What the file says")
+    assert told.count("Found in") == 1
+    assert "It says" not in told
+    assert told.count("That is no evidence.") == 1
+    hidden = dossier(report, file(), replace(FILING, redact=True), BASIS)
+    assert "The file says nothing. No mark." in said(hidden, "What the file says")
+
+
 def test_cues_are_told_with_their_worth() -> None:
     face = replace(made.FACE, readings=(made.SPOKEN, made.INFORMS, made.ABSENT))
     told = said(filed(face), "Face 1")
     assert "+0.40 nats" in told
     assert "not weighed" in told
     assert "Not measured. The face is nearly black." in told
+
+
+def jpeg(**statistics: float) -> Reading:
+    return Reading(cue="jpeg", statistics=statistics, llr=None, plain="A file", technical="Its.")
+
+
+def test_what_compression_left_in_the_file_is_said_once_for_all_faces() -> None:
+    readings = (jpeg(ripple=5.5, grid=7.0, elsewhere=1.0), jpeg(ripple=1.5, grid=2.0), jpeg())
+    faces = [replace(made.FACE, readings=(one,)) for one in readings]
+    report = made.report(*faces)
+    assert say.saved_before(report) == (
+        "signs of more than one JPEG compression around 1 of 2 faces (1): ripple of the "
+        "coefficients' histograms, log power up to 5.50; above 4 it is a sign"
+    )
+    alone = say.saved_before(made.report(faces[1]))
+    assert alone is not None
+    assert "no sign of more than one JPEG compression around the face: " in alone
+    assert say.saved_before(made.report(faces[2])) is None
+    told = [said(filed(*faces), f"Face {number}") for number in (1, 2, 3)]
+    assert "not the frame's own (7.0 standard errors" in told[0]
+    assert "No grid of blocks shows in the face (2.0" in told[1]
+    assert "too small" in told[2]
+    assert not any("ripple" in one or "A file" in one for one in told)
 
 
 @pytest.mark.parametrize("size", [(4000, 200), (200, 4000), (40, 40)])

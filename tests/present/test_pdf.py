@@ -1,7 +1,7 @@
 import io
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,12 @@ def test_equal_dossiers_give_equal_bytes_and_another_time_others() -> None:
     assert one == pdf.to_pdf(filed(EXPLAINED))
     later = replace(FILING, at=FILING.at + timedelta(seconds=1))
     assert one != pdf.to_pdf(filed(EXPLAINED, filing=later))
+
+
+def test_the_date_of_the_document_is_the_time_of_the_report_in_any_zone() -> None:
+    at = datetime(2026, 2, 3, 23, 4, 5, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    found = read(filed(filing=replace(FILING, at=at))).metadata
+    assert found.creation_date == found.modification_date == at
 
 
 def test_the_pdf_says_all_that_the_dossier_says() -> None:

@@ -19,6 +19,7 @@ from tests.present.made import (
     report,
 )
 from veridical.box import Box
+from veridical.claims import Declared
 from veridical.present.tally import Tally
 from veridical.present.terminal import assumption, show, summary
 from veridical.report import Damage, Decision, Failure, Reason, Report
@@ -224,6 +225,10 @@ def test_the_summary_counts_every_kind_and_all() -> None:
     assert ["UNDECIDED", "7", "0.6", "%"] in rows
     assert ["FAILED", "2", "0.2", "%"] in rows
     assert ["pictures", "in", "all", "1,240"] in rows
+    signed = replace(REPORT, declared=Declared.AI_SIGNED)
+    text = " ".join(told(signed, signed, REPORT).split())
+    assert "What the files say of their origin 2 AI, signed" in text
+    assert "say of their origin" not in told(REPORT)
 
 
 def test_the_summary_says_why_pictures_got_no_answer_and_what_to_do_the_commonest_first() -> None:

@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.present.made import ABSENT, COPIES, FACE, INFORMS, REPORT, SPOKEN, VERDICT, report
+from veridical.claims import Declared
 from veridical.infer.priors import predictive_values
 from veridical.present.numbers import bar, nats, percent, progress, ratio, share
 from veridical.present.words import (
+    after_declared,
     assumed,
     because,
     in_chances,
@@ -291,7 +293,7 @@ RATES = (0.02, 0.01, 0.04), (0.6, 0.5, 0.7), (0.05, 0.02, 0.1), (0.5, 0.4, 0.6)
 def test_what_alarms_are_worth_is_said_in_whole_photos(prior: float, says: str) -> None:
     told = in_numbers(prior, predictive_values(rates(*RATES), prior))
     assert told.startswith(says)
-    assert "measured on test" in told
+    assert 'measured on the set "test"' in told
 
 
 def test_what_p_ai_assumes_is_one_sentence() -> None:
@@ -346,3 +348,14 @@ def test_experts_also_read_why_a_cue_could_not_be_measured() -> None:
         "noise: Noise of 1.5 levels.",
         "light: not measured. The face is nearly black.",
     ]
+
+
+def test_a_checked_signature_is_where_to_begin_unless_the_pixels_say_the_same() -> None:
+    step = "Look for an earlier copy."
+    for decision in (Decision.UNDECIDED, Decision.REAL):
+        told = after_declared(Declared.AI_SIGNED, decision, step)
+        assert told.startswith("Begin with the signed credential")
+        assert told.endswith(step)
+    assert after_declared(Declared.AI_SIGNED, Decision.AI, step) == step
+    for declared in set(Declared) - {Declared.AI_SIGNED}:
+        assert after_declared(declared, Decision.UNDECIDED, step) == step

@@ -4,15 +4,13 @@ python -m tests.scan.elsewhere FOLDER    of pictures, and a folder `sub` in it
 """
 
 import os
+import ssl
 import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-import boto3
-from moto.server import ThreadedMotoServer
 
 from tests.scan.doubles import SeeThrough, identity
 from tests.scan.reading import rows
@@ -30,6 +28,9 @@ class Quiet(SimpleHTTPRequestHandler):
 
 def begin_s3(folder: Path) -> Any:
     """Start a server with the files of a folder; set where fsspec finds it."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -47,8 +48,10 @@ def begin_s3(folder: Path) -> Any:
     return server
 
 
-def begin_web(folder: Path) -> ThreadingHTTPServer:
+def begin_web(folder: Path, tls: ssl.SSLContext | None = None) -> ThreadingHTTPServer:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
 

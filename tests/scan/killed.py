@@ -115,7 +115,9 @@ def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
     if FORMAT == "parquet":  # or each fork would spend its time on this import
         import pyarrow.parquet  # noqa: F401
     draw, found = random.Random(0), Counter[str]()
-    pace = Pace(rows=max(60, count // 40), least_s=0.02)
+    # A run that has done its share waits for its kill: none of them meets a scan that has ended.
+    ration = count // (kills + 1)
+    pace = Pace(rows=max(8, ration // 4), least_s=0.02)
     written = []
     for _ in range(kills):
         reader, writer = os.pipe()
@@ -130,6 +132,8 @@ def at_random(out: Path, count: int, kills: int) -> dict[str, Any]:
                 elif 0 <= before < done.rows:  # it has written, however slow the disk is
                     before = -1
                     os.write(writer, b"x")
+                if done.judged >= ration:
+                    signal.pause()
 
             os.write(writer, b"x")
             scan(out, count, pace, hear)

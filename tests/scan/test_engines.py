@@ -1,9 +1,9 @@
 import os
-import tempfile
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import onnxruntime
 import pytest
 from PIL import Image
 
@@ -11,10 +11,12 @@ from tests.conftest import LARGE, squares
 from tests.scan.doubles import ByName, SeeThrough, answered
 from veridical.detector import Detector
 from veridical.errors import ModelMissing, ScanError
+from veridical.scan import engines
 from veridical.scan.engines import DIED, HUNG, InProcesses, InThreads
 from veridical.scan.judge import DetectorMaker, Judge, Judged
 from veridical.scan.plan import Item, plan
-from veridical.workers import Worker
+
+ROOT = Path(__file__).parents[2]
 
 
 def items(*names: str) -> list[Item]:
@@ -36,57 +38,6 @@ def test_processes_give_the_rows_of_threads_to_the_bit(tmp_path: Path) -> None:
     ]
     assert len(found[0]) == 13
     assert found[0] == found[1] == found[2]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux")
-def test_processes_map_one_model_and_give_the_rows_of_the_detector_to_the_bit(
-    tmp_path: Path,
-) -> None:
-    picture = tmp_path / "a.png"
-    Image.fromarray(squares((LARGE, (0.2, 0.0, 0.1)))).save(picture)
-    own = DetectorMaker(Detector.load(), whole_image=True)
-    (tmp_path / "shared").mkdir()
-    maker = own.shared(tmp_path / "shared")
-    weights = tmp_path / "shared" / "weights.bin"
-    worker = Worker[Item, Judged](maker)
-    try:
-        assert worker.pipe.poll(120)
-        assert worker.pipe.recv() is None
-        assert str(weights) in Path(f"/proc/{worker.process.pid}/maps").read_text()
-        worker.pipe.send(Item(path=str(picture)))
-        assert worker.pipe.poll(120)
-        assert worker.pipe.recv() == own()(Item(path=str(picture)))
-    finally:
-        worker.kill()
-
-
-def test_what_processes_share_is_gone_after_the_scan(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    assert {one.picture["decision"] for one in InProcesses(2).run(Shares(), items(*"abcd"))} == {
-        "real"
-    }
-    assert list(tmp_path.iterdir()) == []
-    assert list(InProcesses(2).run(Shares(refuse=True), [])) == [], "nothing to judge"
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Judges can be made only from what was shared."""
-
-    folder: str = ""
-    refuse: bool = False
-
-    def shared(self, folder: Path) -> "Shares":
-        assert not self.refuse
-        (folder / "weights").write_text("real")
-        return Shares(str(folder))
-
-    def __call__(self) -> Judge:
-        decision = (Path(self.folder) / "weights").read_text()
-        return lambda item: Judged(item=item, picture={"decision": decision})
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -180,3 +131,49 @@ def test_ray_gives_the_same_rows_also_when_a_machine_is_lost(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert "lost a machine; 60 rows are those of threads" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux")
+def test_processes_share_the_network_and_give_the_same_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured while they work: a page of the weights that two map counts half for each."""
+    told: set[int | None] = set()
+
+    class Spied(engines._Crew):
+        def _told(self, worker: engines._Worker) -> Iterator[Judged]:
+            for one in super()._told(worker):
+                told.add(worker.process.pid)
+                yield one
+
+    monkeypatch.setattr(engines, "_Crew", Spied)
+    (name, *_) = sorted(str(one) for one in (ROOT / "examples").glob("*.jpg"))
+    detector = Detector.load(threads=1)
+    (own,) = InThreads(1).run(DetectorMaker(detector), items(name))
+    maps: list[tuple[int, int]] = []
+
+    def until_measured() -> Iterator[Item]:
+        while not maps:
+            yield from items(name)
+
+    for one in InProcesses(2, scratch=tmp_path).run(DetectorMaker(detector), until_measured()):
+        assert one == own
+        if len(told) == 2 and not maps:
+            maps = [_weights(pid) for pid in told]
+    assert not list(tmp_path.iterdir()), "what they shared is gone"
+    if tuple(map(int, onnxruntime.__version__.split(".")[:2])) >= (1, 32):
+        for size, share in maps:
+            assert size > 10_000, "kB"
+            assert share < 0.6 * size, "half of each page, for two"
+
+
+def _weights(pid: int | None) -> tuple[int, int]:
+    """Return how much of the weights a process has in memory, and its share of that, kB."""
+    text = Path(f"/proc/{pid}/smaps").read_text()
+    blocks = re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", text)
+    own = [one for one in blocks if "weights.bin" in one.partition("\n")[0]]
+    rss, pss = (
+        sum(int(kb) for one in own for kb in re.findall(rf"(?m)^{name}: +(\d+)", one))
+        for name in ("Rss", "Pss")
+    )
+    return rss, pss

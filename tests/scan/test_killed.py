@@ -69,10 +69,10 @@ def test_a_scan_that_is_killed_at_fifty_random_moments_gives_each_input_one_outc
 ) -> None:
     (line,) = killed("random", tmp_path / "out", COUNT, KILLS)
     told = json.loads(line)
-    assert told["killed"] > KILLS / 2, "kills met a scan that was at work"  # the rest met its end
+    assert told["killed"] == KILLS, "each met a scan that was at work"
     before = told["parts_after"]
     assert before == sorted(before), "what was written stays"
-    assert len(set(before)) > KILLS / 4, "they met it at different places"
+    assert len(set(before)) > KILLS / 2, "they met it at different places"
     assert told["rows"] == COUNT
-    assert told["judged_last"] < COUNT
+    assert 0 < told["judged_last"] < COUNT, "some of it was left"
     has_one_outcome_each(tmp_path / "out", COUNT)

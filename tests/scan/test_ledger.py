@@ -213,6 +213,27 @@ def test_a_full_disk_stops_the_scan_and_costs_what_was_not_written(
     assert len(rows(folder / "out")) == len(rows(folder / "out", "faces")) == 6
 
 
+def test_what_stands_in_a_folder_that_may_not_be_entered_is_not_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned(folder)
+    real = os.lstat
+
+    def closed(path: Any, *rest: Any, **more: Any) -> os.stat_result:
+        if str(path).endswith("1.jpg"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        if str(path).endswith("2.jpg"):
+            raise FileNotFoundError(errno.ENOENT, "No such file")
+        return real(path, *rest, **more)
+
+    monkeypatch.setattr(os, "lstat", closed)
+    out = folder / "out"
+    done = run([], out, ByName(), identity(), InThreads(1))
+    gone = {row["path"].rpartition("/")[2] for row in rows(out) if row["state"] == "gone"}
+    assert done.gone == 1
+    assert gone == {"2.jpg"}
+
+
 def test_an_interrupt_keeps_what_was_judged(folder: Path) -> None:
     def stop(done: Scanned) -> None:
         if done.judged == 4:
@@ -228,6 +249,8 @@ def test_faces_without_pictures_are_deleted(folder: Path) -> None:
     scanned(folder)
     (folder / "out" / "faces" / "part-000002.jsonl").write_text("{}\n")
     (folder / "out" / "pictures" / ".aside-part-000002.jsonl").write_text("{")
+    (folder / "out" / ".aside-model-x").mkdir()
+    (folder / "out" / ".aside-model-x" / "weights.bin").touch()  # of processes that were killed
     scanned(folder)
     assert len(rows(folder / "out", "faces")) == 6
     assert not list((folder / "out").rglob(".aside*"))

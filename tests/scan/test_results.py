@@ -11,6 +11,7 @@ from rich.console import Console
 from tests.scan.doubles import ByName, answered, identity
 from veridical.errors import ScanError
 from veridical.present import summary as present
+from veridical.present.scan_words import ending
 from veridical.scan.copies import groups
 from veridical.scan.engines import InThreads
 from veridical.scan.judge import Judged
@@ -52,13 +53,36 @@ def test_a_summary_counts_what_holds(tmp_path: Path) -> None:
     assert len({one.path for one in found.waiting}) == min(20, len(undecided))
     few = summarise(tmp_path / "out", most=2)
     assert few.waiting == found.waiting[:2]
+    assert [(one.path, one.kind) for one in found.failed] == [
+        (f"{tmp_path}/in/b/fault.jpg", "Internal")
+    ]
     json.dumps(found.to_dict())
     console = Console(width=100, record=True, file=open(os.devnull, "w"))  # noqa: SIM115, PTH123
     present.show(console, found)
     text = console.export_text()
     assert "31 pictures" in text
     assert "Internal" in text
+    assert "b/fault.jpg" in text
+    present.show(console, few)
+    left = found.decisions["undecided"] - 2
+    assert f"and {left:,} more (--show names more)" in console.export_text()
+    assert f"and {left:,} more (--show names more)" in present.page(few)
     console.file.close()
+
+
+def test_what_files_declare_is_counted_and_failures_are_not_called_judged(tmp_path: Path) -> None:
+    rows = [
+        {"decision": "undecided", "p_ai": 0.6, "sha256": "0", "faces": 1, "declared": "ai_signed"},
+        {"decision": "real", "p_ai": 0.1, "sha256": "1", "faces": 1, "declared": "none"},
+        {"decision": "failed", "error_kind": "NotAPhoto", "error": "no", "hint": "pass one"},
+    ]
+    with Ledger(tmp_path / "o", identity()) as ledger:
+        for at, row in enumerate(rows):
+            ledger.add(Judged(item=Item(path=f"{at}.jpg"), picture=row))
+    found = summarise(tmp_path / "o")
+    assert found.declared == {"ai_signed": 1}
+    assert "AI, signed" in present.page(found)
+    assert ending(found.decisions, 0, 0, 3, "o").startswith("2 judged (1 real, 0 ai, 1 undecided")
 
 
 def test_a_page_shows_names_as_text_and_asks_for_nothing(tmp_path: Path) -> None:

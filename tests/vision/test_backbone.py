@@ -247,7 +247,7 @@ def test_a_graph_that_is_laid_out_gives_the_same_bits_and_is_mapped(tmp_path: Pa
         assert str(tmp_path / "weights.bin") in Path("/proc/self/maps").read_text()
 
 
-def test_a_graph_that_cannot_be_laid_out_costs_nobody_else(
+def test_a_graph_that_cannot_be_laid_out_is_said_and_stops_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert runtime.laid_out(tmp_path / "none.onnx", tmp_path) is None

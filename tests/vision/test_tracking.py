@@ -10,6 +10,7 @@ from veridical.vision.tracking import (
     LIMIT,
     Appearance,
     Chain,
+    Thumbnail,
     appearance,
     assigned,
     cost,
@@ -154,3 +155,25 @@ def test_cuts_are_seen_and_movement_is_none() -> None:
     black = thumbnail(Image.new("RGB", (64, 36)))
     assert is_cut(first, black)
     assert not is_cut(black, black)
+
+
+def test_a_camera_that_moves_makes_no_cut_and_like_colours_make_no_shot() -> None:
+    def scene(order: int) -> Image.Image:
+        blocks = np.random.default_rng(3).integers(0, 255, (12 * 20, 3)).astype(np.uint8)
+        mixed = np.random.default_rng(order).permutation(blocks) if order else blocks
+        return Image.fromarray(mixed.reshape(12, 20, 3)).resize(
+            (1200, 720), Image.Resampling.BICUBIC
+        )
+
+    def seen(x: float, y: float, zoom: float = 1.0, order: int = 0) -> Thumbnail:
+        across, down = 960 / zoom, 540 / zoom
+        return thumbnail(scene(order).crop((int(x), int(y), int(x + across), int(y + down))))
+
+    first = seen(0, 0)
+    assert not is_cut(first, seen(240, 0))
+    assert not is_cut(first, seen(240, 150))
+    assert not is_cut(seen(240, 0), seen(0, 150))
+    assert not is_cut(seen(100, 90), seen(140, 110, zoom=1.08))
+    for order in range(1, 20):
+        assert is_cut(first, seen(0, 0, order=order))
+        assert is_cut(seen(0, 0, order=order), seen(240, 150))

@@ -7,7 +7,7 @@ import click
 from veridical.cli import options
 
 
-@click.command()
+@click.command(short_help="Test whether the data give the class away.")
 @options.data
 @options.recipe
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, at full precision.")

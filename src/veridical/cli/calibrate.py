@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from veridical.train.recalibrate import Pictures
 
 
-@click.command()
+@click.command(short_help="Fit a calibration to your own pictures.")
 @click.argument("model", type=options.PATH)
 @click.option(
     "--reals",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--fpr",
-    type=float,
+    type=options.SHARE,
     callback=options.share,
     default=0.01,
     show_default=True,

@@ -7,7 +7,7 @@ import click
 from veridical.cli import options
 
 
-@click.command()
+@click.command(short_help="Print what a model is.")
 @click.argument("model", default="default", type=options.PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print all entries as one JSON object.")
 def card(model: Path, as_json: bool) -> None:

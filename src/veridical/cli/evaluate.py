@@ -7,7 +7,7 @@ import click
 from veridical.cli import options
 
 
-@click.command()
+@click.command(short_help="Measure a model on labelled pictures.")
 @click.argument("model", type=options.PATH)
 @options.data
 @click.option(

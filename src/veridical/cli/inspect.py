@@ -43,7 +43,7 @@ EXTRAS = ("json", "figure")
 """Those of `present/files.py`, likewise."""
 
 
-@click.command()
+@click.command(short_help="Judge the faces in pictures and clips.")
 @click.argument("photos", nargs=-1, required=True, type=options.GIVEN)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per picture and line.")
 @click.option(
@@ -111,7 +111,7 @@ EXTRAS = ("json", "figure")
 @click.option("--samples", type=click.IntRange(min=2), help="Posterior samples.  [default: 200]")
 @click.option(
     "--prior",
-    type=float,
+    type=options.SHARE,
     callback=options.share,
     metavar="SHARE",
     help="Share of AI-generated pictures where yours come from, e.g. 0.01. Adds P(ai) at that "
@@ -163,7 +163,7 @@ def inspect(
     """Judge every face in PHOTOS: pictures, clips, folders of them, or - for standard input.
 
     Exits with 0 if every picture was judged (undecided included), 3 if some could not be read,
-    4 if none could.
+    4 if none could; 2 if the command itself is wrong.
 
     \b
     Example:

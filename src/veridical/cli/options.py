@@ -169,6 +169,25 @@ def data(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+class _Share(click.ParamType[float]):
+    """A share: 0.01, or 1%."""
+
+    name = "share"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        text = str(value).strip()
+        try:
+            return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"A share was wanted, such as 0.01 or 1%; got {value!r}.", param, ctx)
+
+
+SHARE = _Share()
+
+
 def share(
     _context: click.Context, _parameter: click.Parameter, value: float | None
 ) -> float | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from veridical.claims import FileClaims
 
 
-@click.command()
+@click.command(short_help="Say what files say of their own origin.")
 @click.argument("paths", nargs=-1, required=True, type=options.PATH)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per file and line.")
 @options.trust_list

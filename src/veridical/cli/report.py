@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from veridical.cli import options
+from veridical.cli.stages import Stages
 
 _FIRST = 1990  # year: before it there were no such reports
 
@@ -32,7 +33,7 @@ def _time(
     return at.replace(microsecond=0)
 
 
-@click.command()
+@click.command(short_help="File a report about a picture.")
 @click.argument("photo", type=options.PATH)
 @click.option(
     "--out",
@@ -62,7 +63,7 @@ def _time(
 @options.whole_image
 @click.option(
     "--prior",
-    type=float,
+    type=options.SHARE,
     callback=options.share,
     metavar="SHARE",
     help="Also answer for this share of AI-generated pictures, e.g. 0.01.",
@@ -113,8 +114,11 @@ def report(
         prior=prior,
         original=filing.original_name(file) if keep_original else None,
     )
-    detector, basis = filing.examiner(options.model_folder(model), prior)
-    filed = filing.file_report(detector, basis, file, given, out, log)
+    with Stages(quiet=True) as progress:
+        progress.say("Loading the model")
+        detector, basis = filing.examiner(options.model_folder(model), prior)
+        progress.say("Judging the picture and testing its maps")
+        filed = filing.file_report(detector, basis, file, given, out, log)
     click.echo(filed.conclusion)
     if redact:
         click.echo(dossier_words.REDACTED_COPY)

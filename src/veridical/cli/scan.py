@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from veridical.scan.sinks import FormatName
 
 
-@click.command()
+@click.command(short_help="Judge any number of files into tables.")
 @click.argument("sources", nargs=-1, required=True, type=options.GIVEN)
 @click.option("--out", type=options.FOLDER, required=True, help="Folder of the results.")
 @click.option(

@@ -3,7 +3,7 @@
 import click
 
 
-@click.command()
+@click.command(short_help="Print the JSON Schema of the answers.")
 def schema() -> None:
     """Print the JSON Schema of what `inspect --json` writes."""
     import json

@@ -18,7 +18,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 _NEEDED = ("fastapi", "prometheus_client", "python_multipart", "uvicorn")
 
 
-@click.command()
+@click.command(short_help="Serve a page and a REST interface.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Likewise."

@@ -32,12 +32,15 @@ _FIRST, _NEXT = "Starting", "Going on"  # shown where long nothing is said of wh
 
 
 class Pace:
-    """How long an item takes of late, smoothed: what a cache holds goes by much faster."""
+    """How long an item takes of late, smoothed: what a cache holds goes by much faster.
 
-    CHUNK_S, SMOOTH_S = 1.0, 30.0  # items are timed so many seconds at a time; and are forgotten
+    It forgets by items, not by seconds: one clip among photos is one item, however long it takes.
+    """
+
+    CHUNK_S, SMOOTH = 1.0, 12  # items are timed so many seconds at a time; half-life in items
 
     def __init__(self, now: float) -> None:
-        self._begin, self._items, self._seen = now, 0, 0.0
+        self._begin, self._items, self._seen = now, 0, 0
         self.item_s: float | None = None
 
     def count(self, now: float, items: int = 1) -> None:
@@ -46,9 +49,9 @@ class Pace:
         took = now - self._begin
         if took < self.CHUNK_S and self.item_s is not None:
             return
-        self._seen += took
+        self._seen += self._items
         # A mean of all at first, then one that forgets.
-        share = max(took / max(self._seen, 1e-9), 1 - 2 ** (-took / self.SMOOTH_S))
+        share = max(self._items / self._seen, 1 - 2 ** (-self._items / self.SMOOTH))
         own = took / self._items
         self.item_s = own if self.item_s is None else self.item_s + share * (own - self.item_s)
         self._begin, self._items = now, 0

@@ -7,7 +7,7 @@ import click
 from veridical.cli import options
 
 
-@click.command()
+@click.command(short_help="Say what the results of a scan hold.")
 @click.argument("results", type=options.FOLDER)
 @click.option("--json", "as_json", is_flag=True, help="Print all as one JSON object.")
 @click.option("--html", "page", type=options.FILE, metavar="FILE", help="Also write a page.")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from veridical.train.make import Trained
 
 
-@click.command()
+@click.command(short_help="Train a model.")
 @click.option(
     "--out",
     required=True,

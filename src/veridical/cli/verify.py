@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from veridical.cli import options
+from veridical.cli.stages import Stages
 
 if TYPE_CHECKING:
     from veridical.present.checks import Check
@@ -16,7 +17,7 @@ MARK = {"same": "same", "differs": "DIFFERS", "unchecked": "NOT CHECKED", "note"
 COLOUR = {"same": "green", "differs": "red", "unchecked": "yellow"}
 
 
-@click.command()
+@click.command(short_help="Check a filed report.")
 @click.argument("folder", required=False, type=options.PATH)
 @click.option(
     "--photo",
@@ -59,12 +60,15 @@ def verify(
         raise click.UsageError("--head needs --log FILE: it is the hash of that log's last line.")
     checks: list[Check] = []
     try:
-        if log:
-            checks += verifying_log.verify_log(log, head)
-        if folder:
-            found = verifying.verify_case(folder, options.model_folder(model), photo, log)
-            for check in found:  # one by one: those before an error are kept
-                checks.append(check)
+        with Stages(quiet=True) as progress:
+            progress.say("Checking")
+            if log:
+                checks += verifying_log.verify_log(log, head)
+            if folder:
+                found = verifying.verify_case(folder, options.model_folder(model), photo, log)
+                for check in found:  # one by one: those before an error are kept
+                    checks.append(check)
+                    progress.say(f"Checking: {len(checks)} done")
     except VeridicalError:  # what was found before it is told, too
         if not as_json:
             _tell(checks)

@@ -61,7 +61,7 @@ def measure(given: CueInput) -> Measurement | NotApplicable:
         "" if off < 1 else " by its maker's tables"
     )
     if ripple is not None and ripple > DOUBLE:
-        says += ", and was probably compressed more than once"
+        says += ", and what is around the face was probably compressed more than once"
     elsewhere = grid is not None and grid.strength > GRID and grid.place != (0, 0)
     if elsewhere:
         says += ", the first time in another frame"

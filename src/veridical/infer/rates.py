@@ -1,5 +1,6 @@
 """A model's error rates, as its card has them."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +26,22 @@ def error_rates(card: Mapping[str, Any], split: str) -> dict[str, Estimate]:
         if isinstance(value, list | tuple) and len(value) == 3
     }
     return {name: _widened(name, rate, entry, found) for name, rate in found.items()}
+
+
+def composed_of(card: Mapping[str, Any], split: str, label: str) -> dict[str, int]:
+    """Return what a set of pictures was made of, the largest part first; empty if not known.
+
+    Args:
+        card: The model's.
+        split: Name of the set.
+        label: `ai` for how many pictures there are of each generator, `real` for each source.
+    """
+    parts: Counter[str] = Counter()
+    for one in card.get("measured", {}).get(split, {}).get("sources", ()):
+        if one["label"] == label:
+            name = one["generator"] if label == "ai" else one["source"]
+            parts[name or "not named"] += one["pictures"]
+    return dict(sorted(parts.items(), key=lambda part: (-part[1], part[0])))
 
 
 def pictures_of(name: str, entry: Mapping[str, Any], rates: Mapping[str, Estimate]) -> int | None:

@@ -2,15 +2,18 @@
 
 import struct
 from collections.abc import Iterator
+from mmap import mmap
 
 from veridical.io.budget import Budget, Parts
 
 _C2PA = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _XMP = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _ITEMS = 1000
+_PIECES = 16  # of one item
+_MOST = 16 * 2**20  # bytes of one packet or item that are copied: more is over every limit on text
 
 
-def read(data: bytes, found: Parts, budget: Budget) -> None:
+def read(data: bytes | mmap, found: Parts, budget: Budget) -> None:
     """Walk the boxes at the top, and the items of a picture's `meta` box."""
     for name, start, end in _boxes(data, 0, len(data), budget):
         if name == b"uuid":
@@ -18,12 +21,15 @@ def read(data: bytes, found: Parts, budget: Budget) -> None:
             if kind == _C2PA:
                 found.credential = True
             elif kind == _XMP:
-                found.xmp += budget.take(data[start + 16 : end], "an XMP packet")
+                packet = data[start + 16 : min(end, start + 16 + _MOST)]
+                found.xmp += budget.take(packet, "an XMP packet")
         elif name == b"meta":
             _meta(data, start + 4, end, found, budget)
 
 
-def _boxes(data: bytes, at: int, end: int, budget: Budget) -> Iterator[tuple[bytes, int, int]]:
+def _boxes(
+    data: bytes | mmap, at: int, end: int, budget: Budget
+) -> Iterator[tuple[bytes, int, int]]:
     """Give name, start and end of each box's content; a box that says too much ends the walk."""
     while at + 8 <= end and budget.part():
         size, name = struct.unpack_from(">I4s", data, at)
@@ -40,17 +46,19 @@ def _boxes(data: bytes, at: int, end: int, budget: Budget) -> Iterator[tuple[byt
         at += size
 
 
-def _meta(data: bytes, at: int, end: int, found: Parts, budget: Budget) -> None:
+def _meta(data: bytes | mmap, at: int, end: int, found: Parts, budget: Budget) -> None:
     kinds: dict[int, bytes] = {}
     places: dict[int, list[tuple[int, int]]] = {}
     for name, start, stop in _boxes(data, at, end, budget):
         if name == b"iinf":
             kinds = _kinds(data, start, stop, budget)
         elif name == b"iloc":
-            places = _places(data[start:stop], budget)
+            places = _places(data[start : min(stop, start + _MOST)], budget)
     for item, kind in kinds.items():
-        pieces = [data[first : first + length] for first, length in places.get(item, ())]
-        whole = b"".join(pieces[:16])
+        whole = b"".join(
+            data[first : first + min(length, _MOST)]
+            for first, length in places.get(item, ())[:_PIECES]
+        )
         if kind == b"Exif" and len(whole) > 4 and not found.exif:
             (skip,) = struct.unpack_from(">I", whole)  # to the TIFF header
             found.exif = whole[4 + skip :]
@@ -58,7 +66,7 @@ def _meta(data: bytes, at: int, end: int, found: Parts, budget: Budget) -> None:
             found.xmp += budget.take(whole, "an XMP packet")
 
 
-def _kinds(data: bytes, at: int, end: int, budget: Budget) -> dict[int, bytes]:
+def _kinds(data: bytes | mmap, at: int, end: int, budget: Budget) -> dict[int, bytes]:
     """Return the type of each item: 23008-12 writes `infe` of version 2 or 3."""
     at += 6 if data[at] == 0 else 8
     found: dict[int, bytes] = {}

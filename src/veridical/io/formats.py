@@ -140,8 +140,9 @@ def check_size(name: str, size: tuple[int, int], limits: Limits) -> None:
         raise PhotoTooLarge(
             f"{name}: is {width} x {height} px; at most {' and '.join(over)} were wanted.",
             hint="Raise Limits.max_pixels and Limits.max_side. A smaller copy is another picture.",
-            cli_hint=f"Raise the limit: --max-megapixels {enough}. A smaller copy is another "
-            "picture.",
+            cli_hint=f"Raise the limit: --max-megapixels {enough}"
+            f"{' (it lifts that on the side too)' if max(size) > limits.max_side else ''}. "
+            "A smaller copy is another picture.",
         )
 
 
@@ -334,9 +335,16 @@ def known_format(data: bytes, name: str) -> str:
             hint="Export the frame that you want as a JPEG or PNG.",
         )
     if kind is None:
+        is_clip = data[4:8] == b"ftyp" or data.startswith(b"\x1aE\xdf\xa3")
         raise NotAPhoto(
             f"{name}: is {describe(data)}; a picture was wanted.",
-            hint="Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file.",
+            hint="Clips are judged by `Detector.inspect_video`."
+            if is_clip
+            else "Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file.",
+            cli_hint="Clips are judged by `veridical inspect`, one by one or in folders."
+            if is_clip
+            else "Pass a JPEG, PNG, WebP, BMP, TIFF, GIF, AVIF or HEIC file, or a clip to "
+            "`veridical inspect`.",
         )
     return kind
 

@@ -9,6 +9,7 @@ import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import mmap
 
 from veridical.io import bmff, iptc, png_chunks
 from veridical.io.budget import Budget, Parts
@@ -95,7 +96,32 @@ def read_metadata(data: bytes, limits: Limits = Limits()) -> Metadata:
     _from_profiles(found, budget)
     mime = _MIME.get(kind or "")
     if kind == "BMFF":
-        mime = _VIDEO.get(data[8:12], "video/mp4")
+        mime = _of_clip(data)
+    found.credential = found.credential or _C2PA in data
+    return _gathered(kind, mime, found, budget)
+
+
+def read_mapped(data: mmap, limits: Limits = Limits()) -> Metadata:
+    """Read the metadata of a clip that is too large to be held; of MP4 and QuickTime only.
+
+    Little of it is touched: the boxes are walked, and their contents skipped.
+    """
+    budget, found = Budget(limits), Parts()
+    if data[4:8] != b"ftyp":
+        budget.gap("Of files this large only MP4 and QuickTime are looked at.")
+        return _gathered(None, None, found, budget)
+    try:
+        bmff.read(data, found, budget)
+    except (struct.error, ValueError, IndexError) as error:
+        budget.gap(f"The file contradicts itself ({type(error).__name__}).")
+    return _gathered("BMFF", _of_clip(data), found, budget)
+
+
+def _of_clip(data: bytes | mmap) -> str:
+    return _VIDEO.get(data[8:12], "video/mp4")
+
+
+def _gathered(kind: str | None, mime: str | None, found: Parts, budget: Budget) -> Metadata:
     return Metadata(
         format=kind,
         mime=mime,
@@ -103,7 +129,7 @@ def read_metadata(data: bytes, limits: Limits = Limits()) -> Metadata:
         xmp=tuple(found.xmp),
         iptc=tuple(found.iptc),
         text=tuple(found.text),
-        credential=found.credential or _C2PA in data,
+        credential=found.credential,
         table=found.table,
         whole=budget.whole,
         trailing=found.trailing,

@@ -1,8 +1,10 @@
 """A labelled picture: what folders are read into, splits deal out, and training learns from."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Label = Literal["real", "ai"]
 
@@ -24,3 +26,12 @@ class Sample:
     source: str
     generator: str
     group: str
+
+
+def composition(samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    """Return how many pictures there are of each label, source and generator, as JSON values."""
+    cells = Counter((one.label, one.source, one.generator) for one in samples)
+    return [
+        {"label": label, "source": source, "generator": generator, "pictures": count}
+        for (label, source, generator), count in sorted(cells.items())
+    ]

@@ -27,7 +27,7 @@ _PLACES = {
 _KNOWN = {
     Standing.SIGNED_TRUSTED: "signature checked, signer on a trust list",
     Standing.SIGNED_UNTRUSTED: "signature intact, signer cannot be verified",
-    Standing.BROKEN: "signature or hash does not fit: worth nothing",
+    Standing.BROKEN: "signature or hash does not fit: it proves nothing",
     Standing.UNCHECKED: "not checked",
     Standing.UNSIGNED: "not signed",
     Standing.OBSERVED: "seen in the file",

@@ -8,7 +8,15 @@ from PIL import Image
 from veridical.box import Box
 from veridical.present import claims, clip_words, words
 from veridical.present.html import render
-from veridical.present.maps import over_face, places_in_words, portrait, shown, sign, with_bar
+from veridical.present.maps import (
+    SIGNS,
+    over_face,
+    places_in_words,
+    portrait,
+    shown,
+    sign,
+    with_bar,
+)
 from veridical.present.numbers import percent, share, span
 from veridical.present.pictures import Picture
 from veridical.present.sections import Rows
@@ -178,8 +186,7 @@ def _map(look: Look, number: int) -> Picture | None:
     return Picture(
         image=with_bar(drawn, limit, "logit", 22),
         says=f"Person {number} in grey under a map. {places_in_words(explanation.patches)}",
-        caption=f"The map of what the model used at {clip_words.clock(look.time_s)}. Orange and + "
-        "support AI-generated, blue and - support real.",
+        caption=f"The map of what the model used at {clip_words.clock(look.time_s)}. {SIGNS}",
         shown=400,
         photo=True,
     )

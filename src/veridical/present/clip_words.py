@@ -27,8 +27,10 @@ _PLAINLY = {
     Reason.NO_FACE: "no face was found in the frames that were searched",
     Reason.FACES_DISAGREE: "the people in the clip have different verdicts",
     Reason.ONE_OF_MANY: (
-        "one person looks AI-generated, but among so many real people one like this can be expected"
+        "one person looks AI-generated; of a clip with several people more is asked before it is "
+        "called so"
     ),
+    Reason.DAMAGED: "a part of the clip could not be read, and is not judged",
 }
 _NEXT_REAL = (
     "Check the source too: a swapped face, lips made to move, and a staged scene can all be called "
@@ -64,7 +66,8 @@ def why(report: VideoReport) -> str:
     told = _PLAINLY.get(first) or words.plainly(first)
     if first is Reason.WITHIN_COVERAGE and report.decision is not Decision.UNDECIDED:
         told = words.promised(report.decision, report.promise(report.decision), "people")
-    beside = [_PLAINLY[one] for one in others if one is Reason.FACES_DISAGREE]
+    said_too = Reason.FACES_DISAGREE, Reason.DAMAGED, Reason.FEW_LOOKS
+    beside = [_PLAINLY[one] for one in others if one in said_too]
     return " ".join(map(words.sentence, [told, *beside]))
 
 
@@ -77,10 +80,14 @@ def next_step(report: VideoReport, *, commands: bool = True) -> str:
     """
     first = report.reasons[0]
     if report.decision is Decision.REAL:
-        return _NEXT_REAL
-    if first in _NEXT:
-        return words.with_commands(_NEXT[first], commands)
-    return words.next_step(report.decision, report.reasons[:1], commands=commands)
+        step = _NEXT_REAL
+    elif first in _NEXT:
+        step = words.with_commands(_NEXT[first], commands)
+    else:
+        step = words.next_step(report.decision, report.reasons[:1], commands=commands)
+    if Reason.DAMAGED in report.reasons[1:]:
+        step += f" {words.next_step(Decision.UNDECIDED, (Reason.DAMAGED,))}"
+    return words.after_declared(report.declared, report.decision, step)
 
 
 def footage(report: VideoReport) -> str:
@@ -107,7 +114,7 @@ def not_looked_at(report: VideoReport) -> Iterator[str]:
     if small:
         yield f"{_people(small)} too small to be judged"
     if brief:
-        yield f"{_people(brief)} seen in fewer than 5 of the searched frames"
+        yield f"{_people(brief)} seen in fewer than 5 frames"
     if report.footage.audio:
         yield "the sound"
 

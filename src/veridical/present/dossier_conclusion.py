@@ -158,7 +158,6 @@ def measures(report: Report, sets: tuple[Measured, ...]) -> Iterator[Row]:
     if report.p_ai is not None and report.interval is not None:
         interval = f"{percent(report.level)} credible interval {span(report.interval)}"
         yield Row("P(ai)", f"{share(report.p_ai)}, {interval}{of_face(report)}")
-        yield Row("P(ai) assumes", f"that {words.assumption(report.prior)}")
     if report.at_prior:
         yield Row(f"At {percent(report.at_prior.prior)}", words.at_share(report.at_prior))
     if report.decision is not Decision.UNDECIDED and Reason.WITHIN_COVERAGE in report.reasons:

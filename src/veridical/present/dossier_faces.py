@@ -3,20 +3,23 @@
 from base64 import b64decode
 from collections.abc import Iterator
 
+from veridical.explanation import Explanation
 from veridical.io.decode import Photo
+from veridical.present import dossier_words as say
 from veridical.present import pictures, words
 from veridical.present.cue_panels import TITLES
 from veridical.present.dossier import Block, Figure, Paragraph, Row, Rows, Section, Table
 from veridical.present.dossier_conclusion import guarantee
 from veridical.present.dossier_words import Measured
-from veridical.present.maps import comparison_in_words, method_in_words, score_in_words, shown
+from veridical.present.maps import method_in_words, shown, tested_in_words
 from veridical.present.numbers import percent, share, span
 from veridical.present.pictures import Picture
-from veridical.present.words import NAME, WORD, sentence
+from veridical.present.words import WORD, sentence
 from veridical.report import Decision, FaceResult, NotApplicable, Reason, Report
 
 MOST_FACES = 8  # that get a section; of the others there is a table
 _MAP = 320  # px of a screen, 96 to an inch: the tallest that a map is shown
+_MAP_OF_SEVERAL = 240  # likewise, where there are more faces: a face fits on a page
 
 
 def face_sections(
@@ -52,12 +55,14 @@ def _face(
 ) -> Iterator[Block]:
     face = report.faces[at]
     verdict, explanation = face.verdict, face.explanation
-    yield Paragraph(words.why(face.decision, face.reasons, None))
+    if len(report.faces) > 1 or report.p_ai is None:  # else the conclusion has said it
+        yield Paragraph(words.why(face.decision, face.reasons, None))
     rows = []
     if verdict:
         interval = f"{percent(report.level)} credible interval {span(verdict.interval)}"
         rows.append(Row("P(ai)", f"{share(verdict.p_ai)}, {interval}"))
-    if face.decision is not Decision.UNDECIDED and Reason.WITHIN_COVERAGE in face.reasons[:1]:
+    decided = face.decision is not Decision.UNDECIDED and Reason.WITHIN_COVERAGE in face.reasons[:1]
+    if decided and face.decision is not report.decision:  # else it stands among the numbers
         rows.append(guarantee(face.decision, report, sets))
     rows.append(
         Row("Reasons", " ".join(map(sentence, words.because(face.reasons, report)))),
@@ -76,40 +81,45 @@ def _face(
     place = f"{_place(face)}; face detector's confidence {face.confidence:.2f}{turned}"
     rows.append(Row("Place", place))
     if explanation:
-        rows.append(Row("Map", score_in_words(explanation.faithfulness)))
-        rows.append(Row("Logit", method_in_words(explanation)))
+        rows.append(Row("Map", tested_in_words(explanation.faithfulness)))
+        shows = next(n for n, one in enumerate(report.faces) if one.explanation)
+        rows.append(
+            Row("Logit", method_in_words(explanation) if at == shows else _logit(explanation))
+        )
     yield Rows(tuple(rows))
     if explanation:
-        yield Paragraph(comparison_in_words(explanation.faithfulness))
-        yield from _map(at, face, photo)
-    yield from _cues(face)
+        yield from _map(at, face, photo, _MAP if len(report.faces) == 1 else _MAP_OF_SEVERAL)
+    first = next((n for n, one in enumerate(report.faces) if one.readings is not None), None)
+    yield from _cues(face, explained=at == first)
 
 
-def _map(at: int, face: FaceResult, photo: Photo | None) -> Iterator[Block]:
+def _logit(explanation: Explanation) -> str:
+    return f"{explanation.contributions.logit:+.2f}; the map is read like that of the first face"
+
+
+def _map(at: int, face: FaceResult, photo: Photo | None, tallest: int) -> Iterator[Block]:
     if photo is None or not (face.explanation and shown(face.explanation.faithfulness)):
         return
     drawn = pictures.of_map(face, photo, f"face {at + 1}")
     if drawn is not None:
-        yield figure_of(f"face-{at + 1}-map", drawn, _MAP)
+        yield figure_of(f"face-{at + 1}-map", drawn, tallest)
 
 
-def _cues(face: FaceResult) -> Iterator[Block]:
+def _cues(face: FaceResult, *, explained: bool) -> Iterator[Block]:
     if face.readings is None:
         return
     rows = []
     for one in face.readings:
-        title = TITLES.get(one.cue, one.cue)
+        title = say.BLOCKS if one.cue == "jpeg" else TITLES.get(one.cue, one.cue)
         if isinstance(one, NotApplicable):
             rows.append((title, f"Not measured. {one.why}", "-"))
+        elif one.cue == "jpeg":  # what it says of the file stands among the facts of the file
+            rows.append((title, say.of_blocks(one), "not weighed"))
         else:
             worth = "not weighed" if one.llr is None else f"{one.llr:+.2f} nats"
             rows.append((title, f"{sentence(one.plain.rstrip('.'))} {one.technical}", worth))
-    yield Paragraph(
-        "Forensic cues measure pixels and file without the network. They do not move the answer. "
-        f"Positive support is for {NAME[Decision.AI]}, negative for {NAME[Decision.REAL]}; a cue "
-        "that is not weighed informs only: what it is worth was not measured.",
-        "small",
-    )
+    if explained:
+        yield Paragraph(say.CUES, "small")
     yield Table(("Forensic cue", "What it measured", "Support"), tuple(rows))
 
 

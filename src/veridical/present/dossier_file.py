@@ -6,7 +6,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import PurePath
 
-from veridical.claims import MOST_ACTIONS, Claim
+from veridical.claims import MOST_ACTIONS, Claim, Says, Standing
 from veridical.io.source import File
 from veridical.present import dossier_words as say
 from veridical.present.claims import SAYS, entries
@@ -56,6 +56,8 @@ def file_facts(report: Report, file: File, filing: Filing) -> Iterator[Block]:
                     f"{quality} of libjpeg (mean difference {away:.1f})",
                 )
             )
+            if told := say.saved_before(report):
+                rows.append(Row("Saved before", told))
         blocks = (("EXIF", header.exif), ("XMP", header.xmp), ("Colour profile", header.profile))
         for name, data in blocks:
             rows.append(
@@ -98,8 +100,17 @@ def file_claims(report: Report, filing: Filing) -> Iterator[Block]:
     yield Paragraph(say.CLAIMS)
     if not report.claims:
         yield Paragraph(say.NO_CLAIMS)
-    for claim, entry in zip(report.claims, entries(report.claims), strict=True):
-        rows = [Row("Found in", entry.title), Row("It says", SAYS[claim.says])]
+    told_of = list(zip(report.claims, entries(report.claims), strict=True))
+    for claim, _ in told_of:
+        if claim.says is Says.NOTHING:
+            plain = claim.plain.removesuffix(" That is no evidence.")
+            yield Paragraph(printable(f"{plain} {claim.technical}"))
+    for claim, entry in told_of:
+        if claim.says is Says.NOTHING:
+            continue
+        rows = [Row("Found in", entry.title)]
+        if claim.standing is not Standing.OBSERVED:  # else it is a trace, and no statement
+            rows.append(Row("It says", SAYS[claim.says]))
         if not filing.redact:
             rows.append(Row("In words", printable(entry.plain)))
         told = {**claim.raw, **(_credential(claim) if claim.credential else {})}

@@ -125,7 +125,13 @@ def sections_of(
         *([Section(say.NUMBERS, tuple(_numbers(told, sets)))] if told.p_ai is not None else []),
         Section("Known limits", tuple(_limits(basis.card))),
         Section("How to repeat this examination", tuple(_repeat(told, filing, basis))),
-        Section("Signature of the examiner", (Signature(say.SIGN, printable(filing.examiner)),)),
+        Section(
+            "Signature of the examiner",
+            (
+                Rows((Row("Picture's SHA-256", told.sha256, code=True),)),
+                Signature(say.SIGN, printable(filing.examiner)),
+            ),
+        ),
     )
 
 
@@ -233,7 +239,8 @@ def _head(report: Report, filing: Filing) -> Iterator[Row]:
     yield Row("Time of report", filing.time)
     yield Row("Picture", name_of(report), code=True)
     yield Row("SHA-256", report.sha256, code=True)
-    yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}")
+    missing = " (not examined)" if report.p_ai is None else ""
+    yield Row("Answer", f"{WORD[report.decision]}{weigh.of_face(report)}{missing}")
     if report.headline:
         expired = any(
             one.credential and one.credential.in_time is InTime.EXPIRED for one in report.claims
@@ -274,6 +281,11 @@ def _rates(
     yield Points(tuple(map(say.of_set, sets)))
     head = ("Rate", *(f'Set "{one.name}"' for one in sets))
     yield Table(head, say.rate_rows(sets))
+    if made_of := say.set_rows(sets):
+        yield Paragraph(say.OF_SETS)
+        yield Table(say.SET_HEAD, made_of)
+        if known := say.known_generators(sets, _generators(basis.card)):
+            yield Paragraph(known)
     if not filing.whole_image:
         for prior in dict.fromkeys(filter(None, (assumed(basis.card), filing.prior))):
             one = weigh.worst(report.decision, sets)
@@ -282,15 +294,24 @@ def _rates(
             yield Paragraph(say.on_paper(told))
 
 
+def _generators(card: Mapping[str, Any]) -> list[str]:
+    """Return the names of what the model's AI-generated training pictures were made with."""
+    sources = card.get("trained_on", {}).get("sources", ())
+    return sorted({str(one.get("generator")) for one in sources if one.get("generator")})
+
+
 def _limits(card: Mapping[str, Any]) -> Iterator[Block]:
     yield Points((words.OPINION, *words.LIMITS[1:]))  # advice is for those who act on an answer
+    names = _generators(card)
+    if names:
+        pseudo = set(map(str, card.get("recipe", {}).get("pseudo", ())))
+        own = [name for name in names if name not in pseudo]
+        yield Paragraph(say.learnt(own, pseudo & set(names)))
     known = card.get("notes", {}).get("known_failures")
     if known:
+        listed = ' ("those listed" are the generators that it was trained on)' if names else ""
         told = say.on_paper(printable(str(known)))
-        yield Paragraph(f"Known failures, from the model's card: {told}")
-    sources = card.get("trained_on", {}).get("sources", ())
-    if names := sorted({str(one.get("generator")) for one in sources if one.get("generator")}):
-        yield Paragraph(f"Generators among those it was trained on: {printable(', '.join(names))}.")
+        yield Paragraph(f"Known failures, in the words of the model's card{listed}: {told}")
 
 
 def _repeat(report: Report, filing: Filing, basis: Basis) -> Iterator[Block]:

@@ -4,15 +4,16 @@ The conclusion itself is worded in `dossier_conclusion.py`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from veridical.cues.jpeg import DOUBLE, GRID
 from veridical.infer.priors import SPLITS
-from veridical.infer.rates import error_rates, pictures_of
+from veridical.infer.rates import composed_of, error_rates, pictures_of
 from veridical.present.numbers import percent, share, span
 from veridical.present.words import assumption, printable
-from veridical.report import Estimate, Report
+from veridical.report import Estimate, Reading, Report
 
 REDACTED = "[redacted]"
 NONE_GIVEN = "not given"
@@ -94,6 +95,54 @@ FORGERY = (
 SIGN = ("Name", "Place and date", "Signature")
 
 
+# --- what JPEG compression left -------------------------------------------------------------------
+
+CUES = (
+    "Forensic cues measure pixels and file without the network. They do not move the answer. "
+    "Positive support is for AI-generated, negative for real; a cue that is not weighed is for "
+    "information: no support by it was measured."
+)
+BLOCKS = "JPEG blocks"
+
+
+def saved_before(report: Report) -> str | None:
+    """Say once for the file where it was compressed more than once; None if that is not known."""
+    found = {
+        number: one.statistics["ripple"]
+        for number, face in enumerate(report.faces, start=1)
+        for one in face.readings or ()
+        if isinstance(one, Reading) and one.cue == "jpeg" and "ripple" in one.statistics
+    }
+    if not found:
+        return None
+    faces = [str(number) for number, power in found.items() if power > DOUBLE]
+    kind, largest = "faces" if len(found) > 1 else "face", max(found.values())
+    where = f"around the {kind}"
+    if faces and len(found) > 1:
+        where = f"around {len(faces)} of {len(found)} faces ({', '.join(faces)})"
+    signs = f"{'signs' if faces else 'no sign'} of more than one JPEG compression"
+    return (
+        f"{signs} {where}: ripple of the coefficients' histograms, log power "
+        f"{'up to ' if len(found) > 1 else ''}{largest:.2f}; above {DOUBLE:g} it is a sign"
+    )
+
+
+def of_blocks(one: Reading) -> str:
+    """Say what grid of JPEG blocks the pixels of a face have."""
+    strength = one.statistics.get("grid")
+    if strength is None:
+        return "The face is too small to look for a grid of blocks."
+    errors = f"({strength:.1f} standard errors; more than {GRID:g} is a grid)"
+    if strength <= GRID:
+        return f"No grid of blocks shows in the face {errors}."
+    if one.statistics.get("elsewhere"):
+        return (
+            f"The face has a grid of blocks that is not the frame's own {errors}: it was part of "
+            "another JPEG, or was moved."
+        )
+    return f"The face has a grid of blocks, at the place of the frame's own {errors}."
+
+
 # --- error rates ---------------------------------------------------------------------------------
 
 _RATE_ROWS = (
@@ -118,6 +167,8 @@ class Measured:
         n_ai: AI-generated pictures, likewise.
         n_groups: Groups of pictures that belong together, likewise.
         rates: By name.
+        generators: How many of its AI-generated pictures each made; empty where that is not known.
+        sources: How many of its real pictures came from each collection, likewise.
     """
 
     name: str
@@ -126,6 +177,8 @@ class Measured:
     n_ai: int | None
     n_groups: int | None
     rates: Mapping[str, Estimate]
+    generators: Mapping[str, int]
+    sources: Mapping[str, int]
 
     def count(self, name: str) -> tuple[int, int] | None:
         """Return how many pictures a rate counts, and of how many; None where it is not known."""
@@ -149,6 +202,8 @@ def measured(card: Mapping[str, Any]) -> tuple[Measured, ...]:
                     n_ai=one.get("n_ai"),
                     n_groups=one.get("n_groups"),
                     rates=rates,
+                    generators=composed_of(card, name, "ai"),
+                    sources=composed_of(card, name, "real"),
                 )
             )
     return tuple(found)
@@ -168,6 +223,40 @@ def of_set(one: Measured) -> str:
     what = f", {one.pictures}" if one.pictures else ""
     chosen = f" {_CHOSEN_ON}" if one.name == "val" else ""
     return f'Set "{one.name}": {one.n_real} real and {one.n_ai} AI-generated{groups}{what}.{chosen}'
+
+
+SET_HEAD = ("Set", "AI-generated pictures, by generator", "Real pictures, by source")
+OF_SETS = (
+    "What the sets are made of, under the names in the model's card. The names of generators are "
+    "those that the collections gave."
+)
+
+
+def set_rows(sets: tuple[Measured, ...]) -> tuple[tuple[str, ...], ...]:
+    """Return the rows of the table of what the sets are made of; none where no card says it."""
+    return tuple(
+        (f'"{one.name}"', _parts(one.generators), _parts(one.sources))
+        for one in sets
+        if one.generators or one.sources
+    )
+
+
+def known_generators(sets: tuple[Measured, ...], learnt_from: Iterable[str]) -> str:
+    """Say which generators of the sets were in training, too; empty for none."""
+    tested = {name for one in sets for name in one.generators}
+    known = sorted(tested & set(learnt_from))
+    if not known:
+        return ""
+    return (
+        "Of these generators, the model was also trained on pictures of "
+        f"{printable(', '.join(known))}, from other sources; others may be related to those that "
+        "it was trained on."
+    )
+
+
+def _parts(parts: Mapping[str, int]) -> str:
+    told = (f"{printable(name)} {count}" for name, count in parts.items())
+    return ", ".join(told) or "not told"
 
 
 def rate_rows(sets: tuple[Measured, ...]) -> tuple[tuple[str, ...], ...]:
@@ -213,6 +302,14 @@ def of_faces(report: Report) -> str:
         f"{_MANY_FACES} It rests on face {report.lead_index + 1}: of the faces with this answer, "
         "or with the one that was taken back, that with the highest P(ai)."
     )
+
+
+def learnt(generators: Iterable[str], decoders: Iterable[str]) -> str:
+    """Say which generators a model was trained on, and which decoders that imitate one."""
+    told = f"The model was trained on these generators: {printable(', '.join(generators))}."
+    if through := printable(", ".join(sorted(decoders))):
+        told += f" It was also trained on photographs that were sent through: {through}."
+    return told
 
 
 def on_paper(text: str) -> str:

@@ -24,6 +24,7 @@ from veridical.present.maps import (
     portrait,
     score_in_words,
     shown,
+    sign,
     wrapped,
 )
 from veridical.present.numbers import percent, share, span
@@ -156,6 +157,7 @@ def _map_panel(
         note = "map withheld: no better than a random one"
         return _Panel(heading=heading, note=note, image=Image.fromarray(plain), warning=True)
     drawn, limit = over_face(plain, patches, explanation.covered)
+    sign(drawn, patches, explanation.covered)
     note = note if faithfulness else f"{note}; map not scored"
     return _Panel(heading=heading, note=note, image=drawn, scale=limit, unit=unit)
 

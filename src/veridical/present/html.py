@@ -37,7 +37,7 @@ def page(report: Report, photo: Photo, *, title: str) -> str:
         photo=pictures.of_photo(report, photo),
         map=pictures.of_map(lead, photo, called) if lead else None,
         why=sections.why(report),
-        next=words.next_step(report.decision, report.reasons),
+        next=words.what_to_do(report),
         origin=claims.lead(report),
         frames=words.sentence(frames) if (frames := words.of_frames(report)) else "",
         claims=claims.entries(report.claims),
@@ -93,7 +93,7 @@ def card(report: Answer) -> str:
         told, step = clip_words.why(report), clip_words.next_step(report)
     else:
         told = words.why(report.decision, report.reasons, report.promise(report.decision))
-        step = words.next_step(report.decision, report.reasons)
+        step = words.what_to_do(report)
     path = report.path or ""
     return render(
         "card",

@@ -77,9 +77,7 @@ def entry(report: Report, photo: Photo) -> Entry:
         size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
         # The first step averages whole pixels, which is fast; the second is exact.
         image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    return _entry(
-        report, image, len(report.faces), words.next_step(report.decision, report.reasons)
-    )
+    return _entry(report, image, len(report.faces), words.what_to_do(report))
 
 
 def of_clip(report: VideoReport) -> Entry:

@@ -1,6 +1,7 @@
 """Maps as pictures: colours, overlays, colour bars, frames, and the letters beside them.
 
-Orange supports `ai` and blue supports `real`; + and - say the same to those who see no colour.
+Light orange supports `ai` and dark blue supports `real`; + and - say the same to those who see no
+colour.
 """
 
 from functools import cache
@@ -15,7 +16,8 @@ from veridical.explanation import Explanation, Faithfulness
 from veridical.present.words import NAME, sentence
 from veridical.report import Decision
 
-AI, REAL = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermilion and blue: colour-blind safe
+# A light orange and a dark blue: told apart by the colour-blind, and in grey by their lightness.
+AI, REAL = (255, 168, 48), (0, 72, 150)
 INK, GREY, LINE, EMPTY = (17, 24, 39), (107, 114, 128), (209, 213, 219), (243, 244, 246)
 # The same hues, dark enough for text on white.
 HUE = {Decision.AI: (178, 76, 0), Decision.REAL: (0, 92, 148), Decision.UNDECIDED: (146, 99, 0)}
@@ -23,7 +25,9 @@ HUE = {Decision.AI: (178, 76, 0), Decision.REAL: (0, 92, 148), Decision.UNDECIDE
 SIDE = 448  # px, of the square that holds a picture of a face
 BAR = 18  # px, width of a colour bar
 STRONGEST = 0.8  # alpha of the largest value: the face must stay visible under it
-_STRONG = 0.5  # of the strongest patch; from there on a patch gets a sign
+SIGNS = "Orange (light in grey) and + support AI-generated, blue (dark in grey) and - support real."
+_STRONG = 0.35  # of the strongest patch; from there on a patch gets a sign
+_UNDER = (70, 175)  # lightness of black and white in the picture under a map: between its colours
 
 # --- pictures ----------------------------------------------------------------------------------
 
@@ -81,8 +85,18 @@ def colours(
 def overlaid(
     plain: UInt8[ndarray, "rows columns 3"], values: Float[ndarray, "rows columns"], limit: float
 ) -> UInt8[ndarray, "rows columns 3"]:
-    """Lay a map over a grey copy of a picture: skin would mix with its colours."""
-    under = Image.fromarray(plain).convert("L").convert("RGBA")
+    """Lay a map over a grey copy of a picture of little contrast: skin would mix with its colours.
+
+    The copy is darker than the one colour and lighter than the other, so that a grey print tells
+    them apart.
+    """
+    dark, light = _UNDER
+    grey = (
+        Image.fromarray(plain)
+        .convert("L")
+        .point([dark + v * (light - dark) // 255 for v in range(256)])
+    )
+    under = grey.convert("RGBA")
     over = Image.fromarray(colours(values, limit))
     return np.asarray(Image.alpha_composite(under, over).convert("RGB"))
 
@@ -151,8 +165,10 @@ def draw_bar(
     left, top = at
     draw = ImageDraw.Draw(canvas)
     values = np.linspace(limit, -limit, height)[:, None].repeat(BAR, axis=1)
-    white = np.full((*values.shape, 3), 255, dtype=np.uint8)
-    canvas.paste(Image.fromarray(overlaid(white, values, limit)), (left, top))
+    middle = np.full((*values.shape, 3), sum(_UNDER) // 2, dtype=np.uint8)
+    over = Image.fromarray(colours(values, limit))
+    drawn = Image.alpha_composite(Image.fromarray(middle).convert("RGBA"), over)
+    canvas.paste(drawn.convert("RGB"), (left, top))
     draw.rectangle((left, top, left + BAR - 1, top + height - 1), outline=LINE)
     text = left + BAR + 9
     for step in (2, 1, 0, -1, -2):
@@ -206,6 +222,17 @@ def comparison_in_words(faithfulness: Faithfulness | None) -> str:
             f"more than covering random places. It won {won}.{_by_chance(faithfulness.n_random)}"
         )
     return f"No map is shown: it won only {won}, and it has to win all of them."
+
+
+def tested_in_words(faithfulness: Faithfulness | None) -> str:
+    """Say how a map did against random orders, for anybody, with its scores."""
+    told = comparison_in_words(faithfulness)
+    if faithfulness is None:
+        return told
+    return (
+        f"{told} Deletion {faithfulness.deletion:+.2f}, insertion {faithfulness.insertion:+.2f} "
+        "logits."
+    )
 
 
 def _by_chance(orders: int) -> str:

@@ -15,6 +15,7 @@ from veridical.io.decode import Photo
 from veridical.present import waterfall
 from veridical.present.cue_panels import TITLES, kind, panel
 from veridical.present.maps import (
+    SIGNS,
     comparison_in_words,
     font,
     framed,
@@ -33,7 +34,6 @@ from veridical.report import FaceResult, NotApplicable, Reading, Report
 _PHOTO = 960  # px, longer side of the photo on a page; more would only make the file larger
 _QUALITY = 88  # of photographs, on libjpeg's scale, colours at full resolution
 _LETTERS = 22  # px, in pictures that a phone shows at two thirds of their size
-_SIGNS = "Orange and + support AI-generated, blue and - support real."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -171,7 +171,7 @@ def of_layers(face: FaceResult, photo: Photo, name: str) -> tuple[Picture, Pictu
         image=drawn,
         says=f"A picture of {name}{around} in grey under a map. "
         f"{places_in_words(explanation.patches)}",
-        caption=f"The map of what the model used in {name}{around}. {_SIGNS}",
+        caption=f"The map of what the model used in {name}{around}. {SIGNS}",
         photo=True,
     )
     return under, over, limit
@@ -205,7 +205,7 @@ def of_other_maps(face: FaceResult, photo: Photo) -> Iterator[Picture]:
             yield Picture(
                 image=with_bar(drawn, limit, "", _LETTERS),
                 says=f"The face in grey under a map by {one.name}.",
-                caption=f"By {one.name}, through the whole network. {_SIGNS}",
+                caption=f"By {one.name}, through the whole network. {SIGNS}",
                 detail=comparison_in_words(one.faithfulness),
                 shown=600,
                 photo=True,

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image, ImageDraw
 
 from veridical.box import Box
-from veridical.claims import Claim, Credential
+from veridical.claims import Claim, Credential, Says
 from veridical.io.decode import Photo
 from veridical.io.formats import SUFFIXES
 from veridical.present.dossier_words import REDACTED
@@ -73,6 +73,8 @@ def step(text: str) -> str:
 
 
 def _claim(claim: Claim) -> Claim:
+    if claim.says is Says.NOTHING:  # our own words: there are no others
+        return claim
     raw = {f"value {number}": REDACTED for number, _ in enumerate(claim.raw, start=1)}
     return replace(
         claim,

@@ -11,7 +11,8 @@ KINDS = (*(one.value for one in Decision), "failed")
 ANSWERS, ALL = "Answers", "all"
 BY_FOLDER, BY_DAY = "By folder", "By day of the file (UTC)"
 FAILED = "Failed, and what to do next"
-WAITING = "These await a person"
+WAITING = "These await a person, the most telling P(ai) first"
+DECLARED = words.DECLARED
 COPIES = "Copies"
 
 
@@ -30,7 +31,8 @@ def ending(decisions: Mapping[str, int], known: int, gone: int, rows: int, folde
         rows: Of pictures, in the folder.
         folder: Of the results.
     """
-    parts = [f"{sum(decisions.values()):,} judged ({counted(decisions)})."]
+    judged = sum(decisions.values()) - decisions.get("failed", 0)
+    parts = [f"{judged:,} judged ({counted(decisions)})."]
     parts += [f"{known:,} were judged before."] if known else []
     parts += [f"{gone:,} are gone."] if gone else []
     return " ".join([*parts, f"{rows:,} rows in {printable(str(folder))}"])
@@ -56,6 +58,11 @@ def total(count: int, model: str, gone: int) -> Iterator[str]:
 def more(left: int) -> str:
     """Say where the rest is."""
     return f"and {left:,} more (--json has all)"
+
+
+def unnamed(left: int) -> str:
+    """Say that not all are named."""
+    return f"and {left:,} more (--show names more)"
 
 
 def why(reasons: str) -> str:

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from veridical.claims import Declared
 from veridical.encode import plain
 from veridical.present import scan_words
 from veridical.present.html import render
 from veridical.present.numbers import share
 from veridical.present.scan_words import KINDS
-from veridical.present.words import printable
+from veridical.present.words import declares, printable
 
 SCHEMA = "veridical.summary/1"
 _BAR, _SHOWN = 30, 12  # columns of the histogram; folders and days at the terminal
@@ -37,6 +38,19 @@ class Waiting:
     p_ai: float | None
     reasons: str
     path_bytes: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """A picture that could not be judged.
+
+    Attributes:
+        path: Of the picture.
+        kind: Of the error.
+    """
+
+    path: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +87,9 @@ class Summary:
         histogram: Pictures by P(ai), in bins of equal width from 0 to 1.
         failures: Pictures that could not be judged, by kind of error.
         hints: What to do about each kind.
+        failed: Some of these pictures.
         waiting: Undecided pictures: those with the P(ai) farthest from one half first.
+        declared: Judged pictures by what their files say of their origin, where they say something.
         gone: Files with an answer that are no longer there; not counted above.
         copies: Groups of copies, those with several decisions first; None where not asked for.
         differing: Groups of copies with several decisions.
@@ -86,7 +102,9 @@ class Summary:
     histogram: tuple[int, ...]
     failures: Mapping[str, int]
     hints: Mapping[str, str] = field(default_factory=dict)
+    failed: tuple[Failed, ...] = ()
     waiting: tuple[Waiting, ...] = ()
+    declared: Mapping[str, int] = field(default_factory=dict)
     gone: int = 0
     copies: tuple[Copies, ...] | None = None
     differing: int = 0
@@ -122,6 +140,10 @@ def show(console: Console, summary: Summary) -> None:
             _counts(console, "", shown)
             if len(counted) > _SHOWN:
                 console.print(scan_words.more(len(counted) - _SHOWN))
+    if summary.declared:
+        printed(scan_words.DECLARED)
+        for name, count in summary.declared.items():
+            console.print(f"{count:>7,}  {declares(Declared(name))}", highlight=False)
     if most := max(summary.histogram, default=0):
         printed("P(ai)")
         width = 1 / len(summary.histogram)
@@ -133,12 +155,20 @@ def show(console: Console, summary: Summary) -> None:
         for kind, count in sorted(summary.failures.items(), key=lambda one: -one[1]):
             text = f"{count:>7,}  {kind}: {printable(summary.hints.get(kind, ''))}"
             console.print(text, markup=False, highlight=False)
+            for lost in summary.failed:
+                if lost.kind == kind:
+                    text = f"{'':>9}{printable(lost.path)}"
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if left := summary.decisions.get("failed", 0) - len(summary.failed):
+            console.print(scan_words.unnamed(left))
     if summary.waiting:
         printed(scan_words.WAITING)
         for one in summary.waiting:
             p = "    -" if one.p_ai is None else share(one.p_ai)
             text = f"{p:>6}  {printable(one.path)}  ({scan_words.why(one.reasons)})"
             console.print(text, markup=False, highlight=False, soft_wrap=True)
+        if left := summary.decisions.get("undecided", 0) - len(summary.waiting):
+            console.print(scan_words.unnamed(left))
     if summary.copies is not None:
         printed(f"{scan_words.COPIES}: {scan_words.differing(summary.differing)}")
         for group in summary.copies:
@@ -175,6 +205,7 @@ def page(summary: Summary, *, thumbnails: bool = False) -> str:
         most=max(summary.histogram, default=0),
         width=1 / max(1, len(summary.histogram)),
         waiting=shown,
+        declared=[(n, declares(Declared(one))) for one, n in summary.declared.items()],
         share=share,
         words=scan_words,
     )

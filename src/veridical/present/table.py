@@ -19,7 +19,7 @@ from typing import TypeAlias
 
 from veridical.present import clip_words
 from veridical.present.tally import FAILED, kind
-from veridical.present.words import next_step, printable
+from veridical.present.words import printable, what_to_do
 from veridical.report import Failure
 from veridical.video import Answer, VideoReport
 
@@ -100,7 +100,7 @@ def _size_px(answer: Answer) -> int | None:
 def _step(answer: Answer) -> str:
     if isinstance(answer, VideoReport):
         return clip_words.next_step(answer)
-    return next_step(answer.decision, answer.reasons)
+    return what_to_do(answer)
 
 
 class TableTaken(ValueError):

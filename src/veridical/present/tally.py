@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from veridical.claims import Declared
 from veridical.present import words
 from veridical.report import Decision, Failure, Reason
 from veridical.video import Answer
@@ -25,18 +26,23 @@ class Tally:
         kinds: Pictures of each `kind`.
         reasons: Undecided pictures by their first reason.
         hints: Failed pictures by what to do about them.
+        declared: Judged pictures by what their files say of their origin.
     """
 
     kinds: Counter[str] = field(default_factory=Counter)
     reasons: Counter[Reason] = field(default_factory=Counter)
     hints: Counter[str] = field(default_factory=Counter)
+    declared: Counter[Declared] = field(default_factory=Counter)
 
     def add(self, outcome: Answer | Failure) -> None:
         """Count one picture."""
         self.kinds[kind(outcome)] += 1
         if isinstance(outcome, Failure):
             self.hints[outcome.hint] += 1
-        elif outcome.decision is Decision.UNDECIDED:
+            return
+        if outcome.declared is not Declared.NONE:
+            self.declared[outcome.declared] += 1
+        if outcome.decision is Decision.UNDECIDED:
             self.reasons.update(outcome.reasons[:1])
 
     @property

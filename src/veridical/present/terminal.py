@@ -74,9 +74,14 @@ def summary(console: Console, tally: Tally) -> None:
     console.print(table)
     undecided = ((n, f"{reason} ", step) for n, reason, step in tally.undecided())
     failed = ((n, "", safe(hint, console)) for hint, n in tally.hints.most_common())
-    for title, lines in (("Why undecided", undecided), ("Failed", failed)):
+    declared = ((n, words.declares(one), "") for one, n in tally.declared.most_common())
+    for title, lines in (
+        (words.DECLARED, declared),
+        ("Why undecided, and what to do next", undecided),
+        ("Failed, and what to do next", failed),
+    ):
         if counted := list(lines):
-            console.print(Text(f"\n{title}, and what to do next", style="bold"))
+            console.print(Text(f"\n{title}", style="bold"))
             grid = Table.grid(padding=(0, 2))
             grid.add_column(justify="right", min_width=5)
             grid.add_column(overflow="fold")
@@ -102,7 +107,7 @@ def _report(report: Report, block: Table, console: Console, *, details: bool, al
         block.add_row("Origin", Text(safe(report.headline, console)))
     promise = report.promise(report.decision)
     block.add_row("Why", words.why(report.decision, report.reasons, promise))
-    block.add_row("What to do", words.next_step(report.decision, report.reasons))
+    block.add_row("What to do", words.what_to_do(report))
     if report.damage:
         told = sentence(words.of_damage(report.damage, report.height))
         block.add_row("Damage", told)

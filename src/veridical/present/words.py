@@ -94,7 +94,8 @@ _PLAINLY = {
     ),
     Reason.FACES_DISAGREE: "the faces in the picture have different verdicts",
     Reason.ONE_OF_MANY: (
-        "one face looks AI-generated, but among so many real faces one like it can be expected"
+        "one face looks AI-generated; of a picture with several faces more is asked before it is "
+        "called so"
     ),
 }
 _SHORT = {
@@ -140,6 +141,7 @@ _NEXT_WITHIN = {
     Decision.AI: "Check the source. Never accuse a person because of this.",
     Decision.REAL: "Check the source too: a real photo can be staged or old.",
 }
+_SIGNED = "Begin with the signed credential: it says that the file is AI-generated."
 _COMMANDS = {
     "{calibrate}": ": `veridical calibrate`",
     "{explain}": " (`--explain`)",
@@ -152,6 +154,7 @@ _BESIDE = (
 )  # said even where they are not the first
 
 
+DECLARED = "What the files say of their origin"
 _DECLARED = {
     Declared.AI_SIGNED: "AI, signed",
     Declared.AI_UNVERIFIED: "AI, unverified",
@@ -250,6 +253,24 @@ def with_commands(text: str, commands: bool) -> str:
     for place, command in _COMMANDS.items():
         text = text.replace(place, command if commands else "")
     return text
+
+
+def what_to_do(report: Report, *, commands: bool = True) -> str:
+    """Say what to do about the answer to a picture.
+
+    Args:
+        report: The answer.
+        commands: Name the program's commands.
+    """
+    step = next_step(report.decision, report.reasons, commands=commands)
+    return after_declared(report.declared, report.decision, step)
+
+
+def after_declared(declared: Declared, decision: Decision, step: str) -> str:
+    """Return a next step; behind what a checked signature says, where the pixels do not say it."""
+    if declared is Declared.AI_SIGNED and decision is not Decision.AI:
+        return f"{_SIGNED} {step}"
+    return step
 
 
 # --- uncertainty -------------------------------------------------------------------------------
@@ -479,7 +500,7 @@ def in_numbers(prior: float, values: PredictiveValues | None) -> str:
         f"Right among those called ai (PPV): {_value(values.ppv, values.ppv_interval)}. "
         f"Right among those called real (NPV): {_value(values.npv, values.npv_interval)}. "
         f"The ranges combine the worst and the best ends of the error rates' 95 % intervals. "
-        f"The rates were measured on {values.split}, and hold for photos like those."
+        f'The rates were measured on the set "{values.split}", and hold for photos like those.'
     )
 
 

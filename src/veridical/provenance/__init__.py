@@ -8,11 +8,14 @@ Nothing is fetched from a network. A reader that fails costs its own claim, and 
 
 import os
 from collections.abc import Callable, Iterator
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import cast
 
 from veridical.claims import Claim, ClaimSource, FileClaims, Says, Standing
-from veridical.errors import PhotoError
+from veridical.errors import PhotoError, PhotoTooLarge
 from veridical.io.formats import Limits
-from veridical.io.metadata import Metadata
+from veridical.io.metadata import Metadata, read_mapped
 from veridical.io.source import File, open_source
 from veridical.provenance.credential import read_credential
 from veridical.provenance.facts import read_exif_facts, read_file_facts
@@ -39,10 +42,52 @@ def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
         The claims, those of credentials first. Where there are none, one that says so: no claim is
         no evidence.
     """
-    metadata = file.metadata
-    if metadata is None:
+    if file.data is None or file.metadata is None:
         return (_nothing("The picture came without its file.", "Pixels came, and no bytes."),)
-    claims = [*_safely("credential", lambda: read_credential(file, metadata, trust))]
+    return _claims(file.data, file.metadata, trust, file)
+
+
+def claims_of_clip(
+    source: str | os.PathLike[str] | bytes | File, trust: Trust = NO_OTHERS
+) -> tuple[Claim, ...]:
+    """Read what a clip says about its own origin; see `read_claims`.
+
+    A file over `HELD` is not read as a whole, unless a credential in it has to be checked.
+
+    Args:
+        source: A path, bytes, or a `File`.
+        trust: Whose signatures count.
+    """
+    most = max(HELD, len(source)) if isinstance(source, bytes) else HELD
+    try:
+        return read_claims(open_source(source, Limits(max_bytes=most)), trust)
+    except PhotoTooLarge:
+        return _of_large(os.fspath(cast("str | os.PathLike[str]", source)), trust)
+    except PhotoError as error:
+        return (_unread(str(error)),)
+
+
+def _of_large(path: str, trust: Trust) -> tuple[Claim, ...]:
+    try:
+        with Path(path).open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return _claims(data, read_mapped(data), trust, None)
+    except (OSError, ValueError) as error:  # no file, or one that changes meanwhile
+        return (_unread(str(error)),)
+
+
+def _unread(why: str) -> Claim:
+    return _nothing("What this clip says about its origin was not read.", why)
+
+
+HELD = 64 * 2**20
+"""Bytes of the largest clip that is held while its claims are read."""
+
+
+def _claims(
+    data: bytes | mmap, metadata: Metadata, trust: Trust, file: File | None
+) -> tuple[Claim, ...]:
+    """Ask every reader; those of pixels and tables only of a file that is held."""
+    claims = [*_safely("credential", lambda: read_credential(data, metadata, trust))]
     try:
         fields = fields_of(metadata)
     except Exception as error:  # our fault: it costs these readers, and says so
@@ -54,7 +99,7 @@ def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
         "alpha": lambda: _stealth(file, metadata),
         "EXIF": lambda: read_exif_facts(fields, taken=taken),
         "XMP": lambda: read_trail(fields),
-        "file": lambda: read_file_facts(file, fields),
+        "file": lambda: read_file_facts(file, fields) if file else iter(()),
         "gaps": lambda: _gaps(fields),
     }
     for name, read in readers.items():
@@ -71,31 +116,6 @@ def read_claims(file: File, trust: Trust = NO_OTHERS) -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-CLIP_BYTES = 64 * 2**20
-"""Of the largest clip whose claims are read: its bytes are held meanwhile."""
-
-
-def claims_of_clip(
-    source: str | os.PathLike[str] | bytes | File, trust: Trust = NO_OTHERS
-) -> tuple[Claim, ...]:
-    """Read what a clip says about its own origin; see `read_claims`.
-
-    Args:
-        source: A path, bytes, or a `File`.
-        trust: Whose signatures count.
-    """
-    try:
-        file = open_source(source, Limits(max_bytes=CLIP_BYTES))
-    except PhotoError:
-        return (
-            _nothing(
-                "What this clip says about its origin was not read: the file is too large.",
-                f"Claims are read from clips of up to {CLIP_BYTES // 2**20} MiB.",
-            ),
-        )
-    return read_claims(file, trust)
-
-
 def claims_of(file: File, trust: Trust = NO_OTHERS) -> FileClaims:
     """Return what a file says, with its headline, for files that are not judged."""
     claims = read_claims(file, trust)
@@ -109,8 +129,8 @@ def claims_of(file: File, trust: Trust = NO_OTHERS) -> FileClaims:
     )
 
 
-def _stealth(file: File, metadata: Metadata) -> Iterator[Claim]:
-    if metadata.format == "PNG":
+def _stealth(file: File | None, metadata: Metadata) -> Iterator[Claim]:
+    if file and metadata.format == "PNG":
         yield from read_stealth(file)
 
 

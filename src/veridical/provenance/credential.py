@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from functools import lru_cache
+from mmap import mmap
 from typing import Any
 
 from veridical._optional import need
@@ -21,7 +22,6 @@ from veridical.claims import (
 )
 from veridical.errors import MissingExtra
 from veridical.io.metadata import Metadata
-from veridical.io.source import File
 from veridical.provenance.manifest import (
     DOUBTED,
     Json,
@@ -36,9 +36,9 @@ from veridical.provenance.trust import Trust, shipped
 from veridical.provenance.vocabulary import GENERATED, meaning, strongest
 
 
-def read_credential(file: File, metadata: Metadata, trust: Trust) -> Iterator[Claim]:
-    """Give the claim of the file's C2PA credential, if its bytes hold one."""
-    if not metadata.credential or file.data is None:
+def read_credential(data: bytes | mmap, metadata: Metadata, trust: Trust) -> Iterator[Claim]:
+    """Give the claim of a file's C2PA credential, if its bytes hold one."""
+    if not metadata.credential:
         return
     try:
         library: Any = need("c2pa", extra="provenance", to="check C2PA credentials")
@@ -59,7 +59,8 @@ def read_credential(file: File, metadata: Metadata, trust: Trust) -> Iterator[Cl
         return
     try:
         context = _context(trust, os.getpid())
-        with library.Reader(metadata.mime, io.BytesIO(file.data), context=context) as reader:
+        stream = data if isinstance(data, mmap) else io.BytesIO(data)
+        with library.Reader(metadata.mime, stream, context=context) as reader:
             store, certificates = json.loads(reader.json()), json.loads(reader.crjson())
     except (library.C2paError, ValueError, RecursionError) as error:
         why = cut(" ".join(str(error).split()), 200)

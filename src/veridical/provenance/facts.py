@@ -134,7 +134,7 @@ def read_file_facts(file: File, fields: Fields) -> Iterator[Claim]:
             says=Says.OTHER,
             standing=Standing.OBSERVED,
             forgeable=True,
-            plain="How the file was saved tells which programs saved it, not who made it.",
+            plain="How the file was saved can show which program saved it, not who made it.",
             technical=f"Seen in the file: {'; '.join(told)}.",
             raw=bounded(raw),
         )

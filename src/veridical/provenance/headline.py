@@ -44,7 +44,7 @@ class Headline:
 
 
 LEADS: dict[Origin, str] = {
-    Origin.TAMPERED: ("{broken}, so what the credential says is worth nothing"),
+    Origin.TAMPERED: ("{broken}, so what the credential says proves nothing"),
     Origin.SIGNED_TRUSTED_AI: "Declared {made} by {by} (signature checked)",
     Origin.SIGNED_TRUSTED_CAPTURE: "Declared taken by a camera, by {by} (signature checked)",
     Origin.SIGNED_UNTRUSTED_AI: (

@@ -20,6 +20,7 @@ from veridical.errors import ScanError, VeridicalError
 from veridical.report import Failure
 from veridical.scan.judge import Judge, Judged, Maker, Sharing, failed
 from veridical.scan.plan import Item
+from veridical.scan.sinks import ASIDE
 from veridical.workers import STARTS, Worker
 
 DIED, HUNG = "WorkerDied", "WorkerHung"
@@ -60,7 +61,7 @@ class InThreads:
 
 @dataclass(frozen=True)
 class InProcesses:
-    """Each worker a process on one thread; all of them map the weights of one model.
+    """Each worker a process, on one thread; the network lies in memory once for all of them.
 
     A worker that dies (the system killed it for its memory, a decoder crashed) or takes too long
     costs no other item anything. What it was judging is tried once more, alone on the machine; if
@@ -70,19 +71,32 @@ class InProcesses:
         jobs: Processes.
         deadline_s: Seconds for one item; then its worker is killed.
         start_s: Seconds for a worker to load its model.
+        scratch: Where a folder for the shared network is made; None for that of the system.
     """
 
     jobs: int = field(default_factory=cores)
     deadline_s: float = 600.0
     start_s: float = 300.0
+    scratch: Path | None = None
 
     def run(self, make: Maker, items: Iterable[Item]) -> Iterator[Judged]:
         """Yield what came of each item, as it is done."""
-        crew = _Crew(make, self)
-        try:
-            yield from crew.run(iter(items))
-        finally:
-            crew.close()
+        items = iter(items)
+        if (first := next(items, None)) is None:  # no model is loaded for nothing
+            return
+        with ExitStack() as stack:
+            if self.jobs > 1 and isinstance(make, Sharing):
+                make = self._shared(make, stack)
+            crew = _Crew(make, self)
+            stack.callback(crew.close)  # before the folder goes
+            yield from crew.run(chain((first,), items))
+
+    def _shared(self, make: Sharing, stack: ExitStack) -> Maker:
+        """Return a maker whose judges share the network, if that can be."""
+        aside = TemporaryDirectory(
+            prefix=f"{ASIDE}model-", dir=self.scratch, ignore_cleanup_errors=True
+        )
+        return make.shared(Path(stack.enter_context(aside))) or make
 
 
 class _Worker(Worker[Item, Judged]):
@@ -110,15 +124,9 @@ class _Crew:
         self._suspects: deque[Item] = deque()
         self._tried: set[str] = set()  # paths of suspects that are tried alone
         self._starts = 0  # that failed, in a row
-        self._stack = ExitStack()  # holds the folder of what the workers share
 
     def run(self, items: Iterator[Item]) -> Iterator[Judged]:
-        if (first := next(items, None)) is None:  # no model is loaded for nothing
-            return
-        if self._engine.jobs > 1 and isinstance(self._make, Sharing):
-            folder = self._stack.enter_context(TemporaryDirectory(prefix="veridical-"))
-            self._make = self._make.shared(Path(folder))
-        items, exhausted = chain((first,), items), False
+        exhausted = False
         while True:
             while len(self._workers) < self._engine.jobs:
                 self._workers.append(_Worker(self._make, self._engine.start_s))
@@ -144,9 +152,8 @@ class _Crew:
             yield from self._hear()
 
     def close(self) -> None:
-        with self._stack:
-            for one in self._workers:
-                one.kill()
+        for one in self._workers:
+            one.kill()
 
     def _idle(self) -> _Worker | None:
         """Return a worker that waits."""

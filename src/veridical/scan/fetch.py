@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from ssl import SSLCertVerificationError
 
 from veridical.engines import Threads
 from veridical.errors import PhotoUnreadable, VeridicalError
@@ -27,6 +28,11 @@ def fetched(address: str, limits: Limits) -> bytes:
     except VeridicalError:
         raise
     except Exception as error:  # whatever a store may raise
+        if refused := _certificate(error):
+            raise PhotoUnreadable(
+                f"{address}: the server's certificate is not trusted ({refused}).",
+                hint="If it is your own server, name its certificate in SSL_CERT_FILE.",
+            ) from error
         raise PhotoUnreadable(
             f"{address}: cannot be fetched ({type(error).__name__}: {error}).",
             hint="Check the address, the network and your credentials.",
@@ -34,6 +40,16 @@ def fetched(address: str, limits: Limits) -> bytes:
     if len(data) > limits.max_bytes:
         refuse_bytes(address, len(data), limits)
     return data
+
+
+def _certificate(error: BaseException | None) -> str:
+    """Return why a certificate was refused, or nothing: stores hide it behind errors of theirs."""
+    while error is not None:
+        if isinstance(error, SSLCertVerificationError):
+            inner = getattr(error, "certificate_error", error)  # of aiohttp
+            return getattr(inner, "verify_message", "") or str(inner)
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def ahead(items: Iterator[Item], limits: Limits) -> Iterator[Item]:

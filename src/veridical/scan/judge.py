@@ -57,11 +57,15 @@ class Maker(Protocol):
 
 
 @runtime_checkable
-class Sharing(Protocol):
-    """A maker whose judges in several processes of one machine can share memory."""
+class Sharing(Maker, Protocol):
+    """A maker whose judges can share what they hold, in processes of one machine."""
 
-    def shared(self, folder: Path) -> Maker:
-        """Return a maker for these processes; what they share is written into a folder."""
+    def shared(self, folder: Path) -> Maker | None:
+        """Return a maker of judges that share it; None where they cannot.
+
+        Args:
+            folder: For what they share, as long as they work; nobody else may write there.
+        """
         ...
 
 
@@ -79,24 +83,27 @@ class DetectorMaker:
 
     def __call__(self) -> Judge:
         """Return a judge that uses this detector."""
-        detector, whole = self.detector, self.whole_image
-        return lambda item: judged(item, lambda one: inspected(detector, one, whole))
+        return _judging(self.detector, self.whole_image)
 
-    def shared(self, folder: Path) -> Maker:
-        """Return what makes such judges in processes that share the network's memory."""
+    def shared(self, folder: Path) -> Maker | None:
+        """Return a maker for several processes, which share the network; see `Detector.shared`."""
         load = self.detector.shared(folder)
-        return self if load is None else _MappedMaker(load, self.whole_image)
+        return None if load is None else _Loading(load, self.whole_image)
 
 
 @dataclass(frozen=True, slots=True)
-class _MappedMaker:
-    """Loads a detector where it will work; in other processes its network is the same memory."""
+class _Loading:
+    """Makes judges of a detector that is loaded where they work."""
 
     load: Callable[[], "Detector"]
     whole_image: bool
 
     def __call__(self) -> Judge:
-        return DetectorMaker(self.load(), self.whole_image)()
+        return _judging(self.load(), self.whole_image)
+
+
+def _judging(detector: "Detector", whole_image: bool) -> Judge:
+    return lambda item: judged(item, lambda one: inspected(detector, one, whole_image))
 
 
 def judged(item: Item, inspect: Callable[[Item], Judged]) -> Judged:

@@ -1,8 +1,7 @@
 """What a scan knows of each path: a sorted index of 25 bytes a row, for many millions of them."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from functools import cached_property
+from collections.abc import Sequence
 from hashlib import blake2b
 from struct import Struct
 
@@ -10,11 +9,10 @@ import numpy as np
 
 from veridical.arrays import ndarray
 
+_HALVES = Struct("<QQ").unpack
+
 SEEN, FAILED, GONE = 1, 2, 4  # bits
 
-_HALVES = Struct("<QQ").unpack
-_ALL = 2**64 - 1
-_FIRST = 16  # bits of a key by which the rows are found; the rest is searched for
 _MERGED, _SHARE = 2_000, 16  # new paths that wait in a set: so many, or a 16th of the others
 
 
@@ -25,12 +23,12 @@ def key_of(path: str) -> tuple[int, int]:
 
 
 def stamp_of(size: int | None, mtime_ns: int | None) -> int:
-    """Return 64 bits that change when a file does; they mean nothing to another process."""
-    return hash((size, mtime_ns)) & _ALL
+    """Return 64 bits, with a sign, that change when a file does; they hold in this process only."""
+    return hash((size, mtime_ns))
 
 
 def _digest(path: str) -> bytes:
-    # Not `os.fsencode`, which is slower; it need only be another one for another path.
+    # Quicker than `os.fsencode`, and other bytes for other paths as well.
     return blake2b(path.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
@@ -43,26 +41,19 @@ class _Rows:
         views: list[memoryview[int]] = [one.data for one in self.columns]
         self.high, self.low, self.stamp, self.bits = views
 
-    @cached_property  # rows that were only loaded are not searched
-    def _starts(self) -> "memoryview[int]":
-        high = self.columns[0]
-        starts = np.arange(2**_FIRST, dtype=np.uint64) << np.uint64(64 - _FIRST)
-        return np.append(np.searchsorted(high, starts), len(high)).astype(np.int64).data
-
     @classmethod
-    def of(cls, keys: bytes, stamps: ndarray, bits: Sequence[int]) -> "_Rows":
+    def of(cls, keys: bytes, stamps: Sequence[int], bits: Sequence[int]) -> "_Rows":
         halves = np.frombuffer(keys, "<u8").reshape(-1, 2).astype(np.uint64)
         return cls(
             np.ascontiguousarray(halves[:, 0]),
             np.ascontiguousarray(halves[:, 1]),
-            stamps,
+            np.array(stamps, np.int64),
             np.array(bits, np.uint8),
         )
 
     def at(self, key: tuple[int, int]) -> int | None:
         """Return the place of a path; None where it is not among them."""
-        first = key[0] >> (64 - _FIRST)
-        at = bisect_left(self.high, key[0], self._starts[first], self._starts[first + 1])
+        at = bisect_left(self.high, key[0])
         while at < len(self.high) and self.high[at] == key[0]:
             if self.low[at] == key[1]:
                 return at
@@ -85,14 +76,14 @@ class Known:
     """Paths with an answer, and those that this run has met."""
 
     def __init__(self) -> None:
-        self._rows = _Rows.of(b"", np.zeros(0, np.uint64), [])
+        self._rows = _Rows.of(b"", [], [])
         self._waiting: set[tuple[int, int]] = set()
         self._loaded: list[_Rows] = []
 
     def load(
         self,
         paths: Sequence[str],
-        stamps: Iterable[tuple[int | None, int | None]],
+        stamps: Sequence[tuple[int | None, int | None]],
         bits: Sequence[int],
     ) -> None:
         """Take rows that were written before, in the order of `seq`; call `ready` after the last.
@@ -103,8 +94,7 @@ class Known:
             bits: `FAILED` or `GONE`, or 0.
         """
         keys = b"".join(map(_digest, paths))
-        own = np.fromiter(map(hash, stamps), np.int64, len(paths)).view(np.uint64)  # `stamp_of`
-        self._loaded.append(_Rows.of(keys, own, bits))
+        self._loaded.append(_Rows.of(keys, list(map(hash, stamps)), bits))
 
     def ready(self) -> None:
         """Keep the latest row of each path."""
@@ -163,7 +153,7 @@ class Known:
         keys = b"".join(n.to_bytes(8, "little") for key in self._waiting for n in key)
         count = len(self._waiting)
         self._waiting.clear()
-        new = _merged([_Rows.of(keys, np.zeros(count, np.uint64), [SEEN] * count)])
+        new = _merged([_Rows.of(keys, [0] * count, [SEEN] * count)])
         columns, self._rows = list(self._rows.columns), new
         places = np.searchsorted(columns[0], new.columns[0])
         for at, own in enumerate(new.columns):

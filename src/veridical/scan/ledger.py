@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from veridical.errors import ScanError, ScanOther
@@ -199,7 +200,7 @@ class Ledger:
         count = 0
         for batch in self.read(("path", "path_bytes")):
             for path in paths_of(batch):
-                if not is_address(path) and not os.path.lexists(path) and self._known.lost(path):
+                if not is_address(path) and _is_gone(path) and self._known.lost(path):
                     self._add(path, "gone", {}, ())
                     count += 1
         self.flush()
@@ -289,7 +290,10 @@ class Ledger:
         """Delete what a kill has cut off."""
         for folder in (self.folder, *(self.folder / table for table in TABLES)):
             for left in folder.glob(f"{ASIDE}*"):
-                left.unlink()
+                if left.is_dir() and not left.is_symlink():  # a network that processes shared
+                    rmtree(left)
+                else:
+                    left.unlink()
         counted = {path.name for path in parts(self.folder, "pictures", self._format)}
         for path in parts(self.folder, "faces", self._format):
             if path.name not in counted:
@@ -313,6 +317,17 @@ class Ledger:
         self.run, self._seq = runs + 1, last + 1
         names = [path.stem for path in parts(self.folder, "pictures", self._format)]
         self._part = int(names[-1].removeprefix("part-")) + 1 if names else 1
+
+
+def _is_gone(path: str) -> bool:
+    """Return whether nothing has this name; where the system will not say, it may be there."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:  # such as a folder that may not be entered, or a network that is away
+        return False
+    return False
 
 
 def parts(folder: Path, table: str, format_: Format) -> list[Path]:

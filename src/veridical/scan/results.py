@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from veridical.claims import Declared
 from veridical.errors import ScanError
-from veridical.present.summary import Copies, Summary, Waiting
+from veridical.present.summary import Copies, Failed, Summary, Waiting
 from veridical.report import Decision
 from veridical.scan.columns import Row
 from veridical.scan.copies import groups
@@ -22,7 +23,7 @@ BINS = 20
 _MOST = 1000  # folders, days and kinds of failures that are counted apart
 _COLUMNS = (
     *("seq", "path", "path_bytes", "mtime_ns", "sha256", "decision", "p_ai", "reasons", "phash"),
-    *("error_kind", "hint", "state"),
+    *("error_kind", "hint", "state", "declared"),
 )
 
 
@@ -83,7 +84,7 @@ def summarise(folder: Path, *, most: int = 20, copies: bool = False) -> Summary:
 
     Args:
         folder: Of the results.
-        most: Pictures that await a person, and groups of copies, that are named.
+        most: Pictures that await a person or failed, and groups of copies, that are named.
         copies: Whether to look for copies of the same picture.
 
     Raises:
@@ -91,6 +92,7 @@ def summarise(folder: Path, *, most: int = 20, copies: bool = False) -> Summary:
     """
     decisions, failures, hints = Counter[str](), Counter[str](), dict[str, str]()
     folders, days = dict[str, Counter[str]](), dict[str, Counter[str]]()
+    declared, failed = Counter[str](), list[Failed]()
     histogram, gone = [0] * BINS, 0
     waiting: list[tuple[float, int, Waiting]] = []
     hashed: list[tuple[int, Row]] = []
@@ -104,8 +106,12 @@ def summarise(folder: Path, *, most: int = 20, copies: bool = False) -> Summary:
         _counted(days, _day(row["mtime_ns"]), decision)
         if p_ai is not None:
             histogram[min(BINS - 1, int(p_ai * BINS))] += 1
+        if (own := row["declared"]) and own != Declared.NONE:
+            declared[own] += 1
         if decision == "failed":
             failures[row["error_kind"]] += 1
+            if len(failed) < most:
+                failed.append(Failed(path=row["path"], kind=row["error_kind"]))
             hints.setdefault(row["error_kind"], row["hint"] or "")
         if decision == Decision.UNDECIDED:
             one = Waiting(
@@ -130,6 +136,8 @@ def summarise(folder: Path, *, most: int = 20, copies: bool = False) -> Summary:
         histogram=tuple(histogram),
         failures=failures,
         hints=hints,
+        failed=tuple(failed),
+        declared=dict(declared.most_common()),
         waiting=tuple(one for _, _, one in sorted(waiting, reverse=True)),
         gone=gone,
         copies=found if copies else None,

@@ -5,11 +5,12 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from veridical._version import VERSION
+from veridical.engines import cores
 from veridical.io.formats import Limits
 from veridical.scan.engines import InProcesses, InThreads, OnRay, ScanEngine
 from veridical.scan.fetch import ahead
@@ -153,6 +154,8 @@ def run(
     done = Scanned(folder)
     with Ledger(folder, identity, pace=pace, retry=retry) as ledger:
         done.met = ledger.met
+        if isinstance(engine, InProcesses) and engine.scratch is None:
+            engine = replace(engine, scratch=folder)  # what a kill leaves there is cleaned up
         answers = Answers()
         todo = answers.given(ledger.wanted(iter(items)))
         if not isinstance(engine, OnRay):  # whose workers have better ways to other places
@@ -202,5 +205,5 @@ def engine_of(name: EngineName, jobs: int | None, address: str | None = None) ->
     """
     if name == "ray":
         return OnRay(jobs, address)
-    own = {} if jobs is None else {"jobs": jobs}
-    return InProcesses(**own) if name == "processes" else InThreads(**own)
+    jobs = jobs or cores()
+    return InProcesses(jobs) if name == "processes" else InThreads(jobs)

@@ -15,7 +15,7 @@ from veridical.engines import Engine
 from veridical.errors import ModelDamaged, NotAViT, OneClassOnly, TooFewPhotos
 from veridical.io.model import BACKBONE, CARD, ModelFolder, read_model, write_model
 from veridical.io.preflight import refuse, written
-from veridical.io.samples import Sample
+from veridical.io.samples import Sample, composition
 from veridical.io.splits import subsample
 from veridical.train.audit import Audit, audit, refuse_confounded
 from veridical.train.audit_files import record
@@ -272,7 +272,6 @@ def _refuse_few(features: FeatureSet, given: int) -> None:
 
 
 def _tally(features: FeatureSet, fitted: Fitted, per_source: int | None) -> dict[str, Any]:
-    cells = Counter(map(cell_of, features.samples))
     return {
         "pictures": len(features.samples),
         "per_source": per_source,
@@ -280,8 +279,5 @@ def _tally(features: FeatureSet, fitted: Fitted, per_source: int | None) -> dict
         "with_too_small_a_face": len(features.too_small),
         "unreadable": len(features.unreadable),
         "parts": dict(fitted.counts),
-        "sources": [
-            {"label": label, "source": source, "generator": generator, "pictures": count}
-            for (label, source, generator), count in sorted(cells.items())
-        ],
+        "sources": composition(features.samples),
     }

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -153,15 +154,20 @@ def lay_out(graph: Path, folder: Path) -> Path:
 
 
 def laid_out(graph: Path, folder: Path) -> Path | None:
-    """Return a graph whose memory several processes share; None if it cannot be written.
+    """Return a graph whose memory processes share; None, with a warning, if it cannot be written.
 
-    See `lay_out`. It is made in a process of its own, whose memory is free again afterwards.
+    It is made by `lay_out` in a process of its own: who asks needs no network, nor its memory.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
+    with ProcessPoolExecutor(
+        1,
+        multiprocessing.get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is the parent's to answer
+    ) as apart:
         try:
             return apart.submit(lay_out, graph, folder).result()
         except Exception as error:  # such as a full disk: every process then has its own
-            _log.warning("the processes share no memory (%s)", type(error).__name__)
+            _log.warning("the workers share no memory (%s)", type(error).__name__)
             return None
 
 

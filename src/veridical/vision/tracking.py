@@ -37,6 +37,8 @@ _DOWN = 0.36  # from eyes to mouth, over its side
 
 _THUMB = (32, 18)
 _SAME_GREY, _SAME_COLOURS = 0.3, 0.87  # of two frames of one shot, at least; see docs/video.md
+_SHIFT = (9, 5)  # px of the thumbnail that a camera may have moved: about a quarter of the frame
+_SAME_PART, _APART = 0.8, 20.0  # then: correlation at least, and mean difference in levels at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -59,10 +61,12 @@ class Thumbnail:
     Attributes:
         grey: Levels.
         colours: Share of the frame in each of 6 x 6 x 6 colours.
+        pixels: Levels of red, green and blue.
     """
 
     grey: Float[ndarray, "18 32"]
     colours: Float[ndarray, "216"]
+    pixels: Float[ndarray, "18 32 3"]
 
 
 @dataclass(slots=True, eq=False)
@@ -126,16 +130,40 @@ def thumbnail(image: Image.Image) -> Thumbnail:
     numbers = levels[..., 0] * 36 + levels[..., 1] * 6 + levels[..., 2]
     grey = np.asarray(small.convert("L").resize(_THUMB, Image.Resampling.BOX), np.float64)
     counts = np.bincount(numbers.ravel(), minlength=216) / numbers.size
-    return Thumbnail(grey=grey, colours=counts)
+    pixels = np.asarray(small.resize(_THUMB, Image.Resampling.BOX), np.float64)
+    return Thumbnail(grey=grey, colours=counts, pixels=pixels)
 
 
 def is_cut(before: Thumbnail, after: Thumbnail) -> bool:
-    """Return whether two frames are of different shots: other shapes, or other colours."""
-    a, b = before.grey - before.grey.mean(), after.grey - after.grey.mean()
-    scale = float(np.linalg.norm(a) * np.linalg.norm(b))
-    alike = float((a * b).sum()) / scale if scale > 1e-6 else 1.0
+    """Return whether two frames are of different shots: other shapes, or other colours.
+
+    Where the camera moved, the part that both frames show has to be the same instead.
+    """
     shared = float(np.minimum(before.colours, after.colours).sum())
-    return alike < _SAME_GREY or shared < _SAME_COLOURS
+    if _correlation(before.grey, after.grey) >= _SAME_GREY and shared >= _SAME_COLOURS:
+        return False
+    return not _moved(before.pixels, after.pixels)
+
+
+def _moved(a: Float[ndarray, "18 32 3"], b: Float[ndarray, "18 32 3"]) -> bool:
+    """Return whether two frames show the same, one of them shifted."""
+    height, width = a.shape[:2]
+    across, down = _SHIFT
+    for dx in range(-across, across + 1):
+        for dy in range(-down, down + 1):
+            one = a[max(0, dy) : height + min(0, dy), max(0, dx) : width + min(0, dx)]
+            other = b[max(0, -dy) : height + min(0, -dy), max(0, -dx) : width + min(0, -dx)]
+            alike = float(np.abs(one - other).mean()) <= _APART
+            if alike and _correlation(one, other) >= _SAME_PART:
+                return True
+    return False
+
+
+def _correlation(a: Float[ndarray, "h w *c"], b: Float[ndarray, "h w *c"]) -> float:
+    """Return the correlation of two pictures, each channel's mean taken out; of flat ones, 1."""
+    a, b = a - a.mean(axis=(0, 1)), b - b.mean(axis=(0, 1))
+    scale = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float((a * b).sum()) / scale if scale > 1e-6 else 1.0
 
 
 def cost(
