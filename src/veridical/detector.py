@@ -173,7 +173,8 @@ class Detector:
     def shared(self, folder: Path) -> "Callable[[], Detector] | None":
         """Return what loads this detector in several processes, with its network in memory once.
 
-        It pickles, and gives the same numbers to the bit.
+        It pickles, and gives the same numbers to the bit. Each process has one thread where no
+        `threads` were asked for: every core in each of them would be too many.
 
         Args:
             folder: Where the network is laid out, and stays as long as it is used; nobody else may
@@ -187,7 +188,9 @@ class Detector:
         if options is None or options.providers != CPU:
             return None
         graph = laid_out(read_model(options.model).backbone, folder)
-        return None if graph is None else partial(_load, replace(options, mapped=graph))
+        if graph is None:
+            return None
+        return partial(_load, replace(options, mapped=graph, threads=options.threads or 1))
 
     def inspect(
         self,

@@ -2,6 +2,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 import pytest
@@ -177,3 +178,13 @@ def _weights(pid: int | None) -> tuple[int, int]:
         for name in ("Rss", "Pss")
     )
     return rss, pss
+
+
+@pytest.mark.parametrize(("asked", "given"), [(0, 1), (3, 3)])
+def test_processes_that_share_a_network_have_one_thread_each_or_what_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, given: int
+) -> None:
+    monkeypatch.setattr("veridical.detector.laid_out", lambda _graph, folder: folder / "graph.onnx")
+    load: Any = Detector.load(threads=asked).shared(tmp_path)
+    (options,) = load.args
+    assert (options.threads, options.mapped) == (given, tmp_path / "graph.onnx")

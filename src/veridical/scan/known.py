@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import blake2b
 from struct import Struct
 
@@ -10,6 +11,7 @@ import numpy as np
 from veridical.arrays import ndarray
 
 _HALVES = Struct("<QQ").unpack
+_FIRST = 16  # bits of a key that lead to its rows; only these are searched
 
 SEEN, FAILED, GONE = 1, 2, 4  # bits
 
@@ -41,6 +43,12 @@ class _Rows:
         views: list[memoryview[int]] = [one.data for one in self.columns]
         self.high, self.low, self.stamp, self.bits = views
 
+    @cached_property  # rows that were only loaded are not searched
+    def _starts(self) -> "memoryview[int]":
+        high = self.columns[0]
+        starts = np.arange(2**_FIRST, dtype=np.uint64) << np.uint64(64 - _FIRST)
+        return np.append(np.searchsorted(high, starts), len(high)).astype(np.int64).data
+
     @classmethod
     def of(cls, keys: bytes, stamps: Sequence[int], bits: Sequence[int]) -> "_Rows":
         halves = np.frombuffer(keys, "<u8").reshape(-1, 2).astype(np.uint64)
@@ -53,7 +61,8 @@ class _Rows:
 
     def at(self, key: tuple[int, int]) -> int | None:
         """Return the place of a path; None where it is not among them."""
-        at = bisect_left(self.high, key[0])
+        first = key[0] >> (64 - _FIRST)
+        at = bisect_left(self.high, key[0], self._starts[first], self._starts[first + 1])
         while at < len(self.high) and self.high[at] == key[0]:
             if self.low[at] == key[1]:
                 return at
