@@ -30,15 +30,8 @@ from veridical.vision.backbone import tokens_of
 from veridical.vision.faces import Face
 from veridical.vision.prepare import ClipFinder, Finder, Seen, areas_of, crops_of
 from veridical.vision.runtime import one_blas_thread
-from veridical.vision.tracking import (
-    Appearance,
-    Chain,
-    Thumbnail,
-    appearance,
-    is_cut,
-    link,
-    thumbnail,
-)
+from veridical.vision.shots import Thumbnail, is_cut, thumbnail
+from veridical.vision.tracking import Appearance, Chain, appearance, link
 
 FIRST = 24  # frames that are searched first, all over the clip
 ROUNDS = 2  # in which gaps between searched frames are halved where faces come and go

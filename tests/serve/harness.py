@@ -98,8 +98,10 @@ def serving(
 
 
 @contextmanager
-def program(*arguments: str) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
-    """Run `python -m ARGUMENTS --socket PATH`, until it listens."""
+def program(
+    *arguments: str, apart: bool = False
+) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
+    """Run `python -m ARGUMENTS --socket PATH`, until it is ready; `apart`: as a group of its own."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
         running = subprocess.Popen(
@@ -108,6 +110,7 @@ def program(*arguments: str) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
             env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=apart,
         )
         try:
             until = time.monotonic() + 60

@@ -357,6 +357,10 @@ def test_over_its_capacity_it_refuses_at_once_and_answers_the_others() -> None:
         assert len(accepted) >= 4
         assert max(accepted) < 1.2
         assert all(seconds < 0.2 and int(retry) >= 1 for seconds, retry in refused)
+        assert max(int(retry) for _, retry in refused) == 1  # each picture takes 0.3 s
+        figures = client.get("/metrics").text
+    assert f'route="/v1/inspect",status="429"}} {len(refused)}.0' in figures
+    assert 'route="other"' not in figures
 
 
 # --- who may ask ---------------------------------------------------------------------------------
@@ -380,6 +384,9 @@ def test_only_who_has_a_token_is_answered(tmp_path: Path) -> None:
         answer = client.post("/v1/inspect", content=b"a", headers=mine)
         assert "3 pictures a minute" in problem(answer, 429)["error"]
         assert 15 <= int(answer.headers["retry-after"]) <= 20
+        figures = client.get("/metrics", headers=mine).text
+        for route, status in (("/v1/model", 401), ("/v1/inspect", 429)):
+            assert f'route="{route}",status="{status}"' in figures
         yours = httpx.BasicAuth("anybody", two)
         answer = client.post("/v1/videos", content=MP4, auth=yours, headers=BYTES)
         assert answer.status_code == 202
@@ -390,6 +397,19 @@ def test_only_who_has_a_token_is_answered(tmp_path: Path) -> None:
         problem(client.get("/v1/model", headers=mine), 401)
         path.write_text("nonsense")
         assert client.get("/v1/model", auth=yours).status_code == 200
+
+
+def test_each_picture_of_a_batch_counts() -> None:
+    size = replace(QUICK, workers=1)
+    with serving(ByContent(), size, replace(SMALL, rate=3)) as served, served.client() as client:
+        for count, status in ((6, 413), (2, 200), (2, 429), (1, 200), (1, 429)):
+            files = [("file", (f"{n}.jpg", b"a")) for n in range(count)]
+            answer = client.post("/v1/batch", files=files)
+            assert answer.status_code == status
+            if count == 6:
+                assert problem(answer, 413)["hint"] == "Send at most 3 at a time."
+            if status == 429:
+                assert 1 <= int(answer.headers["retry-after"]) <= 20
 
 
 def test_other_sites_and_other_names_are_refused(client: httpx.Client) -> None:

@@ -112,6 +112,39 @@ def test_sigterm_lets_what_was_begun_end(running: Running) -> None:
     assert service.wait(10) == 0
 
 
+def test_a_signal_to_the_whole_group_lets_what_was_begun_end() -> None:
+    answers: list[httpx.Response] = []
+    with program("tests.serve.program", apart=True) as (served, service):
+
+        def ask() -> None:
+            with served.client() as client:
+                answers.append(client.post("/v1/inspect", content=b"sleep 1.0", headers=BYTES))
+
+        asked = threading.Thread(target=ask)
+        asked.start()
+        time.sleep(0.4)
+        os.killpg(service.pid, signal.SIGTERM)
+        asked.join()
+        assert service.wait(10) == 0
+    assert [answer.status_code for answer in answers] == [200]
+
+
+def test_workers_end_with_their_service_in_the_midst_of_work(running: Running) -> None:
+    served, service = running
+    with served.raw() as raw:
+        raw.sendall(
+            b"POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nsleep 600"
+        )
+        time.sleep(0.4)
+        children = _workers(service.pid)
+        service.kill()
+        service.wait()
+    until = time.monotonic() + 10
+    while any(_alive(pid) for pid in children):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_workers_end_with_their_service(running: Running) -> None:
     _, service = running
     children = _workers(service.pid)

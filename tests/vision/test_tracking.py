@@ -13,9 +13,7 @@ from veridical.vision.tracking import (
     appearance,
     assigned,
     cost,
-    is_cut,
     link,
-    thumbnail,
 )
 
 pytest.importorskip("scipy")
@@ -137,20 +135,3 @@ def test_faces_at_the_rim_can_be_compared() -> None:
         found = appearance(image, face_at(x, y))
         assert np.isfinite(found.face).all()
         assert np.isfinite(found.around).all()
-
-
-def test_cuts_are_seen_and_movement_is_none() -> None:
-    def frame(shift: int, seed: int) -> Image.Image:
-        draw = np.random.default_rng(seed)
-        scene = draw.integers(0, 255, (9, 16, 3)).astype(np.uint8)
-        large = Image.fromarray(scene).resize((960, 540), Image.Resampling.BICUBIC)
-        return large.transform(
-            large.size, Image.Transform.AFFINE, (1, 0, shift, 0, 1, 0), Image.Resampling.BILINEAR
-        )
-
-    first = thumbnail(frame(0, 1))
-    assert not is_cut(first, thumbnail(frame(12, 1)))
-    assert is_cut(first, thumbnail(frame(0, 2)))
-    black = thumbnail(Image.new("RGB", (64, 36)))
-    assert is_cut(first, black)
-    assert not is_cut(black, black)

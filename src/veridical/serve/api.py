@@ -115,7 +115,10 @@ def router(service: Service, rates: Rates) -> APIRouter:
         What cannot be judged gives a line of a Failure, and the others go on.
         """
         came = await read_form(request, limits.max_bytes, limits.max_batch_files)
-        rates.spend(visit_of(request).caller, len(came) - 1)
+        caller = visit_of(request).caller
+        rates.spend(caller, -1)  # the gate took one, before it was known how many come
+        rates.check(caller, len(came))
+        rates.spend(caller, len(came))
         return StreamingResponse(service.batch(came, asked.wish()), media_type=NDJSON)
 
     @routes.post(

@@ -47,11 +47,11 @@ _PROBLEMS: Mapping[int, tuple[str, str]] = {
     ),
     503: (
         "The process that judged the picture has ended.",
-        "Try again once; if it happens again, look at the picture.",
+        "Try again; if it happens again, tell whoever runs the service.",
     ),
     504: (
         "Judging took longer than 60 s.",
-        "Try again when there is less to do, or send a smaller picture.",
+        "Try again later. Whoever runs the service can give it more --workers.",
     ),
 }
 _RETRY = {

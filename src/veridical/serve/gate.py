@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veridical.errors import NotServing, Overloaded
@@ -133,13 +134,7 @@ class Gate:
         if length.isascii() and length.isdigit():
             _check_size(int(length), self.limit(path))
         if posted and path.startswith(("/v1/", "/page/")):
-            if wait_s := self._rates.wait_s(visit.caller):
-                raise Problem(
-                    429,
-                    f"More than {self._rates.per_minute:g} pictures a minute came.",
-                    f"Try again in {wait_s} s.",
-                    {"Retry-After": str(wait_s)},
-                )
+            self._rates.check(visit.caller)
             if self._pool.full and scope["method"] == "POST" and path not in PATIENT:
                 raise Overloaded(
                     f"{self._pool.busy} pictures are being judged and {self._pool.waiting} wait: "
@@ -226,7 +221,7 @@ class Gate:
     # --- after -----------------------------------------------------------------------------------
 
     def _note(self, scope: Scope, visit: Visit) -> None:
-        route = getattr(scope.get("route"), "path", "other")
+        route = _route(scope)
         status, seconds = visit.status or _CLOSED, time.monotonic() - visit.begun
         self._measures.count(scope["method"], route, status, seconds, visit.received)
         _log.info(
@@ -320,6 +315,14 @@ def _check_size(size: int, limit: int) -> None:
             f"More bytes came than one request may have: the limit is {limit:,}.",
             "Send less at a time. A smaller copy is another picture.",
         )
+
+
+def _route(scope: Scope) -> str:
+    """Return the route that a request is for, also if it was refused before it came there."""
+    for route in scope["app"].routes if "app" in scope else ():
+        if route.matches(scope)[0] is not Match.NONE:
+            return str(route.path)
+    return "other"
 
 
 def _host(url: str) -> str:

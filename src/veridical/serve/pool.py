@@ -7,7 +7,7 @@ more is taken out of the line, or its work is stopped.
 
 import asyncio
 import logging
-import math
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +28,7 @@ from veridical.serve.hand import GONE, Hand
 from veridical.serve.orders import Answer as Answer  # to be had from here, too
 from veridical.serve.orders import Broken, Fault, Maker, Order, Size
 from veridical.serve.orders import Wish as Wish
+from veridical.serve.pace import Pace
 from veridical.workers import STARTS
 
 _TICK_S = 0.25  # between two looks at a worker's memory
@@ -64,7 +65,8 @@ class Pool:
         self._changed = asyncio.Condition()
         self._places: list[asyncio.Task[None]] = []
         self._clips = asyncio.Semaphore(max(1, size.workers // 2))
-        self._mean_s = 1.0
+        self._pace = Pace()
+        self._running: dict[Hand, tuple[float, bool]] = {}  # since when; whether it is a clip
         self._failed: asyncio.Future[None] | None = None
         self._hiring = ThreadPoolExecutor(1, "hiring")
         self._sending = ThreadPoolExecutor(size.workers, "sending")
@@ -76,9 +78,9 @@ class Pool:
 
     @property
     def retry_s(self) -> int:
-        """Seconds after which a place in the line is likely to be free."""
-        left = (len(self._line) + 1) * self._mean_s / self.size.workers
-        return min(60, max(1, math.ceil(left)))
+        """Seconds after which a place in the line is likely to be free, by what was measured."""
+        now = time.monotonic()
+        return self._pace.retry_s((now - since, clip) for since, clip in self._running.values())
 
     @property
     def full(self) -> bool:
@@ -171,7 +173,7 @@ class Pool:
         except TimeoutError:
             raise DeadlinePassed(
                 f"Judging took longer than {seconds:g} s.",
-                hint="Try again when there is less to do, or send a smaller picture.",
+                hint="Try again later. Whoever runs the service can give it more --workers.",
             ) from None
         finally:
             work.answer.cancel()  # if it is not done: whoever works on it is to stop
@@ -200,7 +202,12 @@ class Pool:
         """Return a worker that is ready; try again, more and more slowly, as long as none is."""
         loop, failures = asyncio.get_running_loop(), 0
         while True:
-            hand = await loop.run_in_executor(self._hiring, Hand, self._make, loop)
+            hiring = loop.run_in_executor(self._hiring, Hand, self._make, loop)
+            try:
+                hand = await asyncio.shield(hiring)
+            except asyncio.CancelledError:  # it is started all the same
+                await self._ended(await hiring)
+                raise
             try:
                 async with asyncio.timeout(self.size.start_s):
                     said = await hand.inbox.get()
@@ -248,7 +255,8 @@ class Pool:
     async def _done(self, hand: Hand, work: _Work) -> bool:
         """Have a worker judge; return whether it can go on."""
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        begun, clip = time.monotonic(), isinstance(work.order.data, Path)
+        self._running[hand] = begun, clip
         self.busy += 1
         sent = loop.run_in_executor(self._sending, hand.send, work.order)
         said = asyncio.ensure_future(hand.inbox.get())
@@ -273,7 +281,7 @@ class Pool:
                 self._lose("died")
                 return False
             if isinstance(said.result(), Answer):
-                self._mean_s += 0.1 * (loop.time() - begun - self._mean_s)
+                self._pace.took(time.monotonic() - begun, clip=clip)
             return self._heard(hand, work, said.result())
         except asyncio.CancelledError:
             _fail(work, _stopping())
@@ -282,6 +290,7 @@ class Pool:
             said.cancel()
             sent.cancel()
             self.busy -= 1
+            del self._running[hand]
             await self._tell()
 
     def _heard(self, hand: Hand, work: _Work, said: Any) -> bool:
@@ -343,7 +352,7 @@ def _stopping() -> NotServing:
 
 
 def _without(what: str) -> WorkerLost:
-    return WorkerLost(what, hint="Try again once; if it happens again, look at the picture.")
+    return WorkerLost(what, hint="Try again; if it happens again, tell whoever runs the service.")
 
 
 def _never_ready(end: str) -> ServiceError:

@@ -35,9 +35,6 @@ _PATCH, _AROUND = 32, 12  # px: sides of the aligned face, and of what is around
 _EYES = 12.0  # row of the eyes in the aligned face
 _DOWN = 0.36  # from eyes to mouth, over its side
 
-_THUMB = (32, 18)
-_SAME_GREY, _SAME_COLOURS = 0.3, 0.87  # of two frames of one shot, at least; see docs/video.md
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Appearance:
@@ -50,19 +47,6 @@ class Appearance:
 
     face: Float[ndarray, "32 32"]
     around: Float[ndarray, "12 12 3"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Thumbnail:
-    """A frame, small, for finding cuts.
-
-    Attributes:
-        grey: Levels.
-        colours: Share of the frame in each of 6 x 6 x 6 colours.
-    """
-
-    grey: Float[ndarray, "18 32"]
-    colours: Float[ndarray, "216"]
 
 
 @dataclass(slots=True, eq=False)
@@ -117,25 +101,6 @@ def appearance(image: Image.Image, face: Face) -> Appearance:
     return Appearance(
         face=grey / max(float(np.linalg.norm(grey)), 1e-6), around=np.asarray(around, np.float64)
     )
-
-
-def thumbnail(image: Image.Image) -> Thumbnail:
-    """Return an upright sRGB frame, small."""
-    small = image.resize((64, 36), Image.Resampling.BOX, reducing_gap=2.0)
-    levels = np.asarray(small).astype(int) // 43
-    numbers = levels[..., 0] * 36 + levels[..., 1] * 6 + levels[..., 2]
-    grey = np.asarray(small.convert("L").resize(_THUMB, Image.Resampling.BOX), np.float64)
-    counts = np.bincount(numbers.ravel(), minlength=216) / numbers.size
-    return Thumbnail(grey=grey, colours=counts)
-
-
-def is_cut(before: Thumbnail, after: Thumbnail) -> bool:
-    """Return whether two frames are of different shots: other shapes, or other colours."""
-    a, b = before.grey - before.grey.mean(), after.grey - after.grey.mean()
-    scale = float(np.linalg.norm(a) * np.linalg.norm(b))
-    alike = float((a * b).sum()) / scale if scale > 1e-6 else 1.0
-    shared = float(np.minimum(before.colours, after.colours).sum())
-    return alike < _SAME_GREY or shared < _SAME_COLOURS
 
 
 def cost(
