@@ -9,10 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from veridical.errors import ModelMissing, NotAPhoto, PhotoTooLarge
+from veridical.errors import ModelMissing, NotAPhoto, PhotoEmpty, PhotoTooLarge
 from veridical.present.sample import sample_report
 from veridical.serve.judge import replying
 from veridical.serve.orders import Answer, Order, Reply
+
+
+def anything(data: bytes, name: str) -> None:
+    """Take whatever came for a picture, if it is something."""
+    if not data:
+        raise PhotoEmpty(f"{name or 'The picture'}: zero bytes came.", hint="Get the file again.")
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,14 @@ class ByContent:
             sample_report(), path=order.wish.name or None, sha256=hashlib.sha256(data).hexdigest()
         )
         return Answer(report.to_json().encode())
+
+
+class Late:
+    """Judges nothing, and is ready late."""
+
+    def __call__(self) -> Callable[[Order], Reply]:
+        time.sleep(3)
+        return replying(ByContent().judge)
 
 
 class NoModel:

@@ -7,11 +7,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from veridical.errors import NotAPhoto, PhotoEmpty
-from veridical.io.clip import clip_kind
 from veridical.io.clip_file import HEAD
 from veridical.serve.described import BATCHED, INSPECTED, JOB, MODEL, VIDEO, problems, upload
 from veridical.serve.gate import visit_of
+from veridical.serve.kinds import check_clip
 from veridical.serve.orders import Wish
 from veridical.serve.service import Job, Service
 from veridical.serve.tokens import Rates
@@ -91,15 +90,7 @@ def router(service: Service, rates: Rates) -> APIRouter:
     async def inspect(request: Request, asked: Annotated[AskedOfOne, Query()]) -> Response:
         """Judge every face in a picture; the answer is what `veridical inspect --json` prints."""
         came = await read_one(request, limits.max_bytes, asked.name)
-        if not came.data:
-            name = came.name or "The picture"
-            raise PhotoEmpty(f"{name}: zero bytes came.", hint="Get the file again.")
-        try:
-            answer = await service.judge(came.data, asked.wish(came.name))
-        except NotAPhoto as error:
-            if clip_kind(came.data[:HEAD]) is None:
-                raise
-            raise NotAPhoto(error.message, hint="Send clips to /v1/videos.") from error
+        answer = await service.judge(came.data, asked.wish(came.name))
         return Response(answer.body, media_type="application/json")
 
     @routes.post(
@@ -136,11 +127,7 @@ def router(service: Service, rates: Rates) -> APIRouter:
         try:
             name = await read_to(request, path, limits.max_clip_bytes, asked.name)
             with path.open("rb") as file:
-                if clip_kind(file.read(HEAD)) is None:
-                    raise NotAPhoto(
-                        f"{name or 'The file'}: is no clip that is read here.",
-                        hint="Send pictures to /v1/inspect.",
-                    )
+                check_clip(file.read(HEAD), name)
             wish = Wish(explain=asked.explain, prior=asked.prior, page=asked.page, name=name)
             job = service.begin(path, wish, visit_of(request).caller)
         except BaseException:

@@ -32,8 +32,8 @@ _PROBLEMS: Mapping[int, tuple[str, str]] = {
         "Use a faster connection, or a reverse proxy that collects uploads first.",
     ),
     413: (
-        "More bytes came than one request may have: the limit is 210,763,776.",
-        "Send less at a time. A smaller copy is another picture.",
+        "A file has more than the limit of 209,715,200 bytes.",
+        "A smaller copy is another picture. Whoever runs the service can raise the limit.",
     ),
     415: (
         "letter.txt: is text; a picture was wanted.",
@@ -185,6 +185,9 @@ def described(app: FastAPI, *, tokens: bool) -> dict[str, Any]:
         "machine that it runs on.",
         routes=app.routes,
     )
+    for operations in found["paths"].values():
+        for operation in operations.values():
+            operation["responses"] |= {str(code): told for code, told in problems(405).items()}
     parts = found.setdefault("components", {})
     shapes: dict[str, Any] = {name: _moved(shape) for name, shape in schema()["$defs"].items()}
     parts["schemas"] = shapes | {"Problem": _PROBLEM, "Job": _JOB}

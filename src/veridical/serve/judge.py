@@ -59,6 +59,7 @@ def laid_out(graph: Path, folder: Path) -> Path | None:
 
     See `vision.runtime.lay_out`. It is made in a process of its own: the service needs no network.
     """
+    _log.info("the model is being loaded")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as apart:
         try:
             return apart.submit(lay_out, graph, folder).result()

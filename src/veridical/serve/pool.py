@@ -59,6 +59,8 @@ class Pool:
         """Workers that were replaced, by cause: died, hung, grew, worn."""
         self.ready = self.busy = self.done = 0
         """Workers that have their model; that work; answers given so far."""
+        self.started = False
+        """Whether a worker had its model once."""
         self._make = make
         self._line: deque[_Work] = deque()
         self._arrived = asyncio.Event()
@@ -187,6 +189,7 @@ class Pool:
         while True:
             hand = await self._hired()
             self.ready += 1
+            self.started = True
             await self._tell()
             try:
                 while work := await self._next(hand):

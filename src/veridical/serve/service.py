@@ -14,6 +14,7 @@ from typing import Literal
 from veridical.errors import Overloaded, VeridicalError
 from veridical.report import Failure
 from veridical.serve.kept import Keeper
+from veridical.serve.kinds import Check, check_picture
 from veridical.serve.orders import Answer, Broken, Wish
 from veridical.serve.pool import Pool
 from veridical.serve.problems import Problem, problem_of
@@ -52,13 +53,15 @@ class Service:
     Args:
         pool: That does it.
         settings: Limits.
+        check: Called with a picture and its name, before it waits for a worker; raises what it is
+            refused for.
     """
 
     scratch: Path
     """Folder for clips on their way, while the service runs."""
 
-    def __init__(self, pool: Pool, settings: Settings) -> None:
-        self.pool, self.settings = pool, settings
+    def __init__(self, pool: Pool, settings: Settings, check: Check = check_picture) -> None:
+        self.pool, self.settings, self._check = pool, settings, check
         self._keeper = Keeper(settings.retain) if settings.retain else None
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -68,9 +71,11 @@ class Service:
         """Judge a picture; see `Pool.judge`. It is kept first, if the service keeps.
 
         Raises:
+            PhotoError: If it is no picture: then no worker is waited for.
             VeridicalError: As `Pool.judge`.
             FolderUnusable: If it cannot be kept.
         """
+        self._check(data, wish.name)
         answer = await self.pool.judge(data, wish, patient=patient)
         if self._keeper:
             await self._keeper.keep(data, answer.body, self._name())
