@@ -109,10 +109,11 @@ function learnFailure(item) {
   const word = document.createElement("span");
   word.textContent = setup.kinds[setup.failed];
   cell.append(mark.querySelector("svg").cloneNode(true), " ", word);
-  const known = { path: item.name, decision: setup.failed, error: item.problem.message, next_step: item.problem.hint };
+  const { message } = item.problem;
+  const known = { path: item.name, decision: setup.failed, error: message, next_step: item.problem.hint };
   Object.assign(item, {
     kind: setup.failed,
-    why: item.problem.message,
+    why: details.reason(item),
     says: "",
     cells: [cell],
     answer: word.textContent,
@@ -210,9 +211,11 @@ $("#shown").addEventListener("click", ({ target }) => {
 });
 $("#stop").addEventListener("click", () => queue.stop());
 $("#save").addEventListener("click", () => {
-  const rows = table.shown.filter((item) => item.values).map((item) => item.values);
+  const { shown } = table;
+  const rows = shown.filter((item) => item.values).map((item) => item.values);
   keep("veridical.csv", "text/csv", csv(setup.columns, rows));
-  announce(say("saved"));
+  if (rows.length < shown.length) warn(say("saved_part", { done: rows.length, total: shown.length }));
+  else announce(say("saved"));
 });
 $("#forget").addEventListener("click", () => {
   queue.clear();

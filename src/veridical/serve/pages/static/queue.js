@@ -77,9 +77,9 @@ export class Queue {
     return this.items.filter((item) => item.state === "done" || item.state === "failed").length;
   }
 
-  /** Share of all work that is done; an upload counts a quarter of its item. */
+  /** Share of all work that is done; what is sent is not judged, and counts for nothing yet. */
   get share() {
-    const of = { sending: (item) => item.sent / 4, judging: (item) => 0.25 + 0.75 * (item.judged ?? 0), done: () => 1, failed: () => 1 };
+    const of = { judging: (item) => item.judged ?? 0, done: () => 1, failed: () => 1 };
     const sum = this.items.reduce((total, item) => total + (of[item.state]?.(item) ?? 0), 0);
     return this.items.length ? sum / this.items.length : 0;
   }
