@@ -98,10 +98,8 @@ def serving(
 
 
 @contextmanager
-def program(
-    *arguments: str, apart: bool = False
-) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
-    """Run `python -m ARGUMENTS --socket PATH`, until it is ready; `apart`: as a group of its own."""
+def program(*arguments: str, apart: bool = False) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
+    """Run `python -m ARGUMENTS --socket PATH`, until ready, in a group of its own if `apart`."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
         running = subprocess.Popen(

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -14,7 +15,7 @@ from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veridical.errors import NotServing, Overloaded
@@ -319,10 +320,19 @@ def _check_size(size: int, limit: int) -> None:
 
 def _route(scope: Scope) -> str:
     """Return the route that a request is for, also if it was refused before it came there."""
-    for route in scope["app"].routes if "app" in scope else ():
+    if path := getattr(scope.get("route"), "path", ""):
+        return str(path)
+    for route in _flat(scope["app"].routes if "app" in scope else ()):
         if route.matches(scope)[0] is not Match.NONE:
-            return str(route.path)
+            return str(getattr(route, "path", "other"))
     return "other"
+
+
+def _flat(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    """Yield routes, also those of routers that FastAPI keeps whole."""
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        yield from (route,) if inner is None else _flat(inner.routes)
 
 
 def _host(url: str) -> str:
