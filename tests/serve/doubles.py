@@ -11,8 +11,8 @@ from pathlib import Path
 
 from veridical.errors import ModelMissing, NotAPhoto, PhotoEmpty, PhotoTooLarge
 from veridical.present.sample import sample_report
-from veridical.serve.judge import replying
-from veridical.serve.orders import Answer, Order, Reply
+from veridical.serve.judge import Replying
+from veridical.serve.orders import Answer, Heard, Order, Progress, Reply
 
 
 def anything(data: bytes, name: str) -> None:
@@ -32,13 +32,16 @@ class ByContent:
     notes: str = ""
 
     def __call__(self) -> Callable[[Order], Reply]:
-        return replying(self.judge)
+        return Replying(self.judge)
 
-    def judge(self, order: Order) -> Answer:
+    def judge(self, order: Order, say: Heard) -> Answer:
         data = order.data.read_bytes() if isinstance(order.data, Path) else order.data
         word, _, rest = data[:64].decode("latin-1").partition(" ")
         if self.notes:
             (Path(self.notes) / hashlib.sha256(data).hexdigest()).touch()
+        if word == "half":  # done, and the other half only when it is stopped
+            say(Progress("searching", 0.5))
+            time.sleep(float(rest.split()[0]))
         if word == "sleep":
             time.sleep(float(rest.split()[0]))
         if word == "spin":  # a core kept busy, as by a network
@@ -75,7 +78,7 @@ class Late:
 
     def __call__(self) -> Callable[[Order], Reply]:
         time.sleep(3)
-        return replying(ByContent().judge)
+        return Replying(ByContent().judge)
 
 
 class NoModel:
@@ -100,4 +103,4 @@ class SeeThrough:
         detector = replace(
             see_through(FakeFinder()), limits=Limits(max_pixels=1_000_000, max_seconds=5.0)
         )
-        return replying(lambda order: judged(detector, order))
+        return Replying(lambda order, say: judged(detector, order, say))

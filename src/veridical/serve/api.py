@@ -174,6 +174,8 @@ def router(service: Service, rates: Rates) -> APIRouter:
 def _told(job: Job, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return what is known of a job; the report goes in as it was written."""
     known: dict[str, Any] = {"id": job.id, "state": job.state}
+    if job.progress and job.state == "running":
+        known |= {"stage": job.progress.stage, "progress": round(job.progress.share, 3)}
     if job.problem:
         known |= {key: job.problem.body()[key] for key in ("status", "error", "hint")}
     text = json.dumps(known).encode()

@@ -79,6 +79,16 @@ _JOB = {
     "properties": {
         "id": {"type": "string"},
         "state": {"enum": ["queued", "running", "done", "failed"]},
+        "stage": {
+            "enum": ["searching", "judging"],
+            "description": "While it runs: frames are searched, or people are judged.",
+        },
+        "progress": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "While it runs: the share that is done, about.",
+        },
         "report": {"$ref": "#/components/schemas/VideoReport"},
         "html": {"type": "string", "description": "Where `page` was asked for."},
         "status": {"type": "integer", "description": "As of a problem, where it failed."},
@@ -151,7 +161,7 @@ BATCHED = _answer(
 JOB = _answer(
     "The job.",
     {"$ref": "#/components/schemas/Job"},
-    {**_STARTED, "state": "running"},
+    {**_STARTED, "state": "running", "stage": "searching", "progress": 0.35},
     "application/json",
 )
 VIDEO: Described = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from veridical.serve.orders import Heard, Progress
 from veridical.workers import Worker
 
 STOP = getattr(signal, "SIGUSR1", None)
@@ -59,6 +60,8 @@ class Hand:
     def __init__(self, make: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.worker: Worker[Any, Any] = Worker(Bound(make))
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.heard: Heard = _nobody
+        """Hears how far the worker is."""
         self._loop = loop
         self._ear = Thread(target=self._listen, name="ear", daemon=True)
         self._ear.start()
@@ -101,4 +104,13 @@ class Hand:
             except Exception:  # the end, or what is left of a word that was cut off by it
                 said = GONE
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self.inbox.put_nowait, said)
+                self._loop.call_soon_threadsafe(self._take, said)
+
+    def _take(self, said: object) -> None:
+        if isinstance(said, Progress):
+            self.heard(said)
+        else:
+            self.inbox.put_nowait(said)
+
+
+def _nobody(_progress: Progress) -> None: ...

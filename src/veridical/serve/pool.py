@@ -26,7 +26,7 @@ from veridical.errors import (
 )
 from veridical.serve.hand import GONE, Hand
 from veridical.serve.orders import Answer as Answer  # to be had from here, too
-from veridical.serve.orders import Broken, Fault, Maker, Order, Size
+from veridical.serve.orders import Broken, Fault, Heard, Maker, Order, Size
 from veridical.serve.orders import Wish as Wish
 from veridical.serve.pace import Pace
 from veridical.workers import STARTS
@@ -43,6 +43,7 @@ _log = logging.getLogger("veridical.serve")
 class _Work:
     order: Order
     answer: "asyncio.Future[Answer]"
+    heard: Heard
 
 
 class Pool:
@@ -135,7 +136,11 @@ class Pool:
         return await self._answered(Order(data, wish), self.size.deadline_s, patient)
 
     async def judge_clip(
-        self, path: Path, wish: Wish, begun: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        wish: Wish,
+        begun: Callable[[], None] = lambda: None,
+        heard: Heard = lambda _progress: None,
     ) -> Answer:
         """Judge a clip when a worker is idle; half of the workers at most do that.
 
@@ -143,6 +148,7 @@ class Pool:
             path: Of the clip.
             wish: What to find out.
             begun: Called when it is begun.
+            heard: Hears how far it is.
 
         Raises:
             VeridicalError: As for `judge`.
@@ -151,12 +157,19 @@ class Pool:
         async with self._clips:
             await self._idle()
             begun()
-            return await self._answered(Order(path, wish), self.size.clip_deadline_s, True)
+            order = Order(path, wish)
+            return await self._answered(order, self.size.clip_deadline_s, True, heard)
 
     async def _idle(self) -> None:
         await self._when(lambda: not self._places or self.busy + self.waiting < self.ready)
 
-    async def _answered(self, order: Order, seconds: float, patient: bool) -> Answer:
+    async def _answered(
+        self,
+        order: Order,
+        seconds: float,
+        patient: bool,
+        heard: Heard = lambda _progress: None,
+    ) -> Answer:
         if patient:
             await self._idle()
         if not self._places:
@@ -166,7 +179,7 @@ class Pool:
                 f"{self.busy} pictures are being judged and {self.waiting} wait: no more can.",
                 hint=f"Try again in {self.retry_s} s.",
             )
-        work = _Work(order, asyncio.get_running_loop().create_future())
+        work = _Work(order, asyncio.get_running_loop().create_future(), heard)
         self._line.append(work)
         self._arrived.set()
         try:
@@ -260,6 +273,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         begun, clip = time.monotonic(), isinstance(work.order.data, Path)
         self._running[hand] = begun, clip
+        hand.heard = work.heard
         self.busy += 1
         sent = loop.run_in_executor(self._sending, hand.send, work.order)
         said = asyncio.ensure_future(hand.inbox.get())

@@ -15,7 +15,7 @@ from veridical.errors import Overloaded, VeridicalError
 from veridical.report import Failure
 from veridical.serve.kept import Keeper
 from veridical.serve.kinds import Check, check_picture
-from veridical.serve.orders import Answer, Broken, Wish
+from veridical.serve.orders import Answer, Broken, Progress, Wish
 from veridical.serve.pool import Pool
 from veridical.serve.problems import Problem, problem_of
 from veridical.serve.settings import Settings
@@ -33,6 +33,7 @@ class Job:
         owner: Whose it is.
         path: Of the clip.
         state: How far it is.
+        progress: While it runs: what is done now, and the share that is done.
         answer: Once it is done.
         problem: Why there is none, once it failed.
         ended: When, on a monotonic clock.
@@ -42,6 +43,7 @@ class Job:
     owner: str
     path: Path
     state: State = "queued"
+    progress: Progress | None = None
     answer: Answer | None = None
     problem: Problem | None = None
     ended: float | None = None
@@ -177,8 +179,11 @@ class Service:
         def begun() -> None:
             job.state = "running"
 
+        def heard(progress: Progress) -> None:
+            job.progress = progress
+
         try:
-            answer = await self.pool.judge_clip(job.path, wish, begun)
+            answer = await self.pool.judge_clip(job.path, wish, begun, heard)
             if self._keeper:
                 await self._keeper.keep(job.path, answer.body, self._name())
             job.answer, job.state = answer, "done"

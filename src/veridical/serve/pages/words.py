@@ -132,6 +132,8 @@ SAID = {
     "waiting": "waiting",
     "sending": "sending, {percent} %",
     "judging": "being judged, {seconds} s",
+    "queued": "waits for its turn",
+    "searching": "looking for people, {percent} %",
     "percent": "being judged, {percent} %",
     "busy": "the service is busy; next try in {seconds} s",
     "done": "{done} of {total} done",

@@ -135,6 +135,10 @@ function progressOf(item) {
     case "busy":
       return { text: say("busy", { seconds: Math.max(1, Math.ceil((item.until - Date.now()) / 1000)) }), share: 0 };
     case "judging":
+      if (item.stage === "queued") return { text: say("queued"), share: 0 };
+      if (item.stage === "searching" && item.judged !== null) {
+        return { text: say("searching", { percent: Math.round(100 * item.judged) }), share: item.judged };
+      }
       return item.judged === null
         ? { text: say("judging", { seconds }), share: null }
         : { text: say("percent", { percent: Math.round(100 * item.judged) }), share: item.judged };

@@ -12,6 +12,7 @@ import { Busy, judge, NeedsToken, Problem } from "./send.js";
  * @property {"waiting"|"sending"|"judging"|"busy"|"done"|"failed"} state
  * @property {number} sent Share that is sent.
  * @property {?number} judged Share that is judged, where the service tells.
+ * @property {string=} stage Of a clip: "queued", "searching" or "judging", where the service tells.
  * @property {number} since When its state began, ms.
  * @property {?Blob} html What the page shows of it. A blob, so that thousands of them stay cheap.
  * @property {?object} report
@@ -128,7 +129,8 @@ export class Queue {
     }
   }
 
-  #step(item, { sent, judged }) {
+  #step(item, { sent, judged, stage }) {
+    item.stage = stage;
     if (sent !== undefined) {
       item.sent = sent;
       this.changed(item);
