@@ -51,7 +51,7 @@ from veridical.vision.faces import FaceFinder
 from veridical.vision.perturb import PERTURBATIONS, Perturbation
 from veridical.vision.prepare import ClipFinder, Finder, Prepared, Seen, prepare
 from veridical.vision.runtime import CPU, laid_out, one_blas_thread
-from veridical.watch import footage_of, watch
+from veridical.watch import Told, footage_of, watch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +296,7 @@ class Detector:
         jobs: int | None = None,
         explain: bool | ExplainConfig = False,
         limits: ClipLimits = ClipLimits(),
+        told: Told = lambda _stage, _share: None,
     ) -> VideoReport:
         """Judge the people of a clip: a video, or an animated GIF, WebP or PNG.
 
@@ -309,6 +310,8 @@ class Detector:
             jobs: Frames searched at the same time; None means one per core.
             explain: Also explain the most telling look of each person.
             limits: On what the clip may ask of us.
+            told: Hears of each step: its name (`searching` frames, `judging` people), and the
+                share of all work that is done, 0 to 1.
 
         Raises:
             PhotoError: If it cannot be read, or has no time that was asked for.
@@ -336,6 +339,7 @@ class Detector:
                 Threads(jobs) if jobs > 1 and threads == 1 else Serial(),
                 denser=sampling.every is None,
                 explain=config,
+                told=told,
             )
             lost = tuple(clip.lost)
         with one_blas_thread():
@@ -343,7 +347,7 @@ class Detector:
         verdict = None if lead is None else seen.tracks[lead].verdict
         p_ai, interval = (verdict.p_ai, verdict.interval) if verdict else (None, None)
         claims = claims_of_clip(source, self.trust)
-        told = headline(claims, decision if verdict else None)
+        said = headline(claims, decision if verdict else None)
         of_reals, of_ai = self.parts.coverage
         return VideoReport(
             path=_path(source),
@@ -355,8 +359,8 @@ class Detector:
             lead_index=lead,
             tracks=seen.tracks,
             claims=claims,
-            headline=told.text,
-            declared=told.declared,
+            headline=said.text,
+            declared=said.declared,
             coverage=min(of_reals, of_ai),
             coverage_of_reals=of_reals,
             coverage_of_ai=of_ai,

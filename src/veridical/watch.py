@@ -44,6 +44,11 @@ FIRST = 24  # frames that are searched first, all over the clip
 ROUNDS = 2  # in which gaps between searched frames are halved where faces come and go
 FULL_EVERY = 6  # searched frames, of which one is searched for small and hidden faces, too
 QUICK_PX = 960  # long side of the copy in which the others are searched, at most
+Told = Callable[[str, float], None]
+"""Hears of each step: `searching` or `judging`, and the share of all work that is done, 0 to 1."""
+
+_TO_SEARCH = 0.7  # share of the work that searching is, about
+
 PEOPLE = 12  # of a frame whose crops are kept: the largest
 
 
@@ -107,6 +112,7 @@ def watch(
     *,
     denser: bool = False,
     explain: ExplainConfig | None = None,
+    told: Told = lambda _stage, _share: None,
 ) -> Watched:
     """Find, follow and judge the people of a clip.
 
@@ -124,8 +130,14 @@ def watch(
             backbone, and no second session has to be opened.
         denser: Whether to begin with fewer times, and to spend the others where faces come and go.
         explain: How to explain the most telling look of each person; None for not at all.
+        told: Hears of every step.
     """
-    search = _Search(finder, model, engine)
+    search = _Search(
+        finder,
+        model,
+        engine,
+        lambda count: told("searching", _TO_SEARCH * min(1.0, count / len(times))),
+    )
     sparse = denser and len(times) > FIRST
     begin = [times[at] for at in spread(len(times), FIRST)] if sparse else times
     searched = search(read(begin))
@@ -152,7 +164,8 @@ def watch(
     ]
     most = looks_each(sum(track is None for _, _, track in known))
     tracks = []
-    for own, sightings, track in known:
+    for at, (own, sightings, track) in enumerate(known):
+        told("judging", _TO_SEARCH + (1 - _TO_SEARCH) * at / len(known))
         if track is None:
             kept = [(frame, found) for frame, found in own if found.crops is not None]
             chosen = [kept[at] for at in spread(len(kept), most)]
@@ -195,8 +208,10 @@ def _unclear(
 class _Search:
     """Searches frames; all of them thoroughly if somebody lies in the first."""
 
-    def __init__(self, finder: Finder, model: FaceJudge, engine: Engine) -> None:
-        self._finder, self._model, self._engine = finder, model, engine
+    def __init__(
+        self, finder: Finder, model: FaceJudge, engine: Engine, told: Callable[[int], None]
+    ) -> None:
+        self._finder, self._model, self._engine, self._told = finder, model, engine, told
         self._count, self._lying = 0, False
 
     def __call__(self, frames: Iterable[Frame]) -> list[Searched]:
@@ -205,8 +220,11 @@ class _Search:
         if self._count == 0 and (first := next(waiting, None)):
             found = [self._work((0, first))]
             self._lying = any(one.seen.turn for one in found[0].found)
+            self._told(1)
         begin = self._count + len(found)
-        found += self._engine.map(self._work, enumerate(waiting, start=begin))
+        for one in self._engine.map(self._work, enumerate(waiting, start=begin)):
+            found.append(one)
+            self._told(self._count + len(found))
         self._count += len(found)
         return found
 

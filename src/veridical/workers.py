@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from veridical.errors import VeridicalError
 
@@ -18,6 +18,17 @@ Found = TypeVar("Found")
 
 STARTS = 3
 """Workers in a row that may end before one is ready."""
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """Work that also tells how far it is.
+
+    Attributes:
+        say: To be called with each word on the way; it is set in the worker.
+    """
+
+    say: Callable[[Any], None]
 
 
 class Worker(Generic[Item, Found]):
@@ -63,5 +74,7 @@ def live(make: Callable[[], Callable[[Any], Any]], pipe: "Connection[Any, Any]")
             pipe.send(error)
             return
         pipe.send(None)
+        if isinstance(work, Tells):
+            work.say = pipe.send
         while True:
             pipe.send(work(pipe.recv()))

@@ -9,10 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from veridical.errors import ModelMissing, NotAPhoto, PhotoTooLarge
+from veridical.errors import ModelMissing, NotAPhoto, PhotoEmpty, PhotoTooLarge
 from veridical.present.sample import sample_report
-from veridical.serve.judge import replying
-from veridical.serve.orders import Answer, Order, Reply
+from veridical.serve.judge import Replying
+from veridical.serve.orders import Answer, Heard, Order, Progress, Reply
+
+
+def anything(data: bytes, name: str) -> None:
+    """Take whatever came for a picture, if it is something."""
+    if not data:
+        raise PhotoEmpty(f"{name or 'The picture'}: zero bytes came.", hint="Get the file again.")
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,16 @@ class ByContent:
     notes: str = ""
 
     def __call__(self) -> Callable[[Order], Reply]:
-        return replying(self.judge)
+        return Replying(self.judge)
 
-    def judge(self, order: Order) -> Answer:
+    def judge(self, order: Order, say: Heard) -> Answer:
         data = order.data.read_bytes() if isinstance(order.data, Path) else order.data
         word, _, rest = data[:64].decode("latin-1").partition(" ")
         if self.notes:
             (Path(self.notes) / hashlib.sha256(data).hexdigest()).touch()
+        if word == "half":  # done, and the other half only when it is stopped
+            say(Progress("searching", 0.5))
+            time.sleep(float(rest.split()[0]))
         if word == "sleep":
             time.sleep(float(rest.split()[0]))
         if word == "spin":  # a core kept busy, as by a network
@@ -64,6 +73,14 @@ class ByContent:
         return Answer(report.to_json().encode())
 
 
+class Late:
+    """Judges nothing, and is ready late."""
+
+    def __call__(self) -> Callable[[Order], Reply]:
+        time.sleep(3)
+        return Replying(ByContent().judge)
+
+
 class NoModel:
     def __call__(self) -> Callable[[Order], Reply]:
         raise ModelMissing("No model.", hint="Train one.")
@@ -86,4 +103,4 @@ class SeeThrough:
         detector = replace(
             see_through(FakeFinder()), limits=Limits(max_pixels=1_000_000, max_seconds=5.0)
         )
-        return replying(lambda order: judged(detector, order))
+        return Replying(lambda order, say: judged(detector, order, say))

@@ -15,7 +15,9 @@ from threading import Thread
 
 import httpx
 
+from tests.serve.doubles import ByContent, anything
 from veridical.serve.app import build_app
+from veridical.serve.kinds import check_picture
 from veridical.serve.orders import Maker, Size
 from veridical.serve.pool import Pool
 from veridical.serve.settings import Settings
@@ -72,7 +74,8 @@ def serving(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
         pool = Pool(maker, size)
-        answering = server(build_app(pool, settings, tokens), drain_s=5)
+        check = anything if isinstance(maker, ByContent) else check_picture
+        answering = server(build_app(pool, settings, tokens, check), drain_s=5)
 
         async def main() -> None:
             await pool.start()
@@ -98,8 +101,8 @@ def serving(
 
 
 @contextmanager
-def program(*arguments: str) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
-    """Run `python -m ARGUMENTS --socket PATH`, until it listens."""
+def program(*arguments: str, apart: bool = False) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
+    """Run `python -m ARGUMENTS --socket PATH`, until it is ready; `apart`: in its own group."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "s"
         running = subprocess.Popen(
@@ -108,6 +111,7 @@ def program(*arguments: str) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
             env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=apart,
         )
         try:
             until = time.monotonic() + 60
@@ -116,8 +120,11 @@ def program(*arguments: str) -> Iterator[tuple[Served, subprocess.Popen[str]]]:
                 assert time.monotonic() < until
                 time.sleep(0.02)
             served = Served(path)
-            with served.client() as client:  # it answers when its workers are ready
-                client.get("/readyz").raise_for_status()
+            with served.client() as client:
+                while not client.get("/readyz").is_success:
+                    assert running.poll() is None, running.stderr.read() if running.stderr else ""
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
             yield served, running
         finally:
             running.kill()

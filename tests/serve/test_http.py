@@ -14,7 +14,7 @@ import httpx
 import jsonschema
 import pytest
 
-from tests.serve.doubles import ByContent
+from tests.serve.doubles import ByContent, SeeThrough
 from tests.serve.harness import QUICK, Served, serving
 from veridical.present.records import schema
 from veridical.serve.orders import Size
@@ -122,6 +122,9 @@ def test_errors_become_problems_in_the_same_words(
     told = problem(answer, status)
     assert told["error"] == error
     assert "Limits" not in told["hint"]
+    if data == b"large":
+        assert told["hint"] == "Whoever runs the service can change this: Raise --max-mbytes."
+    assert "picture" not in told["hint"]
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
@@ -132,8 +135,18 @@ def test_what_is_asked_wrongly_is_said(client: httpx.Client) -> None:
     assert answer.headers["allow"] == "POST"
     told = problem(posted(client, b"a", params={"explian": "1"}), 422)
     assert told["hint"] == "Did you mean `explain`?"
+    told = problem(posted(client, MP4, "/v1/videos", params={"whole_image": "1"}), 422)
+    assert told["hint"] == "Use one of: `explain`, `prior`, `name`, `page`."
+    assert problem(client.get("/v1/model?explain=1"), 422)["hint"] == "Leave it out."
     for prior in ("0", "1", "nan", "much"):
-        assert "`prior`" in problem(posted(client, b"a", params={"prior": prior}), 422)["error"]
+        told = problem(posted(client, b"a", params={"prior": prior}), 422)
+        wanted = "a share between 0 and 1 was wanted, such as 0.01."
+        assert told["error"] == f"The option `prior` is {prior!r}; {wanted}"
+    told = problem(posted(client, b"a", params={"cues": "x" * 99}), 422)
+    assert told["error"].endswith("x...'; `true` or `false` was wanted.")
+    for path in ("/v1/inspect", "/page/inspect"):
+        told = problem(posted(client, b"a", f"{path}?prior=0.1&prior=0.2"), 422)
+        assert told["error"] == "The option 'prior' came 2 times."
     told = problem(client.post("/v1/inspect", data={"file": "a"}), 415)
     assert "curl -F file=@photo.jpg" in told["hint"]
     problem(client.post("/v1/inspect", json={}), 415)
@@ -197,7 +210,9 @@ def test_a_batch_comes_line_by_line(client: httpx.Client) -> None:
 def test_a_batch_has_limits(client: httpx.Client) -> None:
     many = [("file", (str(n), b"a")) for n in range(21)]
     assert "20 files" in problem(client.post("/v1/batch", files=many), 413)["error"]
-    problem(posted(client, b"a", "/v1/batch"), 415)
+    told = problem(posted(client, b"a", "/v1/batch"), 415)
+    assert "octet-stream" not in told["hint"]
+    assert "-F file=@b.jpg" in told["hint"]
     large = [("file", ("a", bytes(100_001)))]
     assert "100,000" in problem(client.post("/v1/batch", files=large), 413)["error"]
 
@@ -220,7 +235,41 @@ def test_a_clip_becomes_a_job(client: httpx.Client) -> None:
 def test_what_is_no_clip_is_refused_at_once(client: httpx.Client) -> None:
     told = problem(client.post("/v1/videos", files={"file": ("a.jpg", b"\xff\xd8\xff")}), 415)
     assert told["hint"] == "Send pictures to /v1/inspect."
+    told = problem(client.post("/v1/videos", files={"file": ("notes.txt", b"a note")}), 415)
+    assert told["error"] == "notes.txt: is text; a clip was wanted."
+    assert "/v1/inspect" not in told["hint"]
     assert "200,000" in problem(posted(client, bytes(200_001), "/v1/videos"), 413)["error"]
+
+
+def test_what_is_no_picture_is_refused_without_a_worker() -> None:
+    size = replace(QUICK, workers=1, queue=1)
+    with serving(SeeThrough(), size) as served, served.client() as client:
+        assert served.pool
+        told = problem(client.post("/v1/inspect", files={"file": ("a.mp4", MP4)}), 415)
+        assert told["hint"] == "Send clips to /v1/videos."
+        told = problem(posted(client, b"%PDF-1.7", params={"name": "contract.jpg"}), 415)
+        assert "contract.jpg: is a PDF" in told["error"]
+        problem(posted(client, b"a note", "/page/inspect"), 415)
+        files = [("file", ("a.mp4", MP4)), ("file", ("a.txt", b"text")), ("file", ("b", b""))]
+        lines = client.post("/v1/batch", files=files).text.splitlines()
+        hints = [json.loads(line)["hint"] for line in lines]
+        assert hints[0] == "Send clips to /v1/videos."
+        assert hints[1].startswith("Pass a JPEG")
+        assert hints[2] == "Get the file again."
+        assert served.pool.done == 0
+
+
+def test_head_is_answered_as_get_without_a_body(client: httpx.Client) -> None:
+    for path in ("/", "/healthz", "/readyz", "/v1/model", "/metrics", "/openapi.json"):
+        answer = client.head(path)
+        assert answer.status_code == 200, path
+        assert answer.content == b""
+        assert answer.headers["content-type"] == client.get(path).headers["content-type"]
+    assert client.head("/v1/nothing").status_code == 404
+    answer = client.head("/v1/inspect")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert client.post("/healthz").headers["allow"] == "GET, HEAD"
+    assert client.post("/").headers["allow"] == "GET, HEAD"
 
 
 # --- limits --------------------------------------------------------------------------------------
@@ -234,8 +283,9 @@ def test_a_body_over_the_limit_is_refused_while_it_comes(served: Served) -> None
             for _ in range(10_000):
                 yield bytes(65_536)
 
-        answer = client.post("/v1/inspect", content=endless(), headers=BYTES)
-        problem(answer, 413)
+        for content in (endless(), bytes(1_500_000)):  # however much: there is one limit
+            answer = client.post("/v1/inspect", content=content, headers=BYTES)
+            assert "limit of 100,000 bytes" in problem(answer, 413)["error"]
     with served.raw() as raw:  # by its length alone, before a byte of it came
         raw.sendall(
             b"POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n"
@@ -356,7 +406,12 @@ def test_over_its_capacity_it_refuses_at_once_and_answers_the_others() -> None:
         refused = [(seconds, retry) for status, seconds, retry in found if status == 429]
         assert len(accepted) >= 4
         assert max(accepted) < 1.2
-        assert all(seconds < 0.2 and int(retry) >= 1 for seconds, retry in refused)
+        assert max(seconds for seconds, _ in refused) < 0.2
+        assert min(int(retry) for _, retry in refused) >= 1
+        assert max(int(retry) for _, retry in refused) == 1  # each picture takes 0.3 s
+        figures = client.get("/metrics").text
+    assert f'route="/v1/inspect",status="429"}} {len(refused)}.0' in figures
+    assert 'route="other"' not in figures
 
 
 # --- who may ask ---------------------------------------------------------------------------------
@@ -380,6 +435,9 @@ def test_only_who_has_a_token_is_answered(tmp_path: Path) -> None:
         answer = client.post("/v1/inspect", content=b"a", headers=mine)
         assert "3 pictures a minute" in problem(answer, 429)["error"]
         assert 15 <= int(answer.headers["retry-after"]) <= 20
+        figures = client.get("/metrics", headers=mine).text
+        for route, status in (("/v1/model", 401), ("/v1/inspect", 429)):
+            assert f'route="{route}",status="{status}"' in figures
         yours = httpx.BasicAuth("anybody", two)
         answer = client.post("/v1/videos", content=MP4, auth=yours, headers=BYTES)
         assert answer.status_code == 202
@@ -390,6 +448,19 @@ def test_only_who_has_a_token_is_answered(tmp_path: Path) -> None:
         problem(client.get("/v1/model", headers=mine), 401)
         path.write_text("nonsense")
         assert client.get("/v1/model", auth=yours).status_code == 200
+
+
+def test_each_picture_of_a_batch_counts() -> None:
+    size = replace(QUICK, workers=1)
+    with serving(ByContent(), size, replace(SMALL, rate=3)) as served, served.client() as client:
+        for count, status in ((6, 413), (2, 200), (2, 429), (1, 200), (1, 429)):
+            files = [("file", (f"{n}.jpg", b"a")) for n in range(count)]
+            answer = client.post("/v1/batch", files=files)
+            assert answer.status_code == status
+            if count == 6:
+                assert problem(answer, 413)["hint"] == "Send at most 3 at a time."
+            if status == 429:
+                assert 1 <= int(answer.headers["retry-after"]) <= 20
 
 
 def test_other_sites_and_other_names_are_refused(client: httpx.Client) -> None:

@@ -19,8 +19,8 @@ from veridical.errors import PhotoError, PhotoTooLarge
 from veridical.io.formats import Limits
 from veridical.io.source import File
 from veridical.present.records import schema
-from veridical.serve.judge import judged, replying
-from veridical.serve.orders import Answer, Fault, Order, Wish
+from veridical.serve.judge import Replying, judged
+from veridical.serve.orders import Answer, Fault, Heard, Order, Progress, Wish
 
 PICTURE = saved(Image.fromarray(squares((LARGE, (1.0, 0.0, 0.0)))), "PNG")
 
@@ -64,12 +64,17 @@ def test_a_clip_is_answered_as_json_and_for_the_page(tmp_path: Path) -> None:
     detector = see_through(FakeFinder((LARGE,)))
 
     plain = judged(detector, Order(path, Wish(name="<b>.mp4")))
-    shown = judged(detector, Order(path, Wish(name="<b>.mp4", page=True)))
+    steps: list[Progress] = []
+    shown = judged(detector, Order(path, Wish(name="<b>.mp4", page=True)), steps.append)
 
     assert plain.page == ""
     assert shown.body == plain.body
     assert "&lt;b&gt;.mp4" in shown.page
     assert "<b>.mp4" not in shown.page
+    assert [one.stage for one in steps] == ["searching"] * 8 + ["judging"]
+    shares = [one.share for one in steps]
+    assert shares == sorted(shares)
+    assert 0 < shares[0] < shares[-1] < 1
 
 
 def test_limits_hold() -> None:
@@ -100,22 +105,22 @@ def test_work_is_stopped_by_a_signal_and_only_work() -> None:
     before = signal.getsignal(signal.SIGUSR1)
     stopped = []
 
-    def work(order: Order) -> Answer:
+    def work(order: Order, _say: Heard) -> Answer:
         os.kill(os.getpid(), signal.SIGUSR1)
         time.sleep(5)
         stopped.append(False)
         return Answer(b"")
 
-    def fault(order: Order) -> Answer:
+    def fault(order: Order, _say: Heard) -> Answer:
         raise ZeroDivisionError
 
     try:
         begun = time.monotonic()
-        assert replying(work)(Order(b"", Wish())) is None
+        assert Replying(work)(Order(b"", Wish())) is None
         assert time.monotonic() - begun < 1
         assert not stopped
         os.kill(os.getpid(), signal.SIGUSR1)  # between two orders: nobody is disturbed
-        found = replying(fault)(Order(b"", Wish()))
+        found = Replying(fault)(Order(b"", Wish()))
         assert isinstance(found, Fault)
         assert "ZeroDivisionError" in found.trace
     finally:

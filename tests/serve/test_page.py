@@ -17,7 +17,8 @@ from tests.serve.site import BLACK, RED, Site, application, judged
 from veridical.claims import Claim, ClaimSource, Says, Standing
 from veridical.present import table, words
 from veridical.present.html import page as page_of_one_file
-from veridical.report import Decision
+from veridical.present.maps import HUE
+from veridical.report import Decision, Reason
 from veridical.serve.pages import words as page_words
 from veridical.serve.pages.render import clip_fragment, fragment, home
 from veridical.serve.pages.routes import POLICY
@@ -238,6 +239,54 @@ def test_a_photo_says_what_was_found_how_sure_that_is_and_what_it_does_not_mean(
         assert " ".join(sentence.split()) in text
 
 
+def test_of_several_faces_the_number_says_whose_it_is() -> None:
+    report, text = judged(RED, Wish(name="a.png"))
+    assert "of face" not in told(text)
+
+    other = replace(
+        report.faces[0],
+        verdict=None,
+        decision=Decision.UNDECIDED,
+        reasons=(Reason.FACE_TOO_SMALL,),
+        explanation=None,
+    )
+    group = replace(report, faces=(other, report.faces[0]), lead_index=1)
+
+    assert "credible interval" in (text := told(fragment(group, (), RED, "a.png")))
+    assert "(of face 2 of 2)" in text
+
+
+def test_of_a_damaged_picture_it_is_not_said_that_nothing_is_wrong() -> None:
+    report, _ = judged(RED, Wish(name="a.png"))
+    for reasons, damaged in (((Reason.DAMAGED,), True), ((Reason.BOTH_PLAUSIBLE,), False)):
+        unsure = replace(report, decision=Decision.UNDECIDED, reasons=reasons)
+        text = told(fragment(unsure, (), RED, "a.png"))
+        assert (words.NOT_MEANT[Decision.UNDECIDED] in text) is not damaged
+        assert (page_words.NOT_MEANT_DAMAGED in text) is damaged
+
+
+def test_what_to_do_next_can_be_done_by_a_visitor() -> None:
+    for first in (Reason.NO_FACE, Reason.FEW_LOOKS):
+        nobody = replace(CLIP, decision=Decision.UNDECIDED, reasons=(first,))
+        text = told(clip_fragment(nobody, "a.mp4"))
+        assert "more frames" not in text
+        assert page_words.NEXT_NO_FACE in text
+
+
+def test_what_no_verdict_can_mean_stands_once(client: TestClient) -> None:
+    assert told(client.get("/").text).count(page_words.LIMITS) == 1
+    for text in (shown(), clip_fragment(CLIP, "a.mp4")):
+        assert page_words.LIMITS not in text
+
+
+def test_each_answer_has_one_colour_everywhere(client: TestClient) -> None:
+    css = client.get("/static/app.css").text
+    for decision, colour in HUE.items():
+        (first, *_) = re.findall(rf"--{decision.value}: (#\w+);", css)
+        assert first == "#{:02x}{:02x}{:02x}".format(*colour)
+        assert f".tag.{decision.value} {{ fill: {first}; }}" in css
+
+
 def test_the_page_says_of_a_photo_what_the_page_of_one_file_says() -> None:
     report, text = judged(RED, Wish(explain=True, cues=True, name="anna.jpg"))
     from veridical.io.source import read_photo
@@ -275,7 +324,7 @@ def test_a_clip_shows_its_people() -> None:
     text = told(clip_fragment(CLIP, "holiday.mp4"))
 
     assert "Person 1: AI-GENERATED" in text
-    assert "Sound is not judged" in text
+    assert "Sound is not judged" in told(home(host=None, workers=1, max_bytes=1, retains=False))
     assert "The data end" not in text or "could not be read" in text
 
 

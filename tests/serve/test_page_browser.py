@@ -201,6 +201,8 @@ def test_a_wrong_file_costs_itself_and_says_what_to_do(visit: Callable[..., Visi
     assert kinds == ["ai", "failed", "real"]
     assert seen.answer() == "NOT JUDGED"
     told = seen.page.inner_text(".report")
+    for place in (".report .why", "tbody tr:nth-child(2) th.name small"):  # the name is beside it
+        assert seen.page.text_content(place).startswith("is text")
     assert "a picture was wanted" in told
     assert "JPEG" in told  # the hint
     assert "supports neither answer" in told
@@ -249,6 +251,9 @@ def test_ten_files_are_judged_as_many_at_a_time_as_there_are_workers(
     seen.add(*TEN)
     seen.page.wait_for_selector("text=being judged")
     assert seen.page.inner_text("#progress-text").startswith("0 of 10 done")
+    assert seen.page.eval_on_selector("#progress", "(bar) => bar.value") == 0
+    assert seen.saved("#save").count("\n") == 1  # the head
+    assert "has 0 of 10 files" in seen.page.inner_text("#alert")
     seen.page.wait_for_selector(".pending img")  # the photo itself, meanwhile
     assert seen.page.evaluate("() => document.getAnimations().length") == 0  # as was asked for
     site.held = False
@@ -521,6 +526,9 @@ def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Visit
     seen.settle()
     assert seen.page.evaluate(wide) == 360
     assert seen.page.is_visible(".sheet")
+    assert seen.page.is_visible("tbody tr:nth-child(2) td.p")
+    fits = "(sheet) => sheet.scrollWidth <= sheet.clientWidth"
+    assert seen.page.eval_on_selector(".sheet", fits)
     assert seen.page.is_hidden(".details")
     seen.page.tap("tbody tr:nth-child(2)")
     assert seen.answer() == "REAL"

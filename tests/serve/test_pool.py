@@ -20,7 +20,7 @@ from veridical.errors import (
     ServiceError,
     WorkerLost,
 )
-from veridical.serve.orders import Answer, Broken, Maker, Size, Wish
+from veridical.serve.orders import Answer, Broken, Maker, Progress, Size, Wish
 from veridical.serve.pool import Pool
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
@@ -235,6 +235,22 @@ def test_clips_leave_workers_to_pictures(tmp_path: Path) -> None:
         assert begun[1] - begun[0] >= 1
 
     within(work)
+
+
+def test_it_is_told_how_far_a_clip_is_and_then_stopped(tmp_path: Path) -> None:
+    path = tmp_path / "clip"
+    path.write_bytes(b"half 30")
+
+    async def work(pool: Pool) -> None:
+        heard: list[Progress] = []
+        clip = asyncio.create_task(pool.judge_clip(path, PLAIN, heard=heard.append))
+        while not heard:
+            await asyncio.sleep(0.02)
+        assert heard == [Progress("searching", 0.5)]
+        clip.cancel()
+        assert await pool.judge(b"a", PLAIN, patient=True)
+
+    assert not within(work).lost
 
 
 def test_a_closed_pool_says_so() -> None:

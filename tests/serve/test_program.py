@@ -18,10 +18,15 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from tests.serve.doubles import Late, NoModel
 from tests.serve.harness import ROOT, Served, program
 from veridical.cli.main import main as cli
-from veridical.errors import NotServing
-from veridical.serve.wire import bound
+from veridical.errors import ModelMissing, NotServing
+from veridical.serve.app import build_app
+from veridical.serve.orders import Size
+from veridical.serve.pool import Pool
+from veridical.serve.settings import Settings
+from veridical.serve.wire import bound, run, server
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals")
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -110,6 +115,72 @@ def test_sigterm_lets_what_was_begun_end(running: Running) -> None:
         one.join()
     assert [answer.status_code for answer in answers] == [200] * 4
     assert service.wait(10) == 0
+
+
+def test_a_signal_to_the_whole_group_lets_what_was_begun_end() -> None:
+    answers: list[httpx.Response] = []
+    with program("tests.serve.program", apart=True) as (served, service):
+
+        def ask() -> None:
+            with served.client() as client:
+                answers.append(client.post("/v1/inspect", content=b"sleep 1.0", headers=BYTES))
+
+        asked = threading.Thread(target=ask)
+        asked.start()
+        time.sleep(0.4)
+        os.killpg(service.pid, signal.SIGTERM)
+        asked.join()
+        assert service.wait(10) == 0
+    assert [answer.status_code for answer in answers] == [200]
+
+
+def test_while_it_starts_it_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    listener = bound("", 0, path)
+    pool = Pool(Late(), Size(workers=1))
+    answering = server(build_app(pool, Settings()))
+    found: list[httpx.Response] = []
+    ready = threading.Event()
+
+    def ask() -> None:
+        try:
+            with Served(path).client() as client:
+                for way in ("/healthz", "/readyz", "/v1/model"):
+                    found.append(client.get(way))
+                assert ready.wait(30)
+                found.append(client.get("/v1/model"))
+        finally:
+            answering.should_exit = True
+
+    asked = threading.Thread(target=ask)
+    asked.start()
+    run(answering, listener, pool, ready=ready.set)
+    asked.join()
+    assert [one.status_code for one in found] == [200, 503, 503, 200]
+    assert "model is being loaded" in found[2].json()["error"]
+    assert int(found[2].headers["retry-after"]) >= 1
+
+
+def test_workers_that_cannot_start_end_the_service(tmp_path: Path) -> None:
+    pool = Pool(NoModel(), Size(workers=1))
+    with bound("", 0, tmp_path / "s") as listener, pytest.raises(ModelMissing):
+        run(server(build_app(pool, Settings())), listener, pool)
+
+
+def test_workers_end_with_their_service_in_the_midst_of_work(running: Running) -> None:
+    served, service = running
+    with served.raw() as raw:
+        raw.sendall(
+            b"POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nsleep 600"
+        )
+        time.sleep(0.4)
+        children = _workers(service.pid)
+        service.kill()
+        service.wait()
+    until = time.monotonic() + 10
+    while any(_alive(pid) for pid in children):
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_workers_end_with_their_service(running: Running) -> None:

@@ -154,6 +154,7 @@ def serve(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("veridical.serve").info("the model is being loaded")
     known = Tokens(tokens) if tokens else None
     with bound(host, port, socket) as listener, TemporaryDirectory(prefix="veridical-") as shared:
         if socket is None and not _is_local(host):

@@ -7,11 +7,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from veridical.errors import NotAPhoto, PhotoEmpty
-from veridical.io.clip import clip_kind
 from veridical.io.clip_file import HEAD
 from veridical.serve.described import BATCHED, INSPECTED, JOB, MODEL, VIDEO, problems, upload
 from veridical.serve.gate import visit_of
+from veridical.serve.kinds import check_clip
 from veridical.serve.orders import Wish
 from veridical.serve.service import Job, Service
 from veridical.serve.tokens import Rates
@@ -91,15 +90,7 @@ def router(service: Service, rates: Rates) -> APIRouter:
     async def inspect(request: Request, asked: Annotated[AskedOfOne, Query()]) -> Response:
         """Judge every face in a picture; the answer is what `veridical inspect --json` prints."""
         came = await read_one(request, limits.max_bytes, asked.name)
-        if not came.data:
-            name = came.name or "The picture"
-            raise PhotoEmpty(f"{name}: zero bytes came.", hint="Get the file again.")
-        try:
-            answer = await service.judge(came.data, asked.wish(came.name))
-        except NotAPhoto as error:
-            if clip_kind(came.data[:HEAD]) is None:
-                raise
-            raise NotAPhoto(error.message, hint="Send clips to /v1/videos.") from error
+        answer = await service.judge(came.data, asked.wish(came.name))
         return Response(answer.body, media_type="application/json")
 
     @routes.post(
@@ -115,7 +106,10 @@ def router(service: Service, rates: Rates) -> APIRouter:
         What cannot be judged gives a line of a Failure, and the others go on.
         """
         came = await read_form(request, limits.max_bytes, limits.max_batch_files)
-        rates.spend(visit_of(request).caller, len(came) - 1)
+        caller = visit_of(request).caller
+        rates.spend(caller, -1)  # the gate took one, before it was known how many come
+        rates.check(caller, len(came))
+        rates.spend(caller, len(came))
         return StreamingResponse(service.batch(came, asked.wish()), media_type=NDJSON)
 
     @routes.post(
@@ -133,11 +127,7 @@ def router(service: Service, rates: Rates) -> APIRouter:
         try:
             name = await read_to(request, path, limits.max_clip_bytes, asked.name)
             with path.open("rb") as file:
-                if clip_kind(file.read(HEAD)) is None:
-                    raise NotAPhoto(
-                        f"{name or 'The file'}: is no clip that is read here.",
-                        hint="Send pictures to /v1/inspect.",
-                    )
+                check_clip(file.read(HEAD), name)
             wish = Wish(explain=asked.explain, prior=asked.prior, page=asked.page, name=name)
             job = service.begin(path, wish, visit_of(request).caller)
         except BaseException:
@@ -184,6 +174,8 @@ def router(service: Service, rates: Rates) -> APIRouter:
 def _told(job: Job, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Return what is known of a job; the report goes in as it was written."""
     known: dict[str, Any] = {"id": job.id, "state": job.state}
+    if job.progress and job.state == "running":
+        known |= {"stage": job.progress.stage, "progress": round(job.progress.share, 3)}
     if job.problem:
         known |= {key: job.problem.body()[key] for key in ("status", "error", "hint")}
     text = json.dumps(known).encode()

@@ -32,8 +32,8 @@ _PROBLEMS: Mapping[int, tuple[str, str]] = {
         "Use a faster connection, or a reverse proxy that collects uploads first.",
     ),
     413: (
-        "More bytes came than one request may have: the limit is 210,763,776.",
-        "Send less at a time. A smaller copy is another picture.",
+        "A file has more than the limit of 209,715,200 bytes.",
+        "A smaller copy is another picture. Whoever runs the service can raise the limit.",
     ),
     415: (
         "letter.txt: is text; a picture was wanted.",
@@ -47,11 +47,11 @@ _PROBLEMS: Mapping[int, tuple[str, str]] = {
     ),
     503: (
         "The process that judged the picture has ended.",
-        "Try again once; if it happens again, look at the picture.",
+        "Try again; if it happens again, tell whoever runs the service.",
     ),
     504: (
         "Judging took longer than 60 s.",
-        "Try again when there is less to do, or send a smaller picture.",
+        "Try again later. Whoever runs the service can give it more --workers.",
     ),
 }
 _RETRY = {
@@ -79,6 +79,16 @@ _JOB = {
     "properties": {
         "id": {"type": "string"},
         "state": {"enum": ["queued", "running", "done", "failed"]},
+        "stage": {
+            "enum": ["searching", "judging"],
+            "description": "While it runs: frames are searched, or people are judged.",
+        },
+        "progress": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "While it runs: the share that is done, about.",
+        },
         "report": {"$ref": "#/components/schemas/VideoReport"},
         "html": {"type": "string", "description": "Where `page` was asked for."},
         "status": {"type": "integer", "description": "As of a problem, where it failed."},
@@ -151,7 +161,7 @@ BATCHED = _answer(
 JOB = _answer(
     "The job.",
     {"$ref": "#/components/schemas/Job"},
-    {**_STARTED, "state": "running"},
+    {**_STARTED, "state": "running", "stage": "searching", "progress": 0.35},
     "application/json",
 )
 VIDEO: Described = {
@@ -185,6 +195,9 @@ def described(app: FastAPI, *, tokens: bool) -> dict[str, Any]:
         "machine that it runs on.",
         routes=app.routes,
     )
+    for operations in found["paths"].values():
+        for operation in operations.values():
+            operation["responses"] |= {str(code): told for code, told in problems(405).items()}
     parts = found.setdefault("components", {})
     shapes: dict[str, Any] = {name: _moved(shape) for name, shape in schema()["$defs"].items()}
     parts["schemas"] = shapes | {"Problem": _PROBLEM, "Job": _JOB}

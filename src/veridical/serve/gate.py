@@ -7,6 +7,7 @@ import asyncio
 import logging
 import re
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from veridical.errors import NotServing, Overloaded
@@ -22,6 +24,7 @@ from veridical.serve.pool import Pool
 from veridical.serve.problems import Problem, problem_of
 from veridical.serve.settings import MIB, Settings
 from veridical.serve.tokens import Rates, Tokens
+from veridical.serve.uploads import check_size
 
 OPEN = ("/healthz", "/readyz")
 """Paths that need no token."""
@@ -68,6 +71,7 @@ class Gate:
         measures: Counted here.
         tokens: None lets everybody in.
         rates: How often one may ask.
+        routes: All that the app has; they may be added later.
     """
 
     def __init__(
@@ -78,9 +82,11 @@ class Gate:
         measures: Measures,
         tokens: Tokens | None,
         rates: Rates,
+        routes: Sequence[Route],
     ) -> None:
         self._app, self._pool, self._settings = app, pool, settings
         self._measures, self._tokens, self._rates = measures, tokens, rates
+        self._routes = routes
         self._inside = self._held = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,21 +131,20 @@ class Gate:
                     {"WWW-Authenticate": 'Bearer, Basic realm="veridical", charset="UTF-8"'},
                 )
             visit.caller = label
+        if not self._pool.started:
+            raise NotServing(
+                "The service is starting: the model is being loaded.",
+                hint="Try again in some seconds.",
+            )
         if self._inside > self._settings.max_requests:
             raise NotServing(
                 f"{self._inside - 1} requests are open: no more can be.", hint="Try again later."
             )
         length = headers.get("content-length", "")
         if length.isascii() and length.isdigit():
-            _check_size(int(length), self.limit(path))
+            self.check_size(int(length), path)
         if posted and path.startswith(("/v1/", "/page/")):
-            if wait_s := self._rates.wait_s(visit.caller):
-                raise Problem(
-                    429,
-                    f"More than {self._rates.per_minute:g} pictures a minute came.",
-                    f"Try again in {wait_s} s.",
-                    {"Retry-After": str(wait_s)},
-                )
+            self._rates.check(visit.caller)
             if self._pool.full and scope["method"] == "POST" and path not in PATIENT:
                 raise Overloaded(
                     f"{self._pool.busy} pictures are being judged and {self._pool.waiting} wait: "
@@ -166,19 +171,26 @@ class Gate:
                 "Behind a reverse proxy, let it pass the header `Host` on.",
             )
 
-    def limit(self, path: str) -> int:
-        """Return how many bytes a request may have."""
+    def check_size(self, size: int, path: str) -> None:
+        """Refuse a request that has more bytes than it may have."""
         limits = self._settings
-        if path == BATCH:
-            return limits.max_batch_bytes
-        if path == CLIPS:
-            return limits.max_clip_bytes + MIB
-        return limits.max_bytes + MIB  # what a form adds to the picture
+        if path != BATCH:
+            limit = limits.max_clip_bytes if path == CLIPS else limits.max_bytes
+            if size > limit + MIB:  # what a form adds to the file
+                check_size(size, limit)
+        elif size > limits.max_batch_bytes:
+            raise Problem(
+                413,
+                f"More bytes came than a batch may have: the limit is {limits.max_batch_bytes:,}.",
+                "Send fewer pictures at a time.",
+            )
 
     # --- within ----------------------------------------------------------------------------------
 
     async def _pass(self, scope: Scope, intake: "_Intake", answer: "_Reply") -> None:
         """Let the app answer; stop it when nobody waits any more."""
+        if scope["method"] == "HEAD":  # as GET; the server leaves the body out
+            scope = {**scope, "method": "GET"}
         pump = asyncio.create_task(intake.pump())
         work = asyncio.ensure_future(self._app(scope, intake.receive, answer.send))
         unheard = False
@@ -226,7 +238,8 @@ class Gate:
     # --- after -----------------------------------------------------------------------------------
 
     def _note(self, scope: Scope, visit: Visit) -> None:
-        route = getattr(scope.get("route"), "path", "other")
+        fits = (one.path for one in self._routes if one.matches(scope)[0] is not Match.NONE)
+        route = next(fits, "other")  # also of what was refused before it came there
         status, seconds = visit.status or _CLOSED, time.monotonic() - visit.begun
         self._measures.count(scope["method"], route, status, seconds, visit.received)
         _log.info(
@@ -241,7 +254,7 @@ class _Intake:
 
     def __init__(self, gate: Gate, receive: Receive, path: str, visit: Visit) -> None:
         self._gate, self._receive, self._visit = gate, receive, visit
-        self._limit, self._on_disk = gate.limit(path), path == CLIPS
+        self._path, self._on_disk = path, path == CLIPS
         self._chunks: asyncio.Queue[Message | Problem] = asyncio.Queue(1)
         self._ended = asyncio.Event()
         self.complete = False  # the body has come, all of it
@@ -280,7 +293,7 @@ class _Intake:
             size = len(message.get("body", b""))
             self._visit.received += size
             try:
-                _check_size(self._visit.received, self._limit)
+                self._gate.check_size(self._visit.received, self._path)
                 if not self._on_disk:
                     self.held += size
                     self._gate.take(size)
@@ -311,15 +324,6 @@ class _Reply:
                 headers["Connection"] = "close"
         self.complete = message["type"] == "http.response.body" and not message.get("more_body")
         await self._send(message)
-
-
-def _check_size(size: int, limit: int) -> None:
-    if size > limit:
-        raise Problem(
-            413,
-            f"More bytes came than one request may have: the limit is {limit:,}.",
-            "Send less at a time. A smaller copy is another picture.",
-        )
 
 
 def _host(url: str) -> str:

@@ -1,13 +1,16 @@
 """A worker, as the event loop of the service sees it."""
 
 import asyncio
+import multiprocessing
 import os
 import signal
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from veridical.serve.orders import Heard, Progress
 from veridical.workers import Worker
 
 STOP = getattr(signal, "SIGUSR1", None)
@@ -15,6 +18,35 @@ STOP = getattr(signal, "SIGUSR1", None)
 
 GONE = object()
 """Comes out of the inbox of a worker that has ended."""
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Makes a worker whose life is bound to the service, and to nothing else.
+
+    A signal to the whole group of processes, such as Ctrl-C or what a supervisor sends, is the
+    service's to answer: what was begun is to end. The worker ends when the service ends it, or is
+    gone itself.
+
+    Attributes:
+        make: What the worker makes first.
+    """
+
+    make: Any
+
+    def __call__(self) -> Any:
+        """Return what the worker works with."""
+        for one in (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+            signal.signal(one, signal.SIG_IGN)
+        Thread(target=_follow, name="follow", daemon=True).start()
+        return self.make()
+
+
+def _follow() -> None:
+    """End with the parent, whatever is being done."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
 
 
 class Hand:
@@ -26,8 +58,10 @@ class Hand:
     """
 
     def __init__(self, make: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self.worker: Worker[Any, Any] = Worker(make)
+        self.worker: Worker[Any, Any] = Worker(Bound(make))
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.heard: Heard = _nobody
+        """Hears how far the worker is."""
         self._loop = loop
         self._ear = Thread(target=self._listen, name="ear", daemon=True)
         self._ear.start()
@@ -70,4 +104,13 @@ class Hand:
             except Exception:  # the end, or what is left of a word that was cut off by it
                 said = GONE
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self.inbox.put_nowait, said)
+                self._loop.call_soon_threadsafe(self._take, said)
+
+    def _take(self, said: object) -> None:
+        if isinstance(said, Progress):
+            self.heard(said)
+        else:
+            self.inbox.put_nowait(said)
+
+
+def _nobody(_progress: Progress) -> None: ...

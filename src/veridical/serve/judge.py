@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from veridical.errors import VeridicalError
 from veridical.serve.hand import STOP
-from veridical.serve.orders import Answer, Fault, Order, Reply
+from veridical.serve.orders import Answer, Fault, Heard, Order, Progress, Reply
 
 if TYPE_CHECKING:
     from veridical.detector import Detector
 
-Work = Callable[[Order], Answer]
+Work = Callable[[Order, Heard], Answer]
+"""Judges, and says how far it is."""
 
 
 class _Stop(BaseException):
@@ -45,11 +46,16 @@ class DetectorMaker:
 
         detector = Detector.load(**self.options)
         detector.inspect(np.zeros((64, 64, 3), np.uint8), whole_image=True)
-        return replying(lambda order: judged(detector, order))
+        return Replying(lambda order, say: judged(detector, order, say))
 
 
-def judged(detector: "Detector", order: Order) -> Answer:
+def judged(detector: "Detector", order: Order, say: Heard = lambda _progress: None) -> Answer:
     """Judge a picture or a clip.
+
+    Args:
+        detector: That judges.
+        order: What is asked.
+        say: Hears how far a clip is.
 
     Raises:
         PhotoError: If it cannot be judged.
@@ -65,7 +71,12 @@ def judged(detector: "Detector", order: Order) -> Answer:
         detector = replace(detector, prior=checked(wish.prior))
     if isinstance(order.data, Path):
         with _named(order.data, wish.name or "The clip"):
-            clip = detector.inspect_video(order.data, jobs=1, explain=wish.explain)
+            clip = detector.inspect_video(
+                order.data,
+                jobs=1,
+                explain=wish.explain,
+                told=lambda stage, share: say(Progress(stage, share)),
+            )
         clip = replace(clip, path=wish.name or None)
         return Answer(clip.to_json().encode(), clip_fragment(clip, wish.name) if wish.page else "")
     file = File(path=wish.name or None, data=order.data, limits=detector.limits)
@@ -89,25 +100,31 @@ def _named(path: Path, name: str) -> Iterator[None]:
         raise type(error)(message, hint=hint) from error
 
 
-def replying(work: Work) -> Callable[[Order], Reply]:
-    """Return the same work, which can be stopped, and which raises nothing."""
-    working = False
+class Replying:
+    """The same work, which can be stopped, and which raises nothing.
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        if working:
-            raise _Stop
+    Args:
+        work: What to do with an order.
+    """
 
-    if STOP is not None:
-        signal.signal(STOP, stop)
+    say: Heard
+    """Hears how far it is."""
 
-    def reply(order: Order) -> Reply:
-        nonlocal working
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._working = self._saying = False
+        self.say = lambda _progress: None
+        if STOP is not None:
+            signal.signal(STOP, self._stop)
+
+    def __call__(self, order: Order) -> Reply:
+        """Return what came of an order."""
         try:
-            working = True
+            self._working = True
             try:
-                return work(order)
+                return self._work(order, self._said)
             finally:
-                working = False
+                self._working = False
         except _Stop:
             return None
         except VeridicalError as error:
@@ -115,4 +132,13 @@ def replying(work: Work) -> Callable[[Order], Reply]:
         except Exception:  # our fault, and it costs this order only
             return Fault(format_exc())
 
-    return reply
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        if self._working and not self._saying:  # half a word would garble the others; it is asked
+            raise _Stop  # again soon
+
+    def _said(self, progress: Progress) -> None:
+        self._saying = True
+        try:
+            self.say(progress)
+        finally:
+            self._saying = False

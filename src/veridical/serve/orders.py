@@ -56,6 +56,23 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """A worker's word on the way: how far a clip is.
+
+    Attributes:
+        stage: `searching` frames, or `judging` people.
+        share: Of all work that is done, 0 to 1.
+    """
+
+    stage: str
+    share: float
+
+
+Heard = Callable[[Progress], None]
+"""Hears of every `Progress`."""
+
+
+@dataclass(frozen=True)
 class Fault:
     """A worker's word for a fault of ours.
 

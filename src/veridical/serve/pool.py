@@ -7,7 +7,7 @@ more is taken out of the line, or its work is stopped.
 
 import asyncio
 import logging
-import math
+import time
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +26,9 @@ from veridical.errors import (
 )
 from veridical.serve.hand import GONE, Hand
 from veridical.serve.orders import Answer as Answer  # to be had from here, too
-from veridical.serve.orders import Broken, Fault, Maker, Order, Size
+from veridical.serve.orders import Broken, Fault, Heard, Maker, Order, Size
 from veridical.serve.orders import Wish as Wish
+from veridical.serve.pace import Pace
 from veridical.workers import STARTS
 
 _TICK_S = 0.25  # between two looks at a worker's memory
@@ -42,6 +43,7 @@ _log = logging.getLogger("veridical.serve")
 class _Work:
     order: Order
     answer: "asyncio.Future[Answer]"
+    heard: Heard
 
 
 class Pool:
@@ -58,13 +60,16 @@ class Pool:
         """Workers that were replaced, by cause: died, hung, grew, worn."""
         self.ready = self.busy = self.done = 0
         """Workers that have their model; that work; answers given so far."""
+        self.started = False
+        """Whether a worker had its model once."""
         self._make = make
         self._line: deque[_Work] = deque()
         self._arrived = asyncio.Event()
         self._changed = asyncio.Condition()
         self._places: list[asyncio.Task[None]] = []
         self._clips = asyncio.Semaphore(max(1, size.workers // 2))
-        self._mean_s = 1.0
+        self._pace = Pace()
+        self._running: dict[Hand, tuple[float, bool]] = {}  # since when; whether it is a clip
         self._failed: asyncio.Future[None] | None = None
         self._hiring = ThreadPoolExecutor(1, "hiring")
         self._sending = ThreadPoolExecutor(size.workers, "sending")
@@ -76,9 +81,9 @@ class Pool:
 
     @property
     def retry_s(self) -> int:
-        """Seconds after which a place in the line is likely to be free."""
-        left = (len(self._line) + 1) * self._mean_s / self.size.workers
-        return min(60, max(1, math.ceil(left)))
+        """Seconds after which a place in the line is likely to be free, by what was measured."""
+        now = time.monotonic()
+        return self._pace.retry_s((now - since, clip) for since, clip in self._running.values())
 
     @property
     def full(self) -> bool:
@@ -131,7 +136,11 @@ class Pool:
         return await self._answered(Order(data, wish), self.size.deadline_s, patient)
 
     async def judge_clip(
-        self, path: Path, wish: Wish, begun: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        wish: Wish,
+        begun: Callable[[], None] = lambda: None,
+        heard: Heard = lambda _progress: None,
     ) -> Answer:
         """Judge a clip when a worker is idle; half of the workers at most do that.
 
@@ -139,6 +148,7 @@ class Pool:
             path: Of the clip.
             wish: What to find out.
             begun: Called when it is begun.
+            heard: Hears how far it is.
 
         Raises:
             VeridicalError: As for `judge`.
@@ -147,12 +157,19 @@ class Pool:
         async with self._clips:
             await self._idle()
             begun()
-            return await self._answered(Order(path, wish), self.size.clip_deadline_s, True)
+            order = Order(path, wish)
+            return await self._answered(order, self.size.clip_deadline_s, True, heard)
 
     async def _idle(self) -> None:
         await self._when(lambda: not self._places or self.busy + self.waiting < self.ready)
 
-    async def _answered(self, order: Order, seconds: float, patient: bool) -> Answer:
+    async def _answered(
+        self,
+        order: Order,
+        seconds: float,
+        patient: bool,
+        heard: Heard = lambda _progress: None,
+    ) -> Answer:
         if patient:
             await self._idle()
         if not self._places:
@@ -162,7 +179,7 @@ class Pool:
                 f"{self.busy} pictures are being judged and {self.waiting} wait: no more can.",
                 hint=f"Try again in {self.retry_s} s.",
             )
-        work = _Work(order, asyncio.get_running_loop().create_future())
+        work = _Work(order, asyncio.get_running_loop().create_future(), heard)
         self._line.append(work)
         self._arrived.set()
         try:
@@ -171,7 +188,7 @@ class Pool:
         except TimeoutError:
             raise DeadlinePassed(
                 f"Judging took longer than {seconds:g} s.",
-                hint="Try again when there is less to do, or send a smaller picture.",
+                hint="Try again later. Whoever runs the service can give it more --workers.",
             ) from None
         finally:
             work.answer.cancel()  # if it is not done: whoever works on it is to stop
@@ -185,6 +202,7 @@ class Pool:
         while True:
             hand = await self._hired()
             self.ready += 1
+            self.started = True
             await self._tell()
             try:
                 while work := await self._next(hand):
@@ -200,7 +218,12 @@ class Pool:
         """Return a worker that is ready; try again, more and more slowly, as long as none is."""
         loop, failures = asyncio.get_running_loop(), 0
         while True:
-            hand = await loop.run_in_executor(self._hiring, Hand, self._make, loop)
+            hiring = loop.run_in_executor(self._hiring, Hand, self._make, loop)
+            try:
+                hand = await asyncio.shield(hiring)
+            except asyncio.CancelledError:  # it is started all the same
+                await self._ended(await hiring)
+                raise
             try:
                 async with asyncio.timeout(self.size.start_s):
                     said = await hand.inbox.get()
@@ -248,7 +271,9 @@ class Pool:
     async def _done(self, hand: Hand, work: _Work) -> bool:
         """Have a worker judge; return whether it can go on."""
         loop = asyncio.get_running_loop()
-        begun = loop.time()
+        begun, clip = time.monotonic(), isinstance(work.order.data, Path)
+        self._running[hand] = begun, clip
+        hand.heard = work.heard
         self.busy += 1
         sent = loop.run_in_executor(self._sending, hand.send, work.order)
         said = asyncio.ensure_future(hand.inbox.get())
@@ -273,7 +298,7 @@ class Pool:
                 self._lose("died")
                 return False
             if isinstance(said.result(), Answer):
-                self._mean_s += 0.1 * (loop.time() - begun - self._mean_s)
+                self._pace.took(time.monotonic() - begun, clip=clip)
             return self._heard(hand, work, said.result())
         except asyncio.CancelledError:
             _fail(work, _stopping())
@@ -282,6 +307,7 @@ class Pool:
             said.cancel()
             sent.cancel()
             self.busy -= 1
+            del self._running[hand]
             await self._tell()
 
     def _heard(self, hand: Hand, work: _Work, said: Any) -> bool:
@@ -343,7 +369,7 @@ def _stopping() -> NotServing:
 
 
 def _without(what: str) -> WorkerLost:
-    return WorkerLost(what, hint="Try again once; if it happens again, look at the picture.")
+    return WorkerLost(what, hint="Try again; if it happens again, tell whoever runs the service.")
 
 
 def _never_ready(end: str) -> ServiceError:

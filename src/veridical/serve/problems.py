@@ -72,6 +72,12 @@ class Problem(Exception):
         )
 
 
+def _for_visitors(error: VeridicalError) -> str:
+    """Return the hint; a visitor cannot start the service with other options, but can say so."""
+    hint = error.cli_hint or error.hint
+    return f"Whoever runs the service can change this: {hint}" if "--" in hint else hint
+
+
 def problem_of(error: Exception, retry_s: int = 1) -> Problem:
     """Return what to say of an error.
 
@@ -84,7 +90,7 @@ def problem_of(error: Exception, retry_s: int = 1) -> Problem:
     if isinstance(error, VeridicalError):
         status = next(code for kind, code in STATUS.items() if isinstance(error, kind))
         headers = {"Retry-After": str(retry_s)} if status in (429, 503) else {}
-        return Problem(status, error.message, error.cli_hint or error.hint, headers)
+        return Problem(status, error.message, _for_visitors(error), headers)
     return Problem(
         500,
         f"Internal error ({type(error).__name__}).",

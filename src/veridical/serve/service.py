@@ -14,7 +14,8 @@ from typing import Literal
 from veridical.errors import Overloaded, VeridicalError
 from veridical.report import Failure
 from veridical.serve.kept import Keeper
-from veridical.serve.orders import Answer, Broken, Wish
+from veridical.serve.kinds import Check, check_picture
+from veridical.serve.orders import Answer, Broken, Progress, Wish
 from veridical.serve.pool import Pool
 from veridical.serve.problems import Problem, problem_of
 from veridical.serve.settings import Settings
@@ -32,6 +33,7 @@ class Job:
         owner: Whose it is.
         path: Of the clip.
         state: How far it is.
+        progress: While it runs: what is done now, and the share that is done.
         answer: Once it is done.
         problem: Why there is none, once it failed.
         ended: When, on a monotonic clock.
@@ -41,6 +43,7 @@ class Job:
     owner: str
     path: Path
     state: State = "queued"
+    progress: Progress | None = None
     answer: Answer | None = None
     problem: Problem | None = None
     ended: float | None = None
@@ -52,13 +55,15 @@ class Service:
     Args:
         pool: That does it.
         settings: Limits.
+        check: Called with a picture and its name, before it waits for a worker; raises what it is
+            refused for.
     """
 
     scratch: Path
     """Folder for clips on their way, while the service runs."""
 
-    def __init__(self, pool: Pool, settings: Settings) -> None:
-        self.pool, self.settings = pool, settings
+    def __init__(self, pool: Pool, settings: Settings, check: Check = check_picture) -> None:
+        self.pool, self.settings, self._check = pool, settings, check
         self._keeper = Keeper(settings.retain) if settings.retain else None
         self._jobs: OrderedDict[str, Job] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -68,9 +73,11 @@ class Service:
         """Judge a picture; see `Pool.judge`. It is kept first, if the service keeps.
 
         Raises:
+            PhotoError: If it is no picture: then no worker is waited for.
             VeridicalError: As `Pool.judge`.
             FolderUnusable: If it cannot be kept.
         """
+        self._check(data, wish.name)
         answer = await self.pool.judge(data, wish, patient=patient)
         if self._keeper:
             await self._keeper.keep(data, answer.body, self._name())
@@ -172,8 +179,11 @@ class Service:
         def begun() -> None:
             job.state = "running"
 
+        def heard(progress: Progress) -> None:
+            job.progress = progress
+
         try:
-            answer = await self.pool.judge_clip(job.path, wish, begun)
+            answer = await self.pool.judge_clip(job.path, wish, begun, heard)
             if self._keeper:
                 await self._keeper.keep(job.path, answer.body, self._name())
             job.answer, job.state = answer, "done"

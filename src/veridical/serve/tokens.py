@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from veridical.errors import TokensUnusable
+from veridical.serve.problems import Problem
 
 _LINE = re.compile(r"(?P<label>[A-Za-z0-9._-]{1,64}) sha256:(?P<digest>[0-9a-f]{64})")
 _LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -145,11 +146,31 @@ class Rates:
     clock: Callable[[], float] = time.monotonic
     _buckets: "OrderedDict[str, tuple[float, float]]" = field(default_factory=OrderedDict)
 
-    def wait_s(self, caller: str) -> int:
-        """Return for how many seconds a caller has to wait; 0 for not at all."""
-        if self.per_minute is None or (left := self._left(caller)) >= 1:
+    def wait_s(self, caller: str, count: int = 1) -> int:
+        """Return for how many seconds a caller has to wait for so many; 0 for not at all."""
+        if self.per_minute is None or (left := self._left(caller)) >= count:
             return 0
-        return max(1, math.ceil((1 - left) * 60 / self.per_minute))
+        return max(1, math.ceil((count - left) * 60 / self.per_minute))
+
+    def check(self, caller: str, count: int = 1) -> None:
+        """Refuse a caller who may not ask for so many now.
+
+        Raises:
+            Problem: 429; 413 if nobody may ever ask for so many at a time.
+        """
+        if self.per_minute is not None and count > max(1.0, self.per_minute):
+            raise Problem(
+                413,
+                f"{count} pictures came; this service takes {self.per_minute:g} a minute.",
+                f"Send at most {max(1, int(self.per_minute))} at a time.",
+            )
+        if wait_s := self.wait_s(caller, count):
+            raise Problem(
+                429,
+                f"More than {self.per_minute:g} pictures a minute came.",
+                f"Try again in {wait_s} s.",
+                {"Retry-After": str(wait_s)},
+            )
 
     def spend(self, caller: str, count: int = 1) -> None:
         """Take requests out of a bucket, which may so come to owe some."""

@@ -78,7 +78,7 @@ def check_size(size: int, limit: int) -> None:
         raise Problem(
             413,
             f"A file has more than the limit of {limit:,} bytes.",
-            "A smaller copy is another picture: start the service with a higher --max-mbytes.",
+            "A smaller copy is another picture. Whoever runs the service can raise the limit.",
         )
 
 
@@ -135,7 +135,7 @@ async def read_form(request: Request, limit: int, most: int) -> list[Upload]:
         return sink
 
     if not _is_form(request):
-        raise Problem(415, "Several files have to come in a form.", _HOW)
+        raise Problem(415, "Several files have to come in a form.", _HOW_SEVERAL)
     await read(request, opened)
     return [Upload(name, sink.bytes()) for name, sink in found]
 
@@ -174,6 +174,9 @@ async def read(request: Request, opened: Opener) -> None:
 _HOW = (
     "Send a form with the field `file` (curl -F file=@photo.jpg), or the bytes of the file with "
     "the header `Content-Type: application/octet-stream`."
+)
+_HOW_SEVERAL = (
+    "Send a form with a field `file` for each of them: curl -F file=@a.jpg -F file=@b.jpg."
 )
 
 

@@ -106,7 +106,7 @@ def run(
     Args:
         answering: See `server`.
         listener: See `bound`.
-        pool: Of its app; it is started before anybody is answered.
+        pool: Of its app; while it starts, whoever asks is told so.
         ready: Called when the workers are ready.
 
     Raises:
@@ -116,13 +116,24 @@ def run(
     got: list[int] = []
 
     async def main() -> None:
-        await pool.start()
-        ready()
+        async def start() -> None:
+            try:
+                await pool.start()
+            except BaseException:
+                answering.should_exit = True
+                raise
+            ready()
+
         # uvicorn handles signals meanwhile, and raises them again when it is done.
         before = {one: signal.signal(one, lambda n, _: got.append(n)) for one in _SIGNALS}
+        starting = asyncio.create_task(start())
         try:
             await answering.serve([listener])
+            if starting.done():
+                starting.result()
         finally:
+            starting.cancel()
+            await asyncio.wait({starting})
             await pool.close()
             for one, handler in before.items():
                 signal.signal(one, handler)

@@ -21,7 +21,7 @@ from veridical.present.maps import places_in_words
 from veridical.present.numbers import percent
 from veridical.present.pictures import Picture
 from veridical.present.tally import FAILED
-from veridical.report import FaceResult, Report
+from veridical.report import Decision, FaceResult, Reason, Report
 from veridical.serve.pages import words
 from veridical.video import Answer, VideoReport
 
@@ -95,7 +95,8 @@ def fragment(
         why=why[0],
         sure=why[1] if lead and lead.verdict else "",
         at_prior=_at_prior(report),
-        not_meant=said.NOT_MEANT[report.decision],
+        of_face=_of_face(report),
+        not_meant=_not_meant(report),
         next=said.next_step(report.decision, report.reasons, commands=False),
         frames=said.sentence(frames) if (frames := said.of_frames(report)) else "",
         damage=said.sentence(said.of_damage(report.damage, report.height)) if report.damage else "",
@@ -106,7 +107,6 @@ def fragment(
         about_claims=claims.ABOUT,
         faces=[_face(at, report, decoded) for at in range(len(report.faces))],
         processing=tuple(sections.processing(report, name)),
-        limits=said.LIMITS,
     )
 
 
@@ -130,7 +130,7 @@ def clip_fragment(report: VideoReport, name: str) -> str:
         why=clip_words.why(report),
         at_prior=_at_prior(report),
         not_meant=clip_words.NOT_MEANT[report.decision],
-        next=clip_words.next_step(report, commands=False),
+        next=_next_of_clip(report),
         origin=claims.lead(report),
         file_says=_file_says(report),
         claims=claims.entries(report.claims),
@@ -140,7 +140,6 @@ def clip_fragment(report: VideoReport, name: str) -> str:
         missing=[said.sentence(one) for one in clip_words.not_looked_at(report)],
         footage=said.sentence(clip_words.footage(report)),
         processing=tuple(clip_page.processing(report, name)),
-        limits=clip_words.LIMITS,
         **clip_page.GEOMETRY,
     )
 
@@ -247,6 +246,27 @@ def _at_prior(report: Answer) -> str:
     if at is None:
         return ""
     return words.AT_PRIOR.format(share=percent(at.prior), at=said.at_share(at))
+
+
+def _of_face(report: Report) -> str:
+    """Say which of several faces a number is of."""
+    if report.lead_index is None or len(report.faces) < 2:
+        return ""
+    return words.OF_FACE.format(n=report.lead_index + 1, total=len(report.faces))
+
+
+def _not_meant(report: Report) -> str:
+    """Say what the answer does not mean; of a damaged file nobody can say that nothing is wrong."""
+    if report.decision is Decision.UNDECIDED and Reason.DAMAGED in report.reasons:
+        return words.NOT_MEANT_DAMAGED
+    return said.NOT_MEANT[report.decision]
+
+
+def _next_of_clip(report: VideoReport) -> str:
+    """Say what to do next, of what a visitor of the page can do."""
+    if report.reasons[:1] in ((Reason.NO_FACE,), (Reason.FEW_LOOKS,)):
+        return words.NEXT_NO_FACE
+    return clip_words.next_step(report, commands=False)
 
 
 def _plain(name: str) -> str:

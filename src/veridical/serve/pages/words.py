@@ -105,6 +105,12 @@ BLEND = "Map over the face"
 BLEND_ENDS = ("photo", "map")
 SCALE = "A line from real to AI-generated: a point at P(ai) {p}, and a band from {ends}."
 SCALE_ENDS = ("real", "even", "AI-generated")
+OF_FACE = " (of face {n} of {total})"
+NOT_MEANT_DAMAGED = (
+    "Undecided supports neither answer. That the file is damaged says nothing about the person in "
+    "it."
+)
+NEXT_NO_FACE = "Look for a clip in which a face is larger, or longer in sight."
 AT_PRIOR = "Where {share} of the pictures are AI-generated: {at}."
 LOOKED_AT = "What was looked at"
 NOT_LOOKED_AT = "Not judged:"
@@ -126,6 +132,8 @@ SAID = {
     "waiting": "waiting",
     "sending": "sending, {percent} %",
     "judging": "being judged, {seconds} s",
+    "queued": "waits for its turn",
+    "searching": "looking for people, {percent} %",
     "percent": "being judged, {percent} %",
     "busy": "the service is busy; next try in {seconds} s",
     "done": "{done} of {total} done",
@@ -140,6 +148,7 @@ SAID = {
     "sorted": "Sorted by {column}.",
     "shown": "{n} of {total} shown.",
     "saved": "The table is saved.",
+    "saved_part": "The saved table has {done} of {total} files: the others are not done yet.",
     "pasted": "Pasted picture {n}.{ending}",
     "passed_over_one": "1 file of the folder was passed over: it is no photo and no clip.",
     "passed_over": "{n} files of the folder were passed over: they are no photos and no clips.",

@@ -109,10 +109,11 @@ function learnFailure(item) {
   const word = document.createElement("span");
   word.textContent = setup.kinds[setup.failed];
   cell.append(mark.querySelector("svg").cloneNode(true), " ", word);
-  const known = { path: item.name, decision: setup.failed, error: item.problem.message, next_step: item.problem.hint };
+  const { message } = item.problem;
+  const known = { path: item.name, decision: setup.failed, error: message, next_step: item.problem.hint };
   Object.assign(item, {
     kind: setup.failed,
-    why: item.problem.message,
+    why: details.reason(item),
     says: "",
     cells: [cell],
     answer: word.textContent,
@@ -134,6 +135,10 @@ function progressOf(item) {
     case "busy":
       return { text: say("busy", { seconds: Math.max(1, Math.ceil((item.until - Date.now()) / 1000)) }), share: 0 };
     case "judging":
+      if (item.stage === "queued") return { text: say("queued"), share: 0 };
+      if (item.stage === "searching" && item.judged !== null) {
+        return { text: say("searching", { percent: Math.round(100 * item.judged) }), share: item.judged };
+      }
       return item.judged === null
         ? { text: say("judging", { seconds }), share: null }
         : { text: say("percent", { percent: Math.round(100 * item.judged) }), share: item.judged };
@@ -210,9 +215,11 @@ $("#shown").addEventListener("click", ({ target }) => {
 });
 $("#stop").addEventListener("click", () => queue.stop());
 $("#save").addEventListener("click", () => {
-  const rows = table.shown.filter((item) => item.values).map((item) => item.values);
+  const { shown } = table;
+  const rows = shown.filter((item) => item.values).map((item) => item.values);
   keep("veridical.csv", "text/csv", csv(setup.columns, rows));
-  announce(say("saved"));
+  if (rows.length < shown.length) warn(say("saved_part", { done: rows.length, total: shown.length }));
+  else announce(say("saved"));
 });
 $("#forget").addEventListener("click", () => {
   queue.clear();

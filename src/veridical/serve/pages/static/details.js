@@ -12,6 +12,13 @@ export function elements(html) {
   return made.content;
 }
 
+/** Return why an item failed, without its name, which stands beside it. */
+export function reason({ name, problem }) {
+  const own = `${printable(name)}: `;
+  const { message } = problem;
+  return message.startsWith(own) ? message.slice(own.length) : message;
+}
+
 /** Show an item; `progress` says how far it is while it has no answer. */
 export async function show(item, progress) {
   const same = now === item && place.dataset.state === item.state;
@@ -30,7 +37,7 @@ export async function show(item, progress) {
   const shown = document.querySelector(item.state === "failed" ? "#failure" : "#pending").content.cloneNode(true);
   shown.querySelector(".name").textContent = printable(item.name);
   if (item.state === "failed") {
-    shown.querySelector(".why").textContent = item.problem.message;
+    shown.querySelector(".why").textContent = reason(item);
     shown.querySelector(".hint").textContent = item.problem.hint;
   } else {
     fill(shown, progress);

@@ -12,6 +12,7 @@ import { Busy, judge, NeedsToken, Problem } from "./send.js";
  * @property {"waiting"|"sending"|"judging"|"busy"|"done"|"failed"} state
  * @property {number} sent Share that is sent.
  * @property {?number} judged Share that is judged, where the service tells.
+ * @property {string=} stage Of a clip: "queued", "searching" or "judging", where the service tells.
  * @property {number} since When its state began, ms.
  * @property {?Blob} html What the page shows of it. A blob, so that thousands of them stay cheap.
  * @property {?object} report
@@ -77,9 +78,9 @@ export class Queue {
     return this.items.filter((item) => item.state === "done" || item.state === "failed").length;
   }
 
-  /** Share of all work that is done; an upload counts a quarter of its item. */
+  /** Share of all work that is done; what is sent is not judged, and counts for nothing yet. */
   get share() {
-    const of = { sending: (item) => item.sent / 4, judging: (item) => 0.25 + 0.75 * (item.judged ?? 0), done: () => 1, failed: () => 1 };
+    const of = { judging: (item) => item.judged ?? 0, done: () => 1, failed: () => 1 };
     const sum = this.items.reduce((total, item) => total + (of[item.state]?.(item) ?? 0), 0);
     return this.items.length ? sum / this.items.length : 0;
   }
@@ -128,7 +129,8 @@ export class Queue {
     }
   }
 
-  #step(item, { sent, judged }) {
+  #step(item, { sent, judged, stage }) {
+    item.stage = stage;
     if (sent !== undefined) {
       item.sent = sent;
       this.changed(item);

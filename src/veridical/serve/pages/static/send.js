@@ -72,7 +72,7 @@ async function follow(url, token, tell, signal) {
     }
     if (job.state === "done") return job;
     if (job.error || job.state === "failed") throw new Problem(job.status ?? 422, job.error, job.hint);
-    tell({ judged: typeof job.progress === "number" ? job.progress : null });
+    tell({ judged: typeof job.progress === "number" ? job.progress : null, stage: job.stage ?? job.state });
     await pause(POLL_MS, signal);
   }
 }
