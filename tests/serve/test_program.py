@@ -54,11 +54,14 @@ def test_a_worker_killed_under_load_costs_its_own_request_and_no_other(running: 
     with ThreadPoolExecutor(6) as many, served.client() as client:
         asked = many.map(ask, range(6))
         try:
-            for _ in range(3):
+            for lost in (1, 2, 3):
                 time.sleep(0.3)
                 os.kill(_busiest(service.pid), signal.SIGKILL)
-                time.sleep(0.3)
-                while "veridical_workers_ready 2.0" not in client.get("/metrics").text:
+                noticed = {
+                    f'veridical_workers_lost_total{{why="died"}} {lost}.0',
+                    "veridical_workers_ready 2.0",
+                }
+                while not noticed <= set(client.get("/metrics").text.splitlines()):
                     time.sleep(0.05)
         finally:
             done.set()
