@@ -18,7 +18,6 @@ contradicts its picture, or another clip of it, if one is decided `real` and the
 What was found is kept in DIR; an interrupted run goes on. The tables go into docs/video.md.
 """
 
-import argparse
 import csv
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +30,7 @@ from PIL import Image
 
 from benchmarks.common import Record, even, is_ai, path_of, remembered, track
 from benchmarks.filming import FPS, LONG_S, film, film_of_a_minute
-from benchmarks.fitting import RECIPE, extractor_of, training_pictures
+from benchmarks.fitting import RECIPE, asked_of, extractor_of, training_pictures
 from benchmarks.pages import DOCS, ROOT, publish, share, table
 from veridical.arrays import Bool, Float, Float32, ndarray
 from veridical.detector import Detector
@@ -326,15 +325,9 @@ def speed_page(work: Path, quick: bool) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
+    parser = asked_of(__doc__)
     parser.add_argument("--video", type=Path, help="manifest of clips")
     parser.add_argument("--parts", nargs="+", default=["pooling", "codec", "shared", "speed"])
-    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
     given = parser.parse_args(arguments)
     detector = Detector.load(threads=1)
     if "pooling" in given.parts:

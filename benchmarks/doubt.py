@@ -18,14 +18,13 @@ Everything that was computed is kept in DIR (`posterior-*.npz`; delete one to fi
 each part runs alone. The tables go into docs/doubt.md.
 """
 
-import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import depth, fairness, posteriors
 from benchmarks.common import AS_DELIVERED, JOBS, Record, track
-from benchmarks.fitting import RECIPE, extractor_of, training_pictures
+from benchmarks.fitting import RECIPE, asked_of, extractor_of, training_pictures
 from benchmarks.laundering import laundered
 from benchmarks.pages import DOCS, publish, share
 from veridical.detector import Detector
@@ -144,15 +143,9 @@ PARTS: dict[str, Callable[[Bench], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
+    parser = asked_of(__doc__)
     parser.add_argument("--splits", nargs="+", default=["val"])
     parser.add_argument("--parts", nargs="+", default=[*PARTS], choices=[*PARTS])
-    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
     given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
     bench = Bench(

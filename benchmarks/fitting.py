@@ -1,5 +1,6 @@
 """What benchmarks that fit a head share: the pictures, the recipe and the features."""
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,18 @@ PSEUDO = (
 )
 """Generators of reconstructions: they help to fit, and are never judged."""
 RECIPE = replace(DEFAULT, pseudo=PSEUDO)
+
+
+def asked_of(what: str | None) -> argparse.ArgumentParser:
+    """Return what every benchmark that fits can be asked; `what` is its docstring."""
+    parser = argparse.ArgumentParser(
+        description=what, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
+    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
+    return parser
 
 
 def training_pictures(

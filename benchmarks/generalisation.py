@@ -12,20 +12,18 @@ beside one family of reals, in turn.
 What was found is kept in DIR. The tables go into docs/accuracy.md.
 """
 
-import argparse
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import JOBS, even, is_ai, track
-from benchmarks.fitting import PSEUDO, RECIPE, extractor_of, training_pictures
+from benchmarks.fitting import PSEUDO, RECIPE, asked_of, extractor_of, training_pictures
 from benchmarks.pages import DOCS, number, publish, table
 from veridical.arrays import Bool, Float, Int, ndarray
 from veridical.detector import Detector
@@ -308,13 +306,7 @@ def holdout_page(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
-    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
+    parser = asked_of(__doc__)
     given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
     detector = Detector.load(threads=1)

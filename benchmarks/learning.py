@@ -9,14 +9,12 @@ crops are added. Relatives of what was left out are left out, too, so that numbe
 for single generators. The table goes into docs/accuracy.md.
 """
 
-import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.common import JOBS, track
-from benchmarks.fitting import PSEUDO, RECIPE, extractor_of, training_pictures
+from benchmarks.fitting import PSEUDO, RECIPE, asked_of, extractor_of, training_pictures
 from benchmarks.generalisation import PAGE
 from benchmarks.pages import publish, table
 from benchmarks.tuning import rounds, told
@@ -111,14 +109,8 @@ def page(found: dict[tuple[str, float], list[float]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
+    parser = asked_of(__doc__)
     parser.add_argument("--draws", type=int, default=2, help="of each share")
-    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
     given = parser.parse_args(arguments)
     detector = Detector.load(threads=1)
     samples = training_pictures(detector, given.manifest, given.more)

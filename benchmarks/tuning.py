@@ -11,18 +11,18 @@ round is the frozen network with the same head. What was found is kept in DIR, a
 run goes on. The table goes into docs/accuracy.md.
 """
 
-import argparse
 import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 from research.tuning import Kept, Start, Tuning, Upper, logits, tuned
 
 from benchmarks.common import JOBS, Record, is_ai, remembered, track
-from benchmarks.fitting import PSEUDO, RECIPE, extractor_of, training_pictures
+from benchmarks.fitting import PSEUDO, RECIPE, asked_of, extractor_of, training_pictures
 from benchmarks.generalisation import FEWEST, PAGE, REALS
 from benchmarks.pages import publish, table
 from veridical.arrays import Float, Int, ndarray
@@ -220,27 +220,24 @@ def page(found: dict[str, list[list[Record]]]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("manifest", type=Path)
+    parser = asked_of(__doc__)
     parser.add_argument("--backbone", required=True, help="Hugging Face folder")
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--more", type=Path, nargs="*", default=[], help="manifests for fitting")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--quick", action="store_true", help="a smoke run, not a measurement")
     given = parser.parse_args(arguments)
     given.work.mkdir(parents=True, exist_ok=True)
     detector = Detector.load(threads=1)
     samples = training_pictures(detector, given.manifest, given.more)
     samples = samples[::40] if given.quick else samples
     cache = given.work / "cache"
-    found = extractor_of(detector, cache).extract(samples, Threads(JOBS), track)
-    tokens = tokens_behind(
-        detector, found.samples, cache, given.work / f"tokens-{len(found.samples)}.npy"
-    )
+    extractor = extractor_of(detector, cache)
+    found = extractor.extract(samples, Threads(JOBS), track)
+    # Other pictures, or another network, have a folder of their own.
+    facts = [extractor.fingerprint, *(str(sample.path) for sample in found.samples)]
+    work = given.work / f"tuning-{sha256(json.dumps(facts).encode()).hexdigest()[:12]}"
+    work.mkdir(parents=True, exist_ok=True)
+    tokens = tokens_behind(detector, found.samples, cache, work / "tokens.npy")
     net = TorchBackbone(given.backbone, detector.backbone.spec.layers)
     ways = {
         "layer norms": Tuning(how="norms", rate=1e-3, steps=given.steps),
@@ -248,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     }
     results = {
         name: [
-            compare(one, found, tokens, net, tuning, given.work, given.device)
+            compare(one, found, tokens, net, tuning, work, given.device)
             for one in rounds(found.samples)[: 1 if given.quick else given.rounds]
         ]
         for name, tuning in ways.items()
