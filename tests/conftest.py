@@ -18,6 +18,7 @@ install_import_hook("veridical", CHECKER)
 import io
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -171,6 +172,14 @@ def noise_image(side: int = 24, seed: int = 3) -> Image.Image:
     """Noise in every channel: no format stores it in few bytes."""
     values = np.random.default_rng(seed).integers(0, 256, (side, side, 3), np.uint8)
     return Image.fromarray(values)
+
+
+def wait_for(true: Callable[[], bool]) -> None:
+    """Wait until something is so, for a slow machine too."""
+    until = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.02)
 
 
 def saved(picture: Image.Image, kind: str, **options: Any) -> bytes:

@@ -182,3 +182,4 @@ def lit() -> bytes:
 
 RED, BLACK, HALF = lit(), photo((0, 0, 0)), photo((128, 0, 0))
 """What the detector calls AI-generated, real, and undecided."""
+TEN = [(f"photo-{n}.png", (RED, BLACK, HALF)[n % 3]) for n in range(10)]

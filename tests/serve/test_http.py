@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -15,6 +16,7 @@ import httpx
 import jsonschema
 import pytest
 
+from tests.conftest import wait_for
 from tests.serve.doubles import ByContent, SeeThrough
 from tests.serve.harness import QUICK, Served, serving
 from veridical.present.records import schema
@@ -199,12 +201,12 @@ def test_a_batch_answers_in_order_and_goes_on_after_a_failure(client: httpx.Clie
 
 
 def test_a_batch_comes_line_by_line(client: httpx.Client) -> None:
-    files = [("file", ("a", b"a")), ("file", ("b", b"sleep 1.0"))]
+    files = [("file", ("a", b"a")), ("file", ("b", b"sleep 3.0"))]
     begun = time.monotonic()
     with client.stream("POST", "/v1/batch", files=files) as answer:
         lines = answer.iter_lines()
         assert json.loads(next(lines))["path"] == "a"
-        assert time.monotonic() - begun < 0.8
+        assert time.monotonic() - begun < 2.5
         assert json.loads(next(lines))["path"] == "b"
 
 
@@ -302,14 +304,14 @@ def test_a_slow_upload_ends(served: Served) -> None:
         begun = time.monotonic()
         raw.settimeout(0.1)
         answer = b""
-        while not answer and time.monotonic() - begun < 5:
+        while not answer and time.monotonic() - begun < 10:
             raw.sendall(b"a")
             try:
                 answer = raw.recv(10_000)
             except TimeoutError:
                 continue
         assert answer.startswith(b"HTTP/1.1 408 ")
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 8
 
 
 def test_a_silent_connection_ends(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,19 +325,19 @@ def test_a_silent_connection_ends(served: Served, monkeypatch: pytest.MonkeyPatc
                     answer += more
             except ConnectionResetError:
                 pass
-            assert 0.2 < time.monotonic() - begun < 3
+            assert 0.2 < time.monotonic() - begun < 10
             assert answer.startswith(b"HTTP/1.1 200") == head.startswith(b"GET")
 
 
 def test_a_client_that_does_not_read_is_cut_off(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("veridical.serve.wire.UNREAD_S", 0.3)
+    monkeypatch.setattr("veridical.serve.wire.UNREAD_S", 1.0)
     ask = b"POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 12\r\n\r\nlong 5000000"
-    for patience, whole in ((0.0, True), (1.5, False)):
+    for patience, whole in ((0.0, True), (2.5, False)):
         with served.raw() as raw:
             raw.sendall(ask)
-            time.sleep(0.2 + patience)
+            time.sleep(patience)
             came = 0
             with suppress(ConnectionResetError):
                 while came < 5_000_000 and (more := raw.recv(20_000)):
@@ -352,37 +354,30 @@ def test_too_many_uploads_at_a_time_are_refused(served: Served) -> None:
                 b"POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999\r\n\r\n"
                 + bytes(99_000)
             )
-        time.sleep(0.2)
         with served.client() as client:
+            wait_for(lambda: posted(client, bytes(90_000)).status_code == 429)
             told = problem(posted(client, bytes(90_000)), 429)
             assert "Other uploads" in told["error"]
     finally:
         for raw in held:
             raw.close()
-    time.sleep(0.2)
     with served.client() as client:
-        assert posted(client, bytes(90_000)).status_code == 200
+        wait_for(lambda: posted(client, bytes(90_000)).status_code == 200)
 
 
 def test_requests_that_nobody_waits_for_stop_their_work(served: Served) -> None:
-    assert served.pool
+    pool = served.pool
+    assert pool
     raw = served.raw()
     raw.sendall(
         b"POST /v1/inspect HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nsleep 30"
     )
-    wait_for(lambda: served.pool.busy == 1)
+    wait_for(lambda: pool.busy == 1)
     raw.close()
-    wait_for(lambda: served.pool.busy == 0)
+    wait_for(lambda: pool.busy == 0)
     with served.client() as client:
-        figures = client.get("/metrics").text
-        assert 'route="/v1/inspect",status="499"' in figures
-
-
-def wait_for(true: Any) -> None:
-    until = time.monotonic() + 5
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.02)
+        gone = 'route="/v1/inspect",status="499"'
+        wait_for(lambda: gone in client.get("/metrics").text)
 
 
 # --- overload ------------------------------------------------------------------------------------
@@ -409,10 +404,12 @@ def test_over_its_capacity_it_refuses_at_once_and_answers_the_others() -> None:
         assert max(accepted) < size.deadline_s
         assert median(seconds for seconds, _ in refused) < min(accepted)
         assert min(int(retry) for _, retry in refused) >= 1
-        assert max(int(retry) for _, retry in refused) <= 3  # each picture takes 0.3 s
-        figures = client.get("/metrics").text
-    assert f'route="/v1/inspect",status="429"}} {len(refused)}.0' in figures
-    assert 'route="other"' not in figures
+        assert (
+            max(int(retry) for _, retry in refused) <= 5
+        )  # each picture takes 0.3 s, on a machine with time
+        counted = f'route="/v1/inspect",status="429"}} {len(refused)}.0'
+        wait_for(lambda: counted in client.get("/metrics").text)
+        assert 'route="other"' not in client.get("/metrics").text
 
 
 # --- who may ask ---------------------------------------------------------------------------------
@@ -436,9 +433,12 @@ def test_only_who_has_a_token_is_answered(tmp_path: Path) -> None:
         answer = client.post("/v1/inspect", content=b"a", headers=mine)
         assert "3 pictures a minute" in problem(answer, 429)["error"]
         assert 15 <= int(answer.headers["retry-after"]) <= 20
-        figures = client.get("/metrics", headers=mine).text
-        for route, status in (("/v1/model", 401), ("/v1/inspect", 429)):
-            assert f'route="{route}",status="{status}"' in figures
+        counted = [
+            f'route="{route}",status="{status}"'
+            for route, status in (("/v1/model", 401), ("/v1/inspect", 429))
+        ]
+        figures = partial(client.get, "/metrics", headers=mine)
+        wait_for(lambda: all(one in figures().text for one in counted))
         yours = httpx.BasicAuth("anybody", two)
         answer = client.post("/v1/videos", content=MP4, auth=yours, headers=BYTES)
         assert answer.status_code == 202
@@ -513,16 +513,12 @@ def test_nothing_is_kept_unless_asked(tmp_path: Path) -> None:
 
 def test_figures_are_there(client: httpx.Client) -> None:
     posted(client, b"a")
-    figures, until = client.get("/metrics").text, time.monotonic() + 60
-    while "veridical_workers_ready 2.0" not in figures and time.monotonic() < until:
-        time.sleep(0.2)  # the second may still be starting
-        figures = client.get("/metrics").text
-    for name in (
+    wanted = (
         'veridical_requests_total{method="POST",route="/v1/inspect",status="200"}',
         'veridical_request_seconds_count{route="/v1/inspect"}',
         "veridical_workers_ready 2.0",
         'veridical_workers_lost_total{why="died"}',
         "veridical_waiting 0.0",
         "veridical_received_bytes_total",
-    ):
-        assert name in figures
+    )  # a request is counted when its answer has gone; the second worker may be starting
+    wait_for(lambda: all(name in client.get("/metrics").text for name in wanted))

@@ -117,7 +117,7 @@ def test_work_is_stopped_by_a_signal_and_only_work() -> None:
     try:
         begun = time.monotonic()
         assert Replying(work)(Order(b"", Wish())) is None
-        assert time.monotonic() - begun < 1
+        assert time.monotonic() - begun < 4
         assert not stopped
         os.kill(os.getpid(), signal.SIGUSR1)  # between two orders: nobody is disturbed
         found = Replying(fault)(Order(b"", Wish()))

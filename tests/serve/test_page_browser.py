@@ -1,153 +1,20 @@
-"""The page in a browser: everything that a visitor does, at every size, in light and dark."""
+"""The page in a browser: files come in, wait, are judged, listed and shown."""
 
 import csv
 import io
-import re
-import shutil
-from base64 import b64encode
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from importlib.util import find_spec
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.conftest import saved
-from tests.serve.site import BLACK, HALF, RED, WORKERS, Running, Site, started
+from tests.conftest import saved, wait_for
+from tests.serve.conftest import Visit
+from tests.serve.site import BLACK, RED, TEN, WORKERS, Site
 from tests.serve.test_page import HOSTILE
 from veridical.present.table import Writer
 from veridical.present.words import printable
 from veridical.serve.pages import words
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-SOON_MS = 15_000
-TEN = [(f"photo-{n}.png", (RED, BLACK, HALF)[n % 3]) for n in range(10)]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Running]:
-    service = started()
-    yield service
-    service.end()
-
-
-@pytest.fixture
-def site(running: Running) -> Site:
-    running.site.reset()
-    return running.site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started_:
-        try:
-            made = started_.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        yield made
-        made.close()
-
-
-@dataclass
-class Visit:
-    """A page that was opened, and what it did on the side."""
-
-    page: Any
-    asked: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-    given_up: int = 0
-
-    def give_up(self, _request: Any) -> None:
-        """Note a request that came to nothing."""
-        self.given_up += 1
-
-    def add(self, *files: tuple[str, bytes], kind: str = "image/png") -> None:
-        """Choose files."""
-        payload = [{"name": name, "mimeType": kind, "buffer": data} for name, data in files]
-        self.page.set_input_files("#files", payload)
-
-    def settle(self) -> None:
-        """Wait until all is judged."""
-        self.page.wait_for_selector("#results", timeout=SOON_MS)
-        self.page.wait_for_selector(".queue", state="hidden", timeout=SOON_MS)
-
-    def hand(self, event: str, *files: tuple[str, bytes, str]) -> None:
-        """Drop files, or paste them."""
-        coded = [[name, b64encode(data).decode(), kind] for name, data, kind in files]
-        self.page.evaluate(
-            """([event, files]) => {
-              const data = new DataTransfer();
-              for (const [name, coded, kind] of files) {
-                const bytes = Uint8Array.from(atob(coded), (one) => one.charCodeAt(0));
-                data.items.add(new File([bytes], name, {type: kind}));
-              }
-              const options = {bubbles: true, cancelable: true};
-              document.body.dispatchEvent(event === "paste"
-                ? new ClipboardEvent("paste", {...options, clipboardData: data})
-                : new DragEvent(event, {...options, dataTransfer: data}));
-            }""",
-            [event, coded],
-        )
-
-    def answer(self) -> str:
-        """Return the answer that is shown."""
-        self.page.wait_for_selector(".report:not(.pending) h2", timeout=SOON_MS)
-        return str(self.page.inner_text(".report h2")).strip()
-
-    def names(self) -> list[str]:
-        """Return the names in the table that are to be seen, in order."""
-        found = self.page.query_selector_all("tbody tr:not([hidden]) th.name button")
-        return [one.text_content() for one in found]
-
-    def focus(self) -> str:
-        """Return the text, or else the id, of what the keyboard is on."""
-        return str(
-            self.page.evaluate(
-                "() => (document.activeElement.innerText || document.activeElement.id).trim()"
-            )
-        )
-
-    def saved(self, button: str) -> str:
-        """Press a button, and return the file that it saves."""
-        with self.page.expect_download() as coming:
-            self.page.click(button)
-        return Path(coming.value.path()).read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def visit(browser: Any, site: Site) -> Iterator[Callable[..., Visit]]:
-    """Open the page; at the end, nothing went elsewhere, and nothing was refused or broken."""
-    contexts, visits = [], []
-
-    def opened(width: int = 1280, height: int = 900, **options: Any) -> Visit:
-        viewport = {"width": width, "height": height}
-        context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
-        made = Visit(context.new_page())
-        context.on("request", lambda one: made.asked.append(one.url))
-        context.on("requestfailed", made.give_up)
-        made.page.on("pageerror", lambda one: made.complaints.append(str(one)))
-        made.page.on("console", lambda one: made.complaints.append(one.text))
-        made.page.set_default_timeout(SOON_MS)
-        made.page.goto(site.url)
-        contexts.append(context)
-        visits.append(made)
-        return made
-
-    yield opened
-    for context in contexts:
-        context.close()
-    for one in visits:
-        elsewhere = [url for url in one.asked if not url.startswith((site.url, "data:", "blob:"))]
-        assert not elsewhere
-        refused = r"Failed to load resource: the server responded with a status of (4\d\d|503)"
-        assert not [text for text in one.complaints if not re.match(refused, text)]
-
 
 # --- files come in -----------------------------------------------------------------------------
 
@@ -221,8 +88,7 @@ def test_a_clip_is_followed_until_it_is_judged(visit: Callable[..., Visit], site
     assert "Person 1" in seen.page.inner_text(".report")
     assert any("/v1/videos?" in url for url in seen.asked)
     assert not site.wishes
-    seen.page.wait_for_timeout(200)
-    assert site.forgotten == 1
+    wait_for(lambda: site.forgotten == 1)
 
 
 def test_what_is_too_large_is_not_sent(visit: Callable[..., Visit], site: Site) -> None:
@@ -451,7 +317,7 @@ def test_hostile_names_are_shown_as_text(visit: Callable[..., Visit]) -> None:
     assert seen.names() == [printable(name) for name in names]
     for n, name in enumerate(names, start=1):
         seen.page.click(f"tbody tr:nth-child({n}) th button")
-        seen.page.wait_for_selector(".report.ai")
+        assert seen.answer() == "AI-GENERATED"
         assert seen.page.inner_text(".report .name") == " ".join(printable(name).split())
     assert seen.page.query_selector("img[src*=evil], main script, [onerror]") is None
 
@@ -469,121 +335,3 @@ def test_what_a_hostile_file_says_of_itself_is_shown_as_text(visit: Callable[...
 
     assert "onerror=alert(1)" in seen.page.inner_text(".report")
     assert seen.page.query_selector("img[src*=evil], main script, [onerror]") is None
-
-
-# --- everybody ---------------------------------------------------------------------------------
-
-
-def test_all_can_be_done_from_the_keyboard(visit: Callable[..., Visit]) -> None:
-    seen = visit()
-    press = seen.page.keyboard.press
-    seen.page.on("filechooser", lambda _: None)  # early: the browser has to hear of it first
-    press("Tab")
-    assert seen.focus() == words.SKIP
-    press("Tab")
-    assert seen.focus() == words.CHOOSE
-    with seen.page.expect_file_chooser() as coming:
-        press("Enter")
-    coming.value.set_files(
-        [{"name": name, "mimeType": "image/png", "buffer": data} for name, data in TEN[:4]]
-    )
-    seen.settle()
-    for _ in range(30):
-        press("Tab")
-        if seen.focus() == "photo-0.png":
-            break
-    assert seen.focus() == "photo-0.png"
-    press("ArrowDown")
-    assert seen.focus() == "photo-1.png"
-    assert seen.answer() == "REAL"
-    press("End")
-    assert seen.focus() == "photo-3.png"
-    press("Enter")
-    seen.page.wait_for_timeout(100)
-    assert seen.focus() == "AI-GENERATED"
-    press("Escape")
-    assert seen.focus() == "photo-3.png"
-    press("Tab")
-    assert seen.focus() not in [name for name, _ in TEN]  # one stop for the whole table
-
-
-def test_a_mouse_chooses_and_leaves_the_keyboard_in_the_list(visit: Callable[..., Visit]) -> None:
-    seen = visit()
-    seen.add(*TEN[:3])
-    seen.settle()
-    seen.page.click("tbody tr:nth-child(2) td.thumb")
-    assert seen.answer() == "REAL"
-    assert seen.focus() == "photo-1.png"
-    seen.page.keyboard.press("ArrowDown")
-    seen.page.wait_for_selector(".report.undecided")
-
-
-def test_a_phone_shows_all_without_scrolling_sideways(visit: Callable[..., Visit]) -> None:
-    seen = visit(360, 740, has_touch=True, is_mobile=True)
-    wide = "() => document.documentElement.scrollWidth"
-    assert seen.page.evaluate(wide) == 360
-    seen.add(*TEN[:3])
-    seen.settle()
-    assert seen.page.evaluate(wide) == 360
-    assert seen.page.is_visible(".sheet")
-    assert seen.page.is_visible("tbody tr:nth-child(2) td.p")
-    fits = "(sheet) => sheet.scrollWidth <= sheet.clientWidth"
-    assert seen.page.eval_on_selector(".sheet", fits)
-    assert seen.page.is_hidden(".details")
-    seen.page.tap("tbody tr:nth-child(2)")
-    assert seen.answer() == "REAL"
-    assert seen.page.is_hidden(".sheet")
-    for fold in seen.page.query_selector_all(".folds > details > summary"):
-        fold.click()
-    assert seen.page.evaluate(wide) == 360
-    seen.page.tap("#back")
-    assert seen.page.is_visible(".sheet")
-
-
-@pytest.mark.parametrize(
-    ("width", "height", "scheme"),
-    [(360, 740, "light"), (1280, 900, "light"), (1280, 900, "dark"), (3840, 2160, "dark")],
-)
-def test_axe_finds_no_violation(
-    visit: Callable[..., Visit], site: Site, scheme: str, width: int, height: int
-) -> None:
-    found = find_spec("axe_playwright_python")
-    if found is None or found.origin is None:
-        pytest.skip("axe-playwright-python is not installed")
-    axe = (Path(found.origin).parent / "axe.min.js").read_text(encoding="utf-8")
-    seen = visit(width, height, color_scheme=scheme, bypass_csp=True)
-    seen.page.evaluate(axe)
-
-    def check(where: str) -> None:
-        told = seen.page.evaluate("async () => (await axe.run()).violations")
-        assert not [
-            (where, one["id"], [node["html"][:120] for node in one["nodes"]]) for one in told
-        ]
-
-    check("empty")
-    site.held = True
-    seen.add(*TEN[:3], ("letter.txt", b"Dear reader, this is no photo."))
-    seen.page.wait_for_selector("text=being judged")
-    check("busy")
-    site.held = False
-    seen.settle()
-    check("list")
-    seen.page.click("tbody tr:first-child th button")
-    seen.page.wait_for_selector(".report.ai")
-    for fold in seen.page.query_selector_all(".folds > details > summary"):
-        fold.click()
-    check("answer")
-    if seen.page.is_visible("#back"):
-        seen.page.click("#back")
-    seen.page.click("text=letter.txt")
-    seen.page.wait_for_selector(".report.failed")
-    check("failure")
-
-
-def test_dark_is_dark(visit: Callable[..., Visit]) -> None:
-    ground = "() => getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
-    dark, light = (
-        sum(visit(color_scheme=scheme).page.evaluate(ground)) for scheme in ("dark", "light")
-    )
-
-    assert dark < 150 < 600 < light

@@ -18,6 +18,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from tests.conftest import wait_for
 from tests.serve.doubles import Late, NoModel
 from tests.serve.harness import ROOT, Served, program
 from veridical.cli.main import main as cli
@@ -104,20 +105,27 @@ def test_sigterm_lets_what_was_begun_end(running: Running) -> None:
 
     def ask() -> None:
         with served.client() as client:
-            answers.append(client.post("/v1/inspect", content=b"sleep 1.0", headers=BYTES))
+            answers.append(client.post("/v1/inspect", content=b"sleep 2.0", headers=BYTES))
 
     asked = [threading.Thread(target=ask) for _ in range(4)]  # two are judged and two wait
     for one in asked:
         one.start()
-    time.sleep(0.4)
+    with served.client() as client:
+        wait_for(lambda: "veridical_waiting 2.0" in client.get("/metrics").text)
     service.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
-    with pytest.raises(OSError):
-        served.raw()
+    wait_for(lambda: not _connects(served))
     for one in asked:
         one.join()
     assert [answer.status_code for answer in answers] == [200] * 4
     assert service.wait(10) == 0
+
+
+def _connects(served: Served) -> bool:
+    try:
+        served.raw().close()
+    except OSError:
+        return False
+    return True
 
 
 def test_a_signal_to_the_whole_group_lets_what_was_begun_end() -> None:
@@ -126,11 +134,12 @@ def test_a_signal_to_the_whole_group_lets_what_was_begun_end() -> None:
 
         def ask() -> None:
             with served.client() as client:
-                answers.append(client.post("/v1/inspect", content=b"sleep 1.0", headers=BYTES))
+                answers.append(client.post("/v1/inspect", content=b"sleep 2.0", headers=BYTES))
 
         asked = threading.Thread(target=ask)
         asked.start()
-        time.sleep(0.4)
+        with served.client() as client:
+            wait_for(lambda: "veridical_workers_busy 1.0" in client.get("/metrics").text)
         os.killpg(service.pid, signal.SIGTERM)
         asked.join()
         assert service.wait(10) == 0

@@ -4,6 +4,7 @@ import { printable } from "./csv.js";
 
 const place = document.querySelector("#shown");
 let now = null;
+let shown = null; // settles when the answer of `now` is to be seen
 
 /** Return the elements of a text that the service made: it has no script, and none would run. */
 export function elements(html) {
@@ -22,34 +23,48 @@ export function reason({ name, problem }) {
 /** Show an item; `progress` says how far it is while it has no answer. */
 export async function show(item, progress) {
   const same = now === item && place.dataset.state === item.state;
+  const { state } = item;
   now = item;
-  if (same && item.state !== "done" && item.state !== "failed") {
-    fill(place, progress);
+  if (!same) place.dataset.state = state;
+  if (state === "done") {
+    if (!same) shown = answer(item);
+    await shown;
     return;
   }
-  if (same) return;
-  place.dataset.state = item.state;
-  if (item.state === "done") {
-    const text = await item.html.text();
-    if (now === item && item.state === "done") place.replaceChildren(elements(text).querySelector("article"));
-    return;
-  }
-  const shown = document.querySelector(item.state === "failed" ? "#failure" : "#pending").content.cloneNode(true);
-  shown.querySelector(".name").textContent = printable(item.name);
-  if (item.state === "failed") {
-    shown.querySelector(".why").textContent = reason(item);
-    shown.querySelector(".hint").textContent = item.problem.hint;
-  } else {
-    fill(shown, progress);
-    if (!item.clip) preview(shown.querySelector("img"), item.file);
-  }
-  place.replaceChildren(shown);
+  place.ariaBusy = false;
+  if (!same) place.replaceChildren(state === "failed" ? failure(item) : pending(item));
+  if (state !== "failed") fill(progress);
+}
+
+/** Replace what is shown by an answer; until that is read, what was there stays. */
+async function answer(item) {
+  place.ariaBusy = true;
+  const text = await item.html.text();
+  if (now !== item || item.state !== "done") return;
+  place.replaceChildren(elements(text).querySelector("article"));
+  place.ariaBusy = false;
+}
+
+function failure(item) {
+  const made = document.querySelector("#failure").content.cloneNode(true);
+  made.querySelector(".name").textContent = printable(item.name);
+  made.querySelector(".why").textContent = reason(item);
+  made.querySelector(".hint").textContent = item.problem.hint;
+  return made;
+}
+
+function pending(item) {
+  const made = document.querySelector("#pending").content.cloneNode(true);
+  made.querySelector(".name").textContent = printable(item.name);
+  if (!item.clip) preview(made.querySelector("img"), item.file);
+  return made;
 }
 
 /** Show nothing. */
 export function hide() {
   now = null;
   delete place.dataset.state;
+  place.ariaBusy = false;
   place.replaceChildren();
 }
 
@@ -70,9 +85,9 @@ function preview(image, file) {
   image.src = url;
 }
 
-function fill(shown, { text, share }) {
-  const bar = shown.querySelector("progress");
-  shown.querySelector("h2").textContent = text;
+function fill({ text, share }) {
+  const bar = place.querySelector("progress");
+  place.querySelector("h2").textContent = text;
   if (share === null) bar.removeAttribute("value");
   else bar.value = share;
 }
