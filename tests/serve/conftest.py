@@ -118,7 +118,7 @@ def visit(browser: Any, site: "Site") -> Iterator[Callable[..., Visit]]:
     """Open the page; at the end, nothing went elsewhere, and nothing was refused or broken."""
     contexts, visits = [], []
 
-    def opened(width: int = 1280, height: int = 900, **options: Any) -> Visit:
+    def opened(width: int = 1280, height: int = 900, below: str = "", **options: Any) -> Visit:
         viewport = {"width": width, "height": height}
         context = browser.new_context(viewport=viewport, reduced_motion="reduce", **options)
         made = Visit(context.new_page())
@@ -127,7 +127,7 @@ def visit(browser: Any, site: "Site") -> Iterator[Callable[..., Visit]]:
         made.page.on("pageerror", lambda one: made.complaints.append(str(one)))
         made.page.on("console", lambda one: made.complaints.append(one.text))
         made.page.set_default_timeout(SOON_MS)
-        made.page.goto(site.url)
+        made.page.goto(f"{site.url}{below}/")
         contexts.append(context)
         visits.append(made)
         return made

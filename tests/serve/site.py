@@ -29,6 +29,7 @@ uvicorn = pytest.importorskip("uvicorn", reason="the extra [serve] is not instal
 from fastapi import FastAPI, Request, Response  # noqa: E402 (what is absent is skipped first)
 
 WORKERS = 2
+BELOW = "/tools/veridical"
 
 
 @dataclass
@@ -139,6 +140,16 @@ def application(site: Site) -> Any:
     return app
 
 
+def below(app: Any) -> Any:
+    """Return the application, to be had below a path too, as behind a proxy."""
+
+    async def proxy(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"].removeprefix(BELOW)
+        await app({**scope, "path": path, "raw_path": path.encode()}, receive, send)
+
+    return proxy
+
+
 @dataclass
 class Running:
     """A service that runs in a thread."""
@@ -159,7 +170,7 @@ def started() -> Running:
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     site = Site(url=f"http://127.0.0.1:{listening.getsockname()[1]}")
-    config = uvicorn.Config(application(site), log_level="error", lifespan="off", ws="none")
+    config = uvicorn.Config(below(application(site)), log_level="error", lifespan="off", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()

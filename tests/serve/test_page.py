@@ -85,7 +85,7 @@ def test_the_page_allows_its_own_files_and_nothing_else(client: TestClient) -> N
         value for _, attrs in found for key, value in attrs.items() if key in ("src", "href")
     ]
     assert addresses
-    assert all(one and re.match(r"/static/[\w.]+$|#[\w-]+$", one) for one in addresses)
+    assert all(one and re.match(r"static/[\w.]+$|#[\w-]+$", one) for one in addresses)
     for tag, attrs in found:
         assert "style" not in attrs
         assert not any(name.startswith("on") for name in attrs)
@@ -94,7 +94,7 @@ def test_the_page_allows_its_own_files_and_nothing_else(client: TestClient) -> N
 
 
 def test_every_file_of_the_page_is_there_and_kept_by_its_tag(client: TestClient) -> None:
-    wanted = re.findall(r'"/static/([\w.]+)"', client.get("/").text)
+    wanted = re.findall(r'"static/([\w.]+)"', client.get("/").text)
     app = client.get("/static/app.js").text
     wanted += re.findall(r'from "\./([\w.]+)"', app)
     assert len(wanted) > 6

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.conftest import saved, wait_for
 from tests.serve.conftest import Visit
-from tests.serve.site import BLACK, RED, TEN, WORKERS, Site
+from tests.serve.site import BELOW, BLACK, RED, TEN, WORKERS, Site
 from tests.serve.test_page import HOSTILE
 from veridical.present.table import Writer
 from veridical.present.words import printable
@@ -89,6 +89,20 @@ def test_a_clip_is_followed_until_it_is_judged(visit: Callable[..., Visit], site
     assert any("/v1/videos?" in url for url in seen.asked)
     assert not site.wishes
     wait_for(lambda: site.forgotten == 1)
+
+
+def test_a_proxy_may_serve_it_below_a_path(visit: Callable[..., Visit]) -> None:
+    seen = visit(below=BELOW)
+    seen.add(("anna.png", RED))
+    assert seen.answer() == "AI-GENERATED"
+    seen.add(("holiday.mp4", b"not looked at here"), kind="video/mp4")
+    seen.settle()
+    assert seen.names() == ["anna.png", "holiday.mp4"]
+    assert seen.page.query_selector('tr[data-kind="failed"]') is None
+
+    asked = [url for url in seen.asked if not url.startswith(("data:", "blob:"))]
+    assert len(asked) > 10
+    assert all(f"{BELOW}/" in url for url in asked)
 
 
 def test_what_is_too_large_is_not_sent(visit: Callable[..., Visit], site: Site) -> None:

@@ -24,7 +24,7 @@ from tests.serve.harness import ROOT, Served, program
 from veridical.cli.main import main as cli
 from veridical.errors import ModelMissing, NotServing
 from veridical.serve.app import build_app
-from veridical.serve.orders import Size
+from veridical.serve.orders import Maker, Size
 from veridical.serve.pool import Pool
 from veridical.serve.settings import Settings
 from veridical.serve.wire import bound, run, server
@@ -171,6 +171,32 @@ def test_while_it_starts_it_says_so(tmp_path: Path) -> None:
     assert [one.status_code for one in found] == [200, 503, 503, 200]
     assert "model is being loaded" in found[2].json()["error"]
     assert int(found[2].headers["retry-after"]) >= 1
+
+
+def test_it_answers_before_its_workers_are_begun(tmp_path: Path) -> None:
+    listener = bound("", 0, tmp_path / "s")
+    asked = threading.Event()
+
+    def prepare(make: Maker) -> Maker:
+        assert asked.wait(30)
+        return Late()
+
+    pool = Pool(NoModel(), Size(workers=1), prepare)
+    answering = server(build_app(pool, Settings()))
+    found: list[int] = []
+
+    def ask() -> None:
+        with Served(tmp_path / "s").client() as client:
+            found.extend(client.get(way).status_code for way in ("/healthz", "/readyz"))
+            asked.set()
+            wait_for(lambda: client.get("/readyz").status_code == 200)
+        answering.should_exit = True
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    run(answering, listener, pool)
+    asking.join()
+    assert found == [200, 503]
 
 
 def test_workers_that_cannot_start_end_the_service(tmp_path: Path) -> None:

@@ -136,7 +136,6 @@ def serve(
     from veridical.serve.settings import Settings
     from veridical.serve.tokens import Tokens
     from veridical.serve.wire import bound, run, server
-    from veridical.vision.runtime import laid_out
 
     folder = read_model(options.model_folder(model))
     limits = options.limits_of(max_megapixels, max_mbytes, max_seconds)
@@ -168,10 +167,9 @@ def serve(
                 "recheck": recheck,
                 "fast": fast,
                 "trust_list": trust_list,
-                "mapped": laid_out(folder.backbone, Path(shared)),
             }
         )
-        pool = Pool(maker, size)
+        pool = Pool(maker, size, lambda _: maker.sharing(folder.backbone, Path(shared)))
         try:
             run(
                 server(build_app(pool, settings, known), drain_s=drain),

@@ -133,7 +133,7 @@ def router(service: Service, rates: Rates) -> APIRouter:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        headers = {"Location": f"/v1/jobs/{job.id}"}
+        headers = {"Location": f"jobs/{job.id}"}  # relative: a proxy may serve us below a path
         return _told(job, status=202, headers=headers)
 
     @routes.get(

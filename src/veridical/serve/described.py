@@ -169,7 +169,10 @@ VIDEO: Described = {
         **_answer("", {"$ref": "#/components/schemas/Job"}, _STARTED, "application/json")[200],
         "description": "It is begun.",
         "headers": {
-            "Location": {"description": "Of the job.", "schema": {"type": "string"}},
+            "Location": {
+                "description": "Of the job, relative to this address (RFC 9110, 10.2.2).",
+                "schema": {"type": "string"},
+            },
         },
     }
 }

@@ -34,6 +34,17 @@ class DetectorMaker:
 
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def sharing(self, graph: Path, folder: Path) -> "DetectorMaker":
+        """Return the same, whose workers share the memory of one network.
+
+        Args:
+            graph: Of the network.
+            folder: That the workers share; nobody else may be able to write there.
+        """
+        from veridical.vision.runtime import laid_out
+
+        return replace(self, options={**self.options, "mapped": laid_out(graph, folder)})
+
     def __call__(self) -> Callable[[Order], Reply]:
         """Load the model.
 

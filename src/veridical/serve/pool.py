@@ -52,10 +52,15 @@ class Pool:
     Args:
         make: Makes what judges, in the worker; it pickles.
         size: How much at a time.
+        prepare: Called first, in a thread: returns what makes what judges, instead of `make`. It
+            may take its time: whoever asks meanwhile is told that the service starts.
     """
 
-    def __init__(self, make: Maker, size: Size) -> None:
+    def __init__(
+        self, make: Maker, size: Size, prepare: Callable[[Maker], Maker] | None = None
+    ) -> None:
         self.size = size
+        self._prepare = prepare
         self.lost: Counter[str] = Counter()
         """Workers that were replaced, by cause: died, hung, grew, worn."""
         self.ready = self.busy = self.done = 0
@@ -96,6 +101,8 @@ class Pool:
         Raises:
             VeridicalError: If they cannot.
         """
+        if self._prepare:
+            self._make = await asyncio.to_thread(self._prepare, self._make)
         self._failed = asyncio.get_running_loop().create_future()
         self._places = [asyncio.create_task(self._place()) for _ in range(self.size.workers)]
         ready = asyncio.ensure_future(self._when(lambda: self.ready == self.size.workers))

@@ -68,7 +68,7 @@ def router(
     async def static(name: str, request: Request) -> Response:
         found = _static().get(name)
         if found is None:
-            return problem(404, "There is no such file.", "Open the page at /.")
+            return problem(404, "There is no such file.", "Open the page itself.")
         data, kind, tag = found
         headers = _GUARDS | {"Cache-Control": "no-cache", "ETag": tag}
         if request.headers.get("if-none-match") == tag:

@@ -43,12 +43,12 @@ export async function judge(item, token, tell, signal) {
   }
   await readable(file);
   const asked = new URLSearchParams({ ...item.options, name: item.name });
-  if (!item.clip) return post(`/page/inspect?${asked}`, file, token, tell, signal);
+  if (!item.clip) return post(`page/inspect?${asked}`, file, token, tell, signal);
   asked.delete("whole_image"); // of photos only
   asked.set("page", "true");
   asked.set("explain", "true");
-  const job = await post(`/v1/videos?${asked}`, file, token, tell, signal);
-  const url = `/v1/jobs/${encodeURIComponent(job.id)}`;
+  const job = await post(`v1/videos?${asked}`, file, token, tell, signal);
+  const url = `v1/jobs/${encodeURIComponent(job.id)}`;
   try {
     return await follow(url, token, tell, signal);
   } finally { // the service need not keep what the page has, or nobody wants
