@@ -38,7 +38,7 @@ def test_many_pictures_are_counted(run: Run, picture: Picture, tmp_path: Path) -
     counted = [line.split() for line in result.stdout.splitlines()]
     assert ["pictures", "in", "all", "3"] in counted
     text = " ".join(result.stdout.split())
-    assert "Failed, and what to do next 1 Get the file again." in text
+    assert "Not judged, and what to do next 1 Get the file again." in text
     assert text.count("half of the pictures are AI-generated") == 1
 
 

@@ -45,7 +45,7 @@ def test_columns_stand_below_each_other() -> None:
     outcomes += [report(judged(Decision.UNDECIDED, reason)) for reason in Reason]
     head, *rows = shown(*outcomes)
     for row in rows:
-        assert row.index("b.jpg" if "FAILED" in row else "portraits/") == head.index("PICTURE")
+        assert row.index("b.jpg" if "NOT JUDGED" in row else "portraits/") == head.index("PICTURE")
         assert row[head.index("WHY") - 1] == " "
         assert row[head.index("WHY")] != " "
         assert row[head.index("FACES") - 1] == " "
@@ -54,7 +54,7 @@ def test_columns_stand_below_each_other() -> None:
 
 def test_a_failure_stands_in_the_same_list_and_says_what_came() -> None:
     _, told = shown(FAILURE)
-    assert told.split()[:1] == ["FAILED"]
+    assert told.split()[:2] == ["NOT", "JUDGED"]
     assert told.endswith("b.jpg: zero bytes came.")
 
 

@@ -148,7 +148,7 @@ def test_a_picture_without_a_judged_face_shows_no_number() -> None:
 def test_a_failure_says_what_came_and_what_to_do_and_names_the_file_once() -> None:
     text = shown(FAILURE)
     assert text.count("b.jpg") == 1
-    assert "FAILED" in text
+    assert "NOT JUDGED" in text
     assert "Zero bytes came." in text
     assert "Get the file again." in text
 
@@ -223,7 +223,7 @@ def test_the_summary_counts_every_kind_and_all() -> None:
     assert ["REAL", "1,200", "96.8", "%"] in rows
     assert ["AI-GENERATED", "31", "2.5", "%"] in rows
     assert ["UNDECIDED", "7", "0.6", "%"] in rows
-    assert ["FAILED", "2", "0.2", "%"] in rows
+    assert ["NOT", "JUDGED", "2", "0.2", "%"] in rows
     assert ["pictures", "in", "all", "1,240"] in rows
     signed = replace(REPORT, declared=Declared.AI_SIGNED)
     text = " ".join(told(signed, signed, REPORT).split())
@@ -238,7 +238,7 @@ def test_the_summary_says_why_pictures_got_no_answer_and_what_to_do_the_commones
     for part in (
         "Why undecided, and what to do next 2 Real and AI-generated pictures both looked like",
         "Look for an earlier copy, or a larger one if the face is small. 1 No face was found",
-        "Failed, and what to do next 2 Get the file again. 1 Ask \\x1b[31mfor it.",
+        "Not judged, and what to do next 2 Get the file again. 1 Ask \\x1b[31mfor it.",
     ):
         assert part in text
     assert "interval" not in text  # the first reason alone counts

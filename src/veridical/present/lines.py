@@ -37,7 +37,7 @@ def line(outcome: Answer | Failure, console: Console) -> None:
     begins with.
     """
     if isinstance(outcome, Failure):
-        style, row = FAILED, _row("FAILED", "-", "-", "not judged", "-", "-", outcome.error)
+        style, row = FAILED, _row(words.NOT_JUDGED, "-", "-", "failed", "-", "-", outcome.error)
     else:
         style = STYLE[outcome.decision]
         judged = outcome.p_ai is not None and outcome.interval is not None

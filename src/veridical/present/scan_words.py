@@ -10,7 +10,7 @@ KINDS = (*(one.value for one in Decision), "failed")
 
 ANSWERS, ALL = "Answers", "all"
 BY_FOLDER, BY_DAY = "By folder", "By day of the file (UTC)"
-FAILED = "Failed, and what to do next"
+FAILED = "Not judged, and what to do next"
 WAITING = "These await a person, the most telling P(ai) first"
 DECLARED = words.DECLARED
 COPIES = "Copies"

@@ -29,7 +29,7 @@ BOM = "\ufeff"  # without it Excel takes UTF-8 for the code page of the machine
 _GUARDED = "=+-@\t\r＝＋－＠'"  # Japanese Excel reads the full-width signs, too
 
 COLUMNS: dict[str, tuple[str, Callable[[Answer], Cell], Callable[[Failure], Cell]]] = {
-    "path": ("", lambda r: r.path, lambda f: f.path),
+    "path": ("a line break in it stands as `\\n`", lambda r: r.path, lambda f: f.path),
     "decision": (f"`real`, `ai`, `undecided` or `{FAILED}`", kind, kind),
     "p_ai": ("", lambda r: r.p_ai, lambda _: None),
     "interval_low": (

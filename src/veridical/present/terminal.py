@@ -14,7 +14,7 @@ from rich.text import Text
 from veridical.present import claims, words
 from veridical.present.numbers import bar, percent, ratio, share, span
 from veridical.present.tally import Tally
-from veridical.present.words import WORD, sentence
+from veridical.present.words import NOT_JUDGED, WORD, sentence
 from veridical.report import Decision, FaceResult, Failure, Report
 
 STYLE = {
@@ -67,7 +67,7 @@ def summary(console: Console, tally: Tally) -> None:
     table.add_column("Pictures", footer=f"{total:,}", justify="right")
     table.add_column("Share", justify="right")
     rows = [(WORD[decision], STYLE[decision], counts[decision.value]) for decision in Decision]
-    rows.append(("FAILED", FAILED, tally.failed))
+    rows.append((NOT_JUDGED, FAILED, tally.failed))
     for word, style, count in rows:
         part = f"{100 * count / total:.1f} %" if total else "-"
         table.add_row(Text(word, style=style if count else "dim"), f"{count:,}", part)
@@ -78,7 +78,7 @@ def summary(console: Console, tally: Tally) -> None:
     for title, lines in (
         (words.DECLARED, declared),
         ("Why undecided, and what to do next", undecided),
-        ("Failed, and what to do next", failed),
+        ("Not judged, and what to do next", failed),
     ):
         if counted := list(lines):
             console.print(Text(f"\n{title}", style="bold"))
@@ -134,7 +134,7 @@ def _report(report: Report, block: Table, console: Console, *, details: bool, al
 def _failure(failure: Failure, block: Table, console: Console, details: bool) -> None:
     error = failure.error.removeprefix(f"{failure.path}: ")  # it stands right above
     error = f"{error[:1].upper()}{error[1:]}"
-    block.add_row(Text("FAILED", style=FAILED), Text(safe(error, console)))
+    block.add_row(Text(NOT_JUDGED, style=FAILED), Text(safe(error, console)))
     block.add_row("What to do", Text(safe(failure.hint, console)))
     if failure.bug is not None:
         lines = failure.bug.splitlines() if details else ["This is a fault of veridical."]
