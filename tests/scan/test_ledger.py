@@ -234,6 +234,29 @@ def test_what_stands_in_a_folder_that_may_not_be_entered_is_not_gone(
     assert gone == {"2.jpg"}
 
 
+def test_a_folder_that_can_be_listed_again_is_no_failure_any_more(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "in" / "inner").mkdir()
+    (folder / "in" / "inner" / "7.jpg").write_bytes(b"7")
+    real = os.scandir
+
+    def closed(path: Any) -> Any:
+        if str(path).endswith("inner"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    scanned(folder)
+    assert scanned(folder).gone == 0
+
+    monkeypatch.setattr(os, "scandir", real)
+    assert scanned(folder).gone == 1
+    last = {row["path"].rpartition("/")[2]: row for row in rows(folder / "out")}
+    assert last["inner"]["state"] == "gone"
+    assert last["7.jpg"]["decision"] != "failed"
+
+
 def test_an_interrupt_keeps_what_was_judged(folder: Path) -> None:
     def stop(done: Scanned) -> None:
         if done.judged == 4:

@@ -20,6 +20,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
+from stat import S_ISDIR
 from typing import Any
 
 from veridical.errors import ScanError, ScanOther
@@ -320,9 +321,14 @@ class Ledger:
 
 
 def _is_gone(path: str) -> bool:
-    """Return whether nothing has this name; where the system will not say, it may be there."""
+    """Return whether a row holds no more; where the system will not say, it does.
+
+    Nothing has its name any more, or it said that a folder cannot be listed, which now can.
+    """
     try:
-        os.lstat(path)
+        if S_ISDIR(os.lstat(path).st_mode):
+            os.scandir(path).close()
+            return True
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return True
     except OSError:  # such as a folder that may not be entered, or a network that is away
