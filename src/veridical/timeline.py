@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 
 from veridical.arrays import UInt8, ndarray
+from veridical.infer.calibration import Calibration
 from veridical.infer.decision import Judged, judge, recheck, stability_of, together
 from veridical.infer.head import summarise
 from veridical.infer.track import TrackLogits, pool_looks, shortest
@@ -18,6 +19,7 @@ from veridical.video import Look, Sighting, Span, Track
 from veridical.vision.perturb import Perturbation
 from veridical.vision.prepare import Seen
 
+STRICTER = 4  # parts of what photos may be missed: the model was calibrated on no clip
 FEWEST = 5  # searched frames that a person must be seen in to be judged
 LOOKS = 8  # at one person, at most: more cost time, and resemble those there are
 IN_ALL = 32  # at all people of a clip, unless that would leave one fewer than FEWEST
@@ -147,7 +149,7 @@ def of_clip(
         reasons = tracks[0].reasons if tracks else (Reason.NO_FACE,)
         return Decision.UNDECIDED, None, (Reason.DAMAGED, *reasons) if damaged else reasons
     faces = [_face(tracks[at]) for at in counted]
-    calibrations = [model.calibration(tracks[at].size_px) for at in counted]
+    calibrations = [_calibration(model, tracks[at].size_px) for at in counted]
     decision, lead, reasons = together(faces, calibrations, damaged=damaged)
     return decision, None if lead is None else counted[lead], reasons
 
@@ -158,8 +160,12 @@ def _judged(
     return judge(
         summarise(pooled.logits, model.level),
         median(one.score.distance for one in looks),
-        model.calibration(size_px),
+        _calibration(model, size_px),
     )
+
+
+def _calibration(model: FaceJudge, size_px: float) -> Calibration:
+    return model.calibration(size_px).stricter(STRICTER)
 
 
 def _span(

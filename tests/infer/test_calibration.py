@@ -164,6 +164,14 @@ def test_each_further_halving_is_the_quantile_of_half_as_much_missed(
     assert among >= conformal_quantile(scores, 1 - 0.1 / faces) or among == 1.0
 
 
+def test_with_a_part_of_what_may_be_missed_the_real_keep_a_margin() -> None:
+    made = calibration(0.2, tail=(0.4, 0.6, 0.8)).stricter(4)
+    assert made.threshold_real == 0.6
+    assert [made.threshold_among(faces) for faces in (1, 2, 3)] == [0.6, 0.8, 1.0]
+    assert made.coverage_of_reals == calibration(0.2).coverage_of_reals
+    assert made.threshold_ai == calibration(0.2).threshold_ai
+
+
 def test_too_few_pictures_to_say_promise_nothing() -> None:
     assert tail_of(np.zeros(18), 0.9) == (1.0,) * HALVINGS
     assert tail_of(np.zeros(19), 0.9) == (0.0,) + (1.0,) * (HALVINGS - 1)

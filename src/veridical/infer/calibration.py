@@ -6,7 +6,7 @@ Two steps, both fitted on pictures that the head was not: an affine map of the l
 section 4.5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, log2
 
 import numpy as np
@@ -83,6 +83,19 @@ class Calibration:
         if not halvings:
             return self.threshold_real
         return self.tail[halvings - 1] if halvings <= len(self.tail) else 1.0
+
+    def stricter(self, parts: int) -> "Calibration":
+        """Return the same, with one of so many parts of what real pictures may be missed.
+
+        The coverage that is promised stays: it is kept with a margin, for pictures that come in a
+        way that the calibration has not seen.
+
+        Args:
+            parts: A power of two.
+        """
+        return replace(
+            self, threshold_real=self.threshold_among(parts), tail=self.tail[ceil(log2(parts)) :]
+        )
 
     def prediction_set(self, p_ai: float) -> tuple[Decision, ...]:
         """Return the labels that conform at the stated coverage: none, one or both."""
