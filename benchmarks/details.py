@@ -21,7 +21,7 @@ from benchmarks.fitting import RECIPE, asked_of, extractor_of, training_pictures
 from benchmarks.generalisation import PAGE
 from benchmarks.pages import publish, table
 from benchmarks.tuning import rounds, told
-from veridical.arrays import Float, ndarray
+from veridical.arrays import Bool, Float, ndarray
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.io.samples import Sample
@@ -66,22 +66,30 @@ def measure(
             )
     result: dict[tuple[str, str], list[float]] = {}
     for one in chosen:
-        native = said[one.number, len(crops) - 1]
-        two = np.sum([said[one.number, n] for n in range(len(crops) - 1)], axis=0)
+        *judged, native = (said[one.number, n] for n in range(len(crops)))
         large = found.sizes_px[one.judged] >= LARGE_PX
-        ways = dict(
-            zip(WAYS, (two, native, two + native, np.where(large, two + native, two)), strict=True)
-        )
-        for way, logits in ways.items():
-            for where, value in _by_set(logits, large, [found.samples[i] for i in one.judged]):
+        for way, logits in added(np.stack(judged).sum(axis=0), native, large).items():
+            for where, value in by_set(logits, large, [found.samples[i] for i in one.judged]):
                 result.setdefault((way, where), []).append(value)
     return result
 
 
-def _by_set(
-    logits: Float[ndarray, "m views"], large: ndarray, samples: Sequence[Sample]
+def added(
+    two: Float[ndarray, "m views"],
+    native: Float[ndarray, "m views"],
+    large: Bool[ndarray, "m views"],
+) -> dict[str, Float[ndarray, "m views"]]:
+    """Return the logits of each way, from those of the two crops and of the native one."""
+    ways = two, native, two + native, np.where(large, two + native, two)
+    return dict(zip(WAYS, ways, strict=True))
+
+
+def by_set(
+    logits: Float[ndarray, "m views"], large: Bool[ndarray, "m views"], samples: Sequence[Sample]
 ) -> list[tuple[str, float]]:
-    def mean(view: int, kept: ndarray) -> float:
+    """Return the mean AUROC per generator of each set of pictures."""
+
+    def mean(view: int, kept: Bool[ndarray, " m"]) -> float:
         some = [sample for sample, one in zip(samples, kept, strict=True) if one]
         return float(np.mean(list(told(logits[kept, view], some).values())))
 
