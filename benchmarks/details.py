@@ -4,8 +4,9 @@
                                  [--more RECONSTRUCTIONS/manifest.csv] [--quick]
 
 Rounds are those of `benchmarks.tuning`. A head of its own is fitted to the middle of the face, as
-many pixels as the network takes and none of them resampled. Logits are added: to those of the two
-crops that are judged, everywhere or for large faces alone. Pictures are judged as delivered, and in
+many pixels as the network takes, at native scale: not resized, but moved by part of a pixel, since
+faces are found between pixels. Logits are added: to those of the two crops that are judged,
+everywhere or for large faces alone. Pictures are judged as delivered, and in
 the other views of training: rescaled, filtered and encoded again. The table goes into
 docs/accuracy.md.
 """

@@ -177,7 +177,7 @@ def test_it_answers_before_its_workers_are_begun(tmp_path: Path) -> None:
     listener = bound("", 0, tmp_path / "s")
     asked = threading.Event()
 
-    def prepare(make: Maker) -> Maker:
+    def prepare() -> Maker:
         assert asked.wait(30)
         return Late()
 

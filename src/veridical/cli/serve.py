@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -169,7 +170,7 @@ def serve(
                 "trust_list": trust_list,
             }
         )
-        pool = Pool(maker, size, lambda _: maker.sharing(folder.backbone, Path(shared)))
+        pool = Pool(maker, size, partial(maker.sharing, folder.backbone, Path(shared)))
         try:
             run(
                 server(build_app(pool, settings, known), drain_s=drain),

@@ -52,13 +52,11 @@ class Pool:
     Args:
         make: Makes what judges, in the worker; it pickles.
         size: How much at a time.
-        prepare: Called first, in a thread: returns what makes what judges, instead of `make`. It
-            may take its time: whoever asks meanwhile is told that the service starts.
+        prepare: Called first, in a thread: returns what to use instead of `make`. It may take its
+            time: whoever asks meanwhile is told that the service starts.
     """
 
-    def __init__(
-        self, make: Maker, size: Size, prepare: Callable[[Maker], Maker] | None = None
-    ) -> None:
+    def __init__(self, make: Maker, size: Size, prepare: Callable[[], Maker] | None = None) -> None:
         self.size = size
         self._prepare = prepare
         self.lost: Counter[str] = Counter()
@@ -102,7 +100,7 @@ class Pool:
             VeridicalError: If they cannot.
         """
         if self._prepare:
-            self._make = await asyncio.to_thread(self._prepare, self._make)
+            self._make = await asyncio.to_thread(self._prepare)
         self._failed = asyncio.get_running_loop().create_future()
         self._places = [asyncio.create_task(self._place()) for _ in range(self.size.workers)]
         ready = asyncio.ensure_future(self._when(lambda: self.ready == self.size.workers))
