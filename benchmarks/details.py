@@ -4,18 +4,18 @@
                                  [--more RECONSTRUCTIONS/manifest.csv] [--quick]
 
 Rounds are those of `benchmarks.tuning`. A head of its own is fitted to the middle of the face, as
-many pixels as the network takes, at native scale: not resized, but moved by part of a pixel, since
-faces are found between pixels. Logits are added: to those of the two crops that are judged,
-everywhere or for large faces alone. Pictures are judged as delivered, and in
-the other views of training: rescaled, filtered and encoded again. The table goes into
-docs/accuracy.md.
+many pixels as the network takes, as they were delivered: neither resized nor moved by part of a
+pixel. Logits are added: to those of the two crops that are judged, everywhere or for large faces
+alone. Pictures are judged as delivered, and in the other views of training: rescaled, filtered and
+encoded again. The table goes into docs/accuracy.md.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.common import JOBS, track
 from benchmarks.fitting import RECIPE, asked_of, extractor_of, training_pictures
@@ -23,15 +23,46 @@ from benchmarks.generalisation import PAGE
 from benchmarks.pages import publish, table
 from benchmarks.tuning import rounds, told
 from veridical.arrays import Bool, Float, ndarray
+from veridical.box import Box
 from veridical.detector import Detector
 from veridical.engines import Threads
 from veridical.io.samples import Sample
 from veridical.train.features import FeatureSet
 from veridical.train.fit import of_crop, refits
 from veridical.vision.crop import CropConfig
+from veridical.vision.faces import Face
+from veridical.vision.prepare import Finder
 
 LARGE_PX = 220
 WAYS = ("two crops", "native alone", "all three", f"all three from {LARGE_PX} px, else two")
+
+
+@dataclass(frozen=True, slots=True)
+class OnWholePixels:
+    """Finds faces as `finder` does, and lays them on whole pixels, with even sides.
+
+    A crop around the middle of such a face, of an even number of pixels, cuts through none.
+    """
+
+    finder: Finder
+
+    @property
+    def name(self) -> str:
+        """Tells one way of finding faces from another."""
+        return f"{self.finder.name}, on whole pixels"
+
+    def find(self, image: Image.Image) -> tuple[Face, ...]:
+        """Return the faces."""
+        return tuple(replace(face, box=_even(face.box)) for face in self.finder.find(image))
+
+
+def _even(box: Box) -> Box:
+    return Box(
+        left=float(round(box.left)),
+        top=float(round(box.top)),
+        width=2.0 * max(1, round(box.width / 2)),
+        height=2.0 * max(1, round(box.height / 2)),
+    )
 
 
 def extracted(
@@ -41,10 +72,8 @@ def extracted(
     extractor = extractor_of(detector, cache)
     size = detector.backbone.spec.image_px
     native = CropConfig(size_px=size, margin=1e-3, least_px=size)
-    found, detail = (
-        one.extract(samples, Threads(JOBS), track)
-        for one in (extractor, replace(extractor, configs=(native,)))
-    )
+    whole = replace(extractor, finder=OnWholePixels(extractor.finder), configs=(native,))
+    found, detail = (one.extract(samples, Threads(JOBS), track) for one in (extractor, whole))
     assert found.samples == detail.samples
     return found, detail
 

@@ -2,12 +2,38 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("torch")
 
-from benchmarks.details import WAYS, added, by_set, page
+from benchmarks.details import WAYS, OnWholePixels, added, by_set, page
 
 from tests.benchmarks.test_tuning import pictures
+from veridical.box import Box
+from veridical.vision.crop import CropConfig, crop_box, extract_crop
+from veridical.vision.faces import Face
+
+
+class Between:
+    """A finder whose face lies between pixels."""
+
+    name = "between"
+
+    def find(self, image: Image.Image) -> tuple[Face, ...]:
+        return (Face(box=Box(left=20.4, top=31.7, width=17.3, height=24.9), landmarks=(), score=1),)
+
+
+def test_the_native_crop_is_cut_out_and_not_resampled() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 80, 3), dtype=np.uint8)
+    photo, native = Image.fromarray(pixels), CropConfig(size_px=16, margin=1e-3, least_px=16)
+    crops = []
+    for finder in (OnWholePixels(Between()), Between()):
+        (face,) = finder.find(photo)
+        area = crop_box(face.box, native, *photo.size)
+        crops.append(extract_crop(photo, area, native))
+    left, top = 20 + 9 - 8, 32 + 12 - 8
+    assert np.array_equal(crops[0], pixels[top : top + 16, left : left + 16])
+    assert not np.array_equal(crops[0], crops[1])
 
 
 def test_the_native_crop_counts_everywhere_alone_or_for_large_faces() -> None:
