@@ -4,7 +4,8 @@ After a change of the model, or one that is meant to change reports, write the f
 
     python -m tests.test_golden
 
-Processors may round differently, so the test allows one part in ten thousand.
+Processors may round differently, so the test allows one part in ten thousand. The file was written
+on x86 without VNNI. The int8 kernels of others differ by more, so there only the decision is held.
 """
 
 import json
@@ -19,6 +20,7 @@ from tests.conftest import paint_faces, paint_gradient
 from veridical.arrays import ndarray
 from veridical.detector import Detector
 from veridical.explain.face import ExplainConfig
+from veridical.vision import runtime
 
 ROOT = Path(__file__).parent.parent
 PATH = ROOT / "tests" / "golden" / "reports.json"
@@ -89,10 +91,15 @@ def explanation_of(name: str, detector: Detector) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", GOLDEN["reports"])
 def test_reports_are_what_they_were(name: str, detector: Detector) -> None:
-    assert_same(report_on(name, detector), GOLDEN["reports"][name], name)
+    found, old = report_on(name, detector), GOLDEN["reports"][name]
+    if runtime.saturates():
+        assert_same(found, old, name)
+    else:
+        assert found["decision"] == old["decision"]
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not runtime.saturates(), reason="written on x86 without VNNI")
 @pytest.mark.parametrize("name", GOLDEN["explanations"])
 def test_explanations_are_what_they_were(name: str, detector: Detector) -> None:
     assert_same(explanation_of(name, detector), GOLDEN["explanations"][name], name)
